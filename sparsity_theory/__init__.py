@@ -1,0 +1,45 @@
+"""The mean-field theory of networks with sparsity-inducing activations, as an exact oracle.
+
+Equations are numbered as in "Deep Neural Network Initialization with Sparsity Inducing
+Activations" (Price, Ball, Lam, Jones and Tanner, ICLR 2024). Where each one is:
+
+======================  ==============================================================
+Eqs. 2, 4, 5            `convolution`: the covariance map of a convolutional network
+Eqs. 3, 6, 11, 13-19    `mean_field`: V, V', V'', chi, R and R'
+Eqs. 7-10               `activations`: ReLU_tau, ST_tau, CReLU_{tau,m}, CST_{tau,m}
+Eqs. 12, 56             `piecewise_linear`: sparsity
+Eqs. 24                 `mean_field.MeanField.chi`; at finite width, `finite_width`
+Eqs. 25-31, Table 3     `jacobian`: the spectrum of the input-output Jacobian
+Eqs. 32-55              `piecewise_linear`: closed forms, for any number of pieces
+Eqs. 33-36              `gaussian`: partial moments of the normal distribution
+Eqs. 57-63              `edge_of_chaos`: tau, m, sigma_w^2 and sigma_b^2
+Sec. 3.1, Fig. 4        `fixed_points`
+======================  ==============================================================
+"""
+
+from .activations import ACTIVATIONS, ClippedReLU, ClippedSoftThreshold, ShiftedReLU, SoftThreshold
+from .convolution import covariance_map
+from .edge_of_chaos import edge_of_chaos
+from .finite_width import Forecast, forecast
+from .fixed_points import FixedPoint
+from .jacobian import JacobianMoments
+from .mean_field import MeanField
+from .piecewise_linear import PiecewiseLinear
+from .quadrature import Activation
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "ClippedReLU",
+    "ClippedSoftThreshold",
+    "FixedPoint",
+    "Forecast",
+    "JacobianMoments",
+    "MeanField",
+    "PiecewiseLinear",
+    "ShiftedReLU",
+    "SoftThreshold",
+    "covariance_map",
+    "edge_of_chaos",
+    "forecast",
+]

@@ -1,0 +1,40 @@
+"""The covariance map of a convolutional network with circular padding (Eqs. 2, 4, 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import _validation as check
+from ._types import Array, FloatLike
+
+if TYPE_CHECKING:
+    from .mean_field import MeanField
+
+
+def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Array:
+    """The covariances of the next layer's pre-activations between all positions (Eq. 4).
+
+    Args:
+        net: activation, sigma_w^2 and sigma_b^2; weights are N(0, sigma_w2 / ((2 k + 1) C_in)).
+        covariance: between the n positions of one layer, shape (n, n), symmetric, with the same
+            variance at every position, as in Eq. 5.
+        half_width: k, for kernels 2 k + 1 wide; positions are counted modulo n.
+
+    Returns:
+        Shape (n, n).
+
+    Raises:
+        ValueError: if covariance is not such a matrix, or half_width is negative.
+    """
+    sigma = check.finite("covariance", covariance)
+    k = check.count("half_width", half_width, least=0)
+    if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1] or not np.array_equal(sigma, sigma.T):
+        raise ValueError(f"covariance must be a symmetric matrix, got shape {sigma.shape}")
+    if np.ptp(np.diag(sigma)) > 0.0:
+        raise ValueError(f"covariance must have one variance at every position, got {sigma!r}")
+    q = check.positive("covariance", sigma[0, 0])
+    products = net.activation.mean_product(check.correlation("covariance / q", sigma / q), q)
+    shifted = [np.roll(products, (-beta, -beta), axis=(0, 1)) for beta in range(-k, k + 1)]
+    return np.asarray(net.sigma_b2 + net.sigma_w2 * np.mean(shifted, axis=0))

@@ -1,0 +1,353 @@
+"""Continuous piecewise-linear activations and their Gaussian expectations in closed form.
+
+ReLU_tau, ST_tau, CReLU_{tau,m} and CST_{tau,m} (Eqs. 7-10) are all of this kind, so one closed
+form serves Eqs. 37-55: an expectation is a sum over pieces of moments of Gaussian intervals. With
+u = sqrt(q) z, z ~ N(0, 1),
+
+    V(q)   = sigma_w^2 E phi(u)^2 + sigma_b^2                        Eqs. 3, 32
+    V'(q)  = sigma_w^2 E z phi(u) phi'(u) / sqrt(q)                  Eqs. 38, 50
+    V''(q) = sigma_w^2 E He_3(z) phi(u) phi'(u) / (2 q^(3/2))        Eq. 40
+    chi(q) = sigma_w^2 E phi'(u)^2                                   Eqs. 11, 19
+
+where V' and V'' follow from V by one integration by parts each. The line is cut at zero into two
+halves, and the left one reflected, so that every interval lies in [0, inf), where `gaussian` is
+exact however far out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from . import _validation as check
+from ._types import Array, FloatLike
+from .double_double import two_sum
+from .gaussian import Interval, Tail
+from .quadrature import Activation
+
+_ZERO = np.zeros(())
+
+
+@dataclass(frozen=True)
+class Knots:
+    """Where the slope changes: ascending points ``high + low``, their gaps, the values there.
+
+    Every entry is an array of the batch's shape. The low parts and the gaps keep what a sum such
+    as tau + m loses in rounding.
+    """
+
+    high: tuple[Array, ...]
+    low: tuple[Array, ...]
+    gaps: tuple[Array, ...]
+    values: tuple[Array, ...]
+
+    def reflected(self) -> Knots:
+        """The knots of x -> phi(-x)."""
+        return Knots(
+            tuple(-x for x in reversed(self.high)),
+            tuple(-x for x in reversed(self.low)),
+            self.gaps[::-1],
+            self.values[::-1],
+        )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """phi = value + slope (sqrt(q) z - start) on an interval of z >= 0, or on a half line."""
+
+    domain: Interval | Tail
+    start: Array
+    value: Array
+    slope: float
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether phi = 0 throughout, for the whole batch."""
+        return self.slope == 0.0 and bool(np.all(self.value == 0.0))
+
+    def probability_of_zero(self) -> Array:
+        """The probability of z where phi = 0; a single zero inside the piece has none."""
+        if self.slope != 0.0:
+            return np.zeros(())
+        return np.where(self.value == 0.0, self.domain.moment0, 0.0)
+
+    def derivative_power(self, power: int) -> Array:
+        """The integral of phi'(scale z)^power."""
+        return self.slope**power * self.domain.moment0
+
+    def mean(self, scale: Array) -> Array:
+        """The integral of phi(scale z)."""
+        return self.value * self.domain.moment0 + self.slope * scale * self.domain.moment1
+
+    def mean_square(self, scale: Array) -> Array:
+        """The integral of phi(scale z)^2."""
+        on, rise = self.domain, self.slope * scale
+        return (
+            self.value**2 * on.moment0 + 2.0 * rise * self.value * on.moment1 + rise**2 * on.moment2
+        )
+
+    def weighted_slope(self, scale: Array) -> Array:
+        """The integral of z phi(scale z) phi'(scale z)."""
+        on, a = self.domain, self.start
+        from_value = self.value * (a * on.moment0 + on.moment1)
+        from_rise = self.slope * scale * (a * on.moment1 + on.moment2)
+        return self.slope * (from_value + from_rise)
+
+    def hermite_slope(self, scale: Array) -> Array:
+        """The integral of He_3(z) phi(scale z) phi'(scale z)."""
+        on = self.domain
+        return self.slope * (self.value * on.hermite0 + self.slope * scale * on.hermite1)
+
+
+@dataclass(frozen=True)
+class Half:
+    """The half z >= 0 of the line (after reflection, for the other one), cut at the knots.
+
+    ``ends[0]`` is the origin and ``ends[i]`` the i-th knot, moved to the origin where it is
+    negative; piece i begins at ``ends[i]`` with ``values[i]`` and ``slopes[i]``, and is
+    ``widths[i]`` wide; the last piece is unbounded.
+    """
+
+    ends: tuple[Tail, ...]
+    widths: tuple[Array, ...]
+    values: tuple[Array, ...]
+    slopes: tuple[float, ...]
+
+    @classmethod
+    def of(cls, knots: Knots, slopes: tuple[float, ...], q: Array) -> Half:
+        """The right half of a function, standardized by sqrt(q)."""
+        root = np.sqrt(q)
+        ends = [Tail(_ZERO, _ZERO, q, np.ones((), dtype=np.bool_))]
+        widths = [np.maximum(knots.high[0], 0.0) / root]
+        values = [knots.values[0] - slopes[0] * knots.high[0]]
+        following = (*knots.high[1:], np.full((), np.inf))
+        for i, (high, low) in enumerate(zip(knots.high, knots.low, strict=True)):
+            negative = high < 0.0
+            ends.append(Tail(np.maximum(high, 0.0), np.where(negative, 0.0, low), q, negative))
+            values.append(knots.values[i] - slopes[i + 1] * np.minimum(high, 0.0))
+            if i < len(knots.gaps):
+                beyond_zero = np.maximum(following[i], 0.0)
+                widths.append(np.where(negative, beyond_zero, knots.gaps[i]) / root)
+        return cls(tuple(ends), tuple(widths), tuple(values), slopes)
+
+    @cached_property
+    def domains(self) -> tuple[Interval | Tail, ...]:
+        """Where the pieces lie."""
+        bounded = zip(self.ends[:-1], self.ends[1:], self.widths, strict=True)
+        return (*(Interval(*ends_and_width) for ends_and_width in bounded), self.ends[-1])
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces that are not empty, from the origin outwards."""
+        parts = zip(self.domains, self.ends, self.values, self.slopes, strict=True)
+        return tuple(
+            Piece(domain, end.a, value, slope)
+            for i, (domain, end, value, slope) in enumerate(parts)
+            if i == len(self.widths) or np.any(self.widths[i] > 0.0)
+        )
+
+    def edge_deficit(self) -> Array:
+        """E psi'^2 - E psi^2 over this half, for psi = phi - phi(0), standardized to q = 1.
+
+        In the slope jumps d_j at the knots k_j this is the quadratic form
+        sum_ij d_i d_j min(k_i, k_j) T_1(max(k_i, k_j)). As k / T_1(k) increases, it is also a sum
+        of squares with positive weights, in which nothing cancels. The slope at the origin drops
+        out: for a linear function every variance is a fixed point.
+        """
+        ramps = self._ramp_means()
+        deficit: Array = np.zeros(())
+        for i, (before, end) in enumerate(pairwise(self.ends)):
+            weight = self.widths[i] + before.a * _ratio(ramps[i], before.moment1)
+            bend: Array = np.zeros(())
+            for slope, ramp in zip(self.slopes[i + 1 :], ramps[i + 1 :], strict=True):
+                bend = bend + (slope - self.slopes[i]) * ramp
+            deficit = deficit + weight * bend * _ratio(bend, end.moment1)
+        return deficit
+
+    def _ramp_means(self) -> tuple[Array, ...]:
+        """Of every piece: the mean of the function that rises with slope 1 in it alone."""
+        bounded = (
+            domain.moment1 + width * end.moment0
+            for domain, width, end in zip(
+                self.domains[:-1], self.widths, self.ends[1:], strict=True
+            )
+        )
+        return (*bounded, self.ends[-1].moment1)
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    """part / whole for |part| <= const * whole, and 0 where both have underflowed."""
+    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0.0)
+
+
+class PiecewiseLinear:
+    """A continuous piecewise-linear activation, with its Gaussian expectations in closed form.
+
+    Args:
+        knots: where the slope changes, shape (n,), n >= 1, strictly ascending, finite.
+        slopes: the slope left of the first knot, between knots, right of the last: shape (n + 1,).
+        offset: the value at ``knots[0]``.
+
+    Raises:
+        ValueError: for knots that are not finite and ascending, slopes or an offset that are not
+            finite, or a number of slopes that is not one more than the number of knots.
+    """
+
+    odd = False
+    """Whether phi(-x) = -phi(x), so that one half of the line gives the other."""
+
+    def __init__(self, knots: FloatLike, slopes: FloatLike, offset: FloatLike = 0.0) -> None:
+        points = check.finite("knots", knots)
+        rises = check.finite("slopes", slopes)
+        start = check.finite("offset", offset)
+        if points.ndim != 1 or points.size == 0 or np.any(np.diff(points) <= 0):
+            raise ValueError(f"knots must be one-dimensional and ascending, got {knots!r}")
+        if rises.shape != (points.size + 1,):
+            raise ValueError(
+                f"slopes must have one entry more than knots ({points.size + 1}), got {slopes!r}"
+            )
+        if start.ndim != 0:
+            raise ValueError(f"offset must be a single number, got {offset!r}")
+        gaps = np.diff(points)
+        values = start + np.concatenate([[0.0], np.cumsum(rises[1:-1] * gaps)])
+        self._set(
+            Knots(tuple(points), (_ZERO,) * points.size, tuple(gaps), tuple(values)),
+            tuple(rises.tolist()),
+        )
+
+    @classmethod
+    def _of(cls, knots: Knots, slopes: tuple[float, ...]) -> PiecewiseLinear:
+        self = cls.__new__(cls)
+        self._set(knots, slopes)
+        return self
+
+    def _set(self, knots: Knots, slopes: tuple[float, ...]) -> None:
+        self._knots, self._slopes = knots, slopes
+
+    @property
+    def knots(self) -> Array:
+        """Where the slope changes, ascending; shape (n, *batch), rounded to double precision."""
+        return np.stack(np.broadcast_arrays(*self._knots.high))
+
+    @property
+    def slopes(self) -> Array:
+        """The slopes between the knots, shape (n + 1,)."""
+        return np.array(self._slopes)
+
+    @property
+    def offset(self) -> Array:
+        """The value at the first knot."""
+        return np.asarray(self._knots.values[0])
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x), elementwise; infinities and NaN are allowed."""
+        x = np.asarray(x, dtype=np.float64)
+        knots, slopes = self._knots, self._slopes
+        phi = knots.values[0] + _times(slopes[0], np.minimum(x - knots.high[0], 0.0))
+        gaps = (*knots.gaps, np.full((), np.inf))
+        for high, low, gap, slope in zip(knots.high, knots.low, gaps, slopes[1:], strict=True):
+            phi = phi + _times(slope, np.minimum(np.maximum((x - high) - low, 0.0), gap))
+        return np.where(np.isnan(x), x, phi)
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; at a knot, the smaller in magnitude of the two slopes."""
+        x = np.asarray(x, dtype=np.float64)
+        left = right = np.full(x.shape, self._slopes[0])
+        for high, slope in zip(self._knots.high, self._slopes[1:], strict=True):
+            left = np.where(x > high, slope, left)
+            right = np.where(x >= high, slope, right)
+        return np.where(np.isnan(x), x, np.where(np.abs(left) < np.abs(right), left, right))
+
+    def sparsity(self, q: FloatLike = 1.0) -> Array:
+        """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56)."""
+        q = check.positive("q", q)
+        return sum(
+            (times * piece.probability_of_zero() for times, piece in self._pieces(q)), np.zeros(())
+        )
+
+    def mean(self, q: Array) -> Array:
+        """E phi(sqrt(q) z)."""
+        if self.odd:
+            return np.zeros(np.shape(q))
+        return self._expectation(q, Piece.mean)
+
+    def mean_square(self, q: Array) -> Array:
+        """E phi(sqrt(q) z)^2 (Eqs. 37, 41, 44, 53)."""
+        return self._expectation(q, Piece.mean_square)
+
+    def mean_square_slope(self, q: Array) -> Array:
+        """d/dq of E phi(sqrt(q) z)^2 (Eqs. 38, 43, 50)."""
+        return self._expectation(q, Piece.weighted_slope) / np.sqrt(q)
+
+    def mean_square_curvature(self, q: Array) -> Array:
+        """The second derivative in q of E phi(sqrt(q) z)^2 (Eqs. 40, 43)."""
+        return self._expectation(q, Piece.hermite_slope) / (2.0 * q * np.sqrt(q))
+
+    def mean_derivative_power(self, q: Array, power: int) -> Array:
+        """E phi'(sqrt(q) z)^power; the power 2 is in Eqs. 39, 42, 51, 54, the others in Eq. 27."""
+        return self._expectation(q, lambda piece, _: piece.derivative_power(power))
+
+    def edge_deficit(self, q: Array) -> Array:
+        """q E phi'^2 - E phi^2, which is sigma_b^2 / sigma_w^2 on the edge of chaos."""
+        halves = sum(times * half.edge_deficit() for times, half in self._halves(q))
+        at_zero = self(0.0)
+        return q * halves + at_zero * (at_zero - 2.0 * self.mean(q))
+
+    def mean_product(self, rho: Array, q: Array) -> Array:
+        """E phi(u1) phi(u2) for normal u1, u2 of variance q and correlation rho."""
+        return self._by_quadrature().mean_product(rho, q)
+
+    def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
+        """E phi'(u1) phi'(u2)."""
+        return self._by_quadrature().mean_product_of_derivatives(rho, q)
+
+    def mean_product_gap(self, gap: Array, q: Array) -> Array:
+        """E phi^2 - E phi(u1) phi(u2) at correlation 1 - gap."""
+        return self._by_quadrature().mean_product_gap(gap, q)
+
+    def _by_quadrature(self) -> Activation:
+        return Activation(self, self.derivative, self.knots)
+
+    def _halves(self, q: Array) -> Iterator[tuple[int, Half]]:
+        """The halves of the line that differ, and how often each counts."""
+        yield 2 if self.odd else 1, Half.of(self._knots, self._slopes, q)
+        if not self.odd:
+            mirrored = tuple(-slope for slope in reversed(self._slopes))
+            yield 1, Half.of(self._knots.reflected(), mirrored, q)
+
+    def _pieces(self, q: Array) -> Iterator[tuple[int, Piece]]:
+        for times, half in self._halves(q):
+            for piece in half.pieces:
+                yield times, piece
+
+    def _expectation(self, q: Array, integral: Callable[[Piece, Array], Array]) -> Array:
+        scale = np.sqrt(q)
+        return sum(
+            (
+                times * integral(piece, scale)
+                for times, piece in self._pieces(q)
+                if not piece.vanishes
+            ),
+            np.zeros(()),
+        )
+
+
+def ramp_knots(tau: Array, m: Array) -> Knots:
+    """Knots of the ramp that is 0 up to tau and m from tau + m on."""
+    zero = np.zeros_like(tau)
+    end, rounding = two_sum(tau, m)
+    return Knots((tau, end), (zero, rounding), (m,), (zero, m))
+
+
+def clipped_ramp(tau: Array, m: Array) -> PiecewiseLinear:
+    """The function that is 0 up to tau, rises with slope 1, and is m from tau + m on."""
+    return PiecewiseLinear._of(ramp_knots(tau, m), (0.0, 1.0, 0.0))
+
+
+def _times(slope: float, rise: Array) -> Array:
+    """slope * rise, with 0 * inf = 0."""
+    return np.zeros(rise.shape) if slope == 0.0 else slope * rise

@@ -5,31 +5,37 @@ Activations" (Price, Ball, Lam, Jones and Tanner, ICLR 2024). Where each one is:
 
 ======================  ==============================================================
 Eqs. 2, 4, 5            `convolution`: the covariance map of a convolutional network
-Eqs. 3, 6, 11, 13-19    `mean_field`: V, V', V'', chi, R and R'
+Eqs. 3, 6, 11, 13-19    `mean_field`: V, V', V'', chi, R and R'; R's integrals in `bivariate`
 Eqs. 7-10               `activations`: ReLU_tau, ST_tau, CReLU_{tau,m}, CST_{tau,m}
 Eqs. 12, 56             `piecewise_linear`: sparsity
 Eqs. 24                 `mean_field.MeanField.chi`; at finite width, `finite_width`
 Eqs. 25-31, Table 3     `jacobian`: the spectrum of the input-output Jacobian
 Eqs. 32-55              `piecewise_linear`: closed forms, for any number of pieces
 Eqs. 33-36              `gaussian`: partial moments of the normal distribution
-Eqs. 57-63              `edge_of_chaos`: tau, m, sigma_w^2 and sigma_b^2
-Sec. 3.1, Fig. 4        `fixed_points`
+Eqs. 57-63, Fig. 8      `edge_of_chaos`: tau, m, sigma_w^2 and sigma_b^2
+Sec. 3.1, Fig. 4        `fixed_points`, `bifurcation`
+App. A, Figs. 12, 13    `propagation`: phases, rho*, depth scales
+Sec. 5                  `smooth`: rounded CReLU and CST
 ======================  ==============================================================
 """
 
 from .activations import ACTIVATIONS, ClippedReLU, ClippedSoftThreshold, ShiftedReLU, SoftThreshold
+from .bifurcation import Bifurcation, bifurcation
 from .convolution import covariance_map
-from .edge_of_chaos import edge_of_chaos
+from .edge_of_chaos import edge_of_chaos, edge_of_chaos_for_bias
 from .finite_width import Forecast, forecast
 from .fixed_points import FixedPoint
 from .jacobian import JacobianMoments
 from .mean_field import MeanField
 from .piecewise_linear import PiecewiseLinear
+from .propagation import correlation_fixed_point, depth_scales, phase
 from .quadrature import Activation
+from .smooth import SmoothClippedReLU, SmoothClippedSoftThreshold
 
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "Bifurcation",
     "ClippedReLU",
     "ClippedSoftThreshold",
     "FixedPoint",
@@ -38,8 +44,15 @@ __all__ = [
     "MeanField",
     "PiecewiseLinear",
     "ShiftedReLU",
+    "SmoothClippedReLU",
+    "SmoothClippedSoftThreshold",
     "SoftThreshold",
+    "bifurcation",
+    "correlation_fixed_point",
     "covariance_map",
+    "depth_scales",
     "edge_of_chaos",
+    "edge_of_chaos_for_bias",
     "forecast",
+    "phase",
 ]

@@ -52,6 +52,13 @@ def gap(name: str, value: FloatLike) -> Array:
     return _checked(name, value, "in [0, 2]", lambda x: (x >= 0) & (x <= 2))
 
 
+def single(name: str, value: Array) -> float:
+    """The one number in ``value``."""
+    if value.ndim != 0:
+        raise ValueError(f"{name} must be a single number, got shape {value.shape}")
+    return float(value)
+
+
 def count(name: str, value: int, least: int = 1) -> int:
     """``value`` as an int of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:

@@ -13,9 +13,10 @@ from ._types import Array, FloatLike
 from .gaussian import density
 from .mean_field import GaussianExpectations, MeanField
 from .piecewise_linear import clipped_ramp
+from .roots import bracketed_newton
 
 _ZERO, _ONE = np.zeros(()), np.ones(())
-_MOST_STEPS = 200  # bisection alone would need fewer
+_SMALLEST_LOG_CLIP = -370.0  # of m / sqrt(q*): slopes down to 1e-300 are reached by then
 
 
 def one_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
@@ -84,22 +85,17 @@ def clip_for_slope(tau: FloatLike, slope: FloatLike, q_star: FloatLike = 1.0) ->
     slope, q_star = check.fraction("slope", slope), check.positive("q_star", q_star)
     root = np.sqrt(q_star)
     a, slope = np.broadcast_arrays(check.finite("tau", tau) / root, slope)
-    target = np.log(slope) - np.log1p(-slope)
     gamma = density(a, _ZERO, _ONE)
-    low, high = np.full(a.shape, -370.0), np.log(50.0 + 2.0 * np.abs(a))
-    x = np.clip(0.5 * target, -369.0, 0.5)
-    for _ in range(_MOST_STEPS):
-        excess, rate = _logit_of_slope(a, gamma, np.exp(x))
-        excess = excess - target
-        low, high = np.where(excess < 0.0, x, low), np.where(excess > 0.0, x, high)
-        newton = x - excess / rate
-        inside = (newton > low) & (newton < high)
-        following = np.where(inside | (excess == 0.0), newton, 0.5 * (low + high))
-        settled = np.abs(following - x) <= 4e-16 * np.maximum(1.0, np.abs(x))
-        x = following
-        if np.all(settled):
-            break
-    return np.asarray(root * np.exp(x))
+    target = np.log(slope) - np.log1p(-slope)
+
+    def excess(log_w: Array) -> tuple[Array, Array]:
+        logit, rate = _logit_of_slope(a, gamma, np.exp(log_w))
+        return logit - target, rate
+
+    high = np.log(50.0 + 2.0 * np.abs(a))
+    start = np.clip(0.5 * target, _SMALLEST_LOG_CLIP, 0.5)
+    log_w = bracketed_newton(excess, np.full(a.shape, _SMALLEST_LOG_CLIP), high, start)
+    return np.asarray(root * np.exp(log_w))
 
 
 def _logit_of_slope(a: Array, gamma: Array, w: Array) -> tuple[Array, Array]:
@@ -114,3 +110,49 @@ def _logit_of_slope(a: Array, gamma: Array, w: Array) -> tuple[Array, Array]:
         logit = np.where(ratio > 0.0, np.log(ratio) - np.log(w) + change, -np.inf)
         rate = w * (a + w) * (1.0 + w * np.exp(-change) / ratio) - 1.0
     return logit, rate
+
+
+def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike) -> MeanField:
+    """The point of the edge of chaos with a given sigma_b^2: the curves of Fig. 8.
+
+    Along the edge sigma_b^2 is a function of q*, followed on a grid of variances; where it first
+    reaches the wanted value it is solved for log q*.
+
+    Args:
+        activation: with scalar parameters.
+        sigma_b2: positive, any shape.
+
+    Returns:
+        The initialization, with ``q_star`` the fixed point found, in the shape of sigma_b2.
+
+    Raises:
+        ValueError: if the activation's parameters are arrays, sigma_b2 is not positive and finite,
+            or the edge of chaos nowhere has that sigma_b^2.
+    """
+    wanted = check.positive("sigma_b2", sigma_b2)
+    smallest, largest = activation.scales()
+    grid = np.geomspace(1e-3 * smallest**2, 1e12 * largest**2, 2000)
+    biases = _edge_bias(activation, grid)
+    if biases.ndim != 1:
+        raise ValueError("edge_of_chaos_for_bias needs an activation with scalar parameters")
+    reached = biases >= wanted.reshape(-1, 1)
+    if not np.all(reached[:, -1]):
+        raise ValueError(
+            f"sigma_b2 is at most {biases.max():.6g} on the edge of chaos of {activation!r}, "
+            f"got {wanted.max():.6g}"
+        )
+    first = np.argmax(reached, axis=1)
+    log_low, log_high = np.log(grid[np.maximum(first - 1, 0)]), np.log(grid[first])
+
+    def excess(log_q: Array) -> tuple[Array, Array]:
+        step = 1e-6
+        here, ahead = (_edge_bias(activation, np.exp(x)) for x in (log_q, log_q + step))
+        return np.log(here / wanted.ravel()), np.log(ahead / here) / step
+
+    log_q = bracketed_newton(excess, log_low, log_high, 0.5 * (log_low + log_high))
+    return edge_of_chaos(activation, np.exp(log_q).reshape(wanted.shape))
+
+
+def _edge_bias(activation: GaussianExpectations, q: Array) -> Array:
+    """sigma_b^2 on the edge of chaos at q* = q."""
+    return activation.edge_deficit(q) / activation.mean_derivative_power(q, 2)

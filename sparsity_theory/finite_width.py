@@ -141,7 +141,7 @@ def _exp_quantiles(logarithms: Array) -> Array:
 
 
 def _basin_end(net: MeanField) -> float:
-    """Where the basin of q* ends: the next fixed point, or q* if it is stable from the left only."""
+    """Where the basin of q* ends: the next fixed point, or q* if stable from the left only."""
     try:
         points = net.fixed_points()
     except ValueError:  # every variance is a fixed point: nothing to leave

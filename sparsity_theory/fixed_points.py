@@ -1,4 +1,9 @@
-"""Every fixed point of a variance map, and its stability (Secs. 2 and 3.1, Fig. 4)."""
+"""Every fixed point of a variance map, and its stability (Secs. 2 and 3.1, Fig. 4).
+
+Between two neighbouring zeros of V' - 1 the function V(q) - q is monotone and has at most one
+root. So the zeros of V' - 1 are found first, by its changes of sign on a fine grid in log q: as a
+function of log q, V is a Gaussian smoothing of phi^2 and has no features finer than that.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
+
+from ._types import Array
+from .roots import bracketed_newton
 
 if TYPE_CHECKING:
     from .mean_field import MeanField
 
-_GRID = np.geomspace(1e-9, 1e9, 4001)
-# A fixed point at which V - q touches zero without crossing is seen as a minimum or maximum of
-# V - q that is zero to rounding.
+_POINTS_PER_E_FOLD = 64
+# V - q at a point where V' = 1 counts as zero below this multiple of q: its rounding error.
 _TOUCHING = 16 * np.finfo(float).eps
 
 
@@ -35,52 +41,105 @@ class FixedPoint:
     stable: bool
 
 
-def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
-    """All fixed points of the variance map in [1e-9, 1e9], ascending.
+@dataclass(frozen=True)
+class Turn:
+    """A variance where V(q) - q is largest or smallest among its neighbours.
 
-    Between two neighbouring roots of V' - 1 the function V - q is monotone and has at most one
-    root; the roots of V' - 1 are found by the changes of sign on a grid of 4001 variances.
+    Attributes:
+        q: the variance, where V'(q) = 1.
+        excess: V(q) - q. Zero (to rounding) means that V touches the identity there; a small
+            negative value above q* is the near-tangency of Fig. 4a.
+        curvature: V''(q): negative at a maximum.
+    """
+
+    q: float
+    excess: float
+    curvature: float
+
+
+def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
+    """All fixed points of the variance map, ascending.
+
+    A variance at which V touches the identity without crossing it (q* of the unclipped kinds on
+    the edge of chaos) is one fixed point, and not stable.
 
     Raises:
-        ValueError: if the activation or a variance of the network is an array, or if every
-            variance is a fixed point (ReLU and the identity on the edge of chaos).
+        ValueError: if a parameter of the network is an array, or if every variance is a fixed
+            point (ReLU and the identity on the edge of chaos).
     """
-    if np.ndim(net.variance_map(1.0)) > 0:
-        raise ValueError("fixed_points needs scalar tau, m, sigma_w2 and sigma_b2, got an array")
-
-    def excess(q: float) -> float:
-        return float(net.variance_map(q)) - q
-
-    def tilt(q: float) -> float:
-        return float(net.variance_slope(q)) - 1.0
-
-    if np.all(np.abs(net.variance_map(_GRID) - _GRID) <= _TOUCHING * _GRID):
+    grid = _grid(net)
+    if np.all(np.abs(net.variance_map(grid) - grid) <= _TOUCHING * grid):
         raise ValueError("every variance is a fixed point: the variance map is the identity")
-    extrema = _roots(tilt, _GRID, net.variance_slope(_GRID) - 1.0)
-    touching = [q for q in extrema if abs(excess(q)) <= _TOUCHING * q]
-    ends = np.array([_GRID[0], *(q for q in extrema if q not in touching), _GRID[-1]])
-    crossing = _roots(excess, ends, np.array([excess(q) for q in ends]))
+    turns = turning_points(net)
+    touching = [turn.q for turn in turns if abs(turn.excess) <= _TOUCHING * turn.q]
+    ends = [turn.q for turn in turns if turn.q not in touching]
+    crossing = _roots_in_log(_relative_excess(net), np.log([grid[0], *ends, grid[-1]]))
+    # Next to a touching point rounding can fake a pair of crossings.
     crossing = [q for q in crossing if all(abs(q - p) > 1e-6 * p for p in touching)]
+    return tuple(_classified(net, q, q in touching) for q in sorted([*touching, *crossing]))
+
+
+def turning_points(net: MeanField) -> tuple[Turn, ...]:
+    """Where V(q) - q turns, ascending in q.
+
+    Raises:
+        ValueError: if a parameter of the network is an array.
+    """
+    points = _roots_in_log(_tilt(net), np.log(_grid(net)))
     return tuple(
-        FixedPoint(
-            q,
-            float(net.variance_slope(q)),
-            float(net.chi(q)),
-            q not in touching and abs(float(net.variance_slope(q))) < 1.0,
-        )
-        for q in sorted([*touching, *crossing])
+        Turn(q, float(net.variance_map(q)) - q, float(net.variance_curvature(q))) for q in points
     )
 
 
-def _roots(function: Callable[[float], float], grid: np.ndarray, values: np.ndarray) -> list[float]:
-    """One root for each change of sign on the grid."""
-    before, after = values[:-1], values[1:]
-    changes = np.flatnonzero((np.sign(before) * np.sign(after) < 0) | (before == 0.0))
-    return [
-        float(grid[i])
-        if values[i] == 0.0
-        else float(
-            brentq(function, grid[i], grid[i + 1], xtol=1e-300, rtol=4 * np.finfo(float).eps)
-        )
-        for i in changes
-    ]
+def _classified(net: MeanField, q: float, touching: bool) -> FixedPoint:
+    slope = float(net.variance_slope(q))
+    return FixedPoint(q, slope, float(net.chi(q)), abs(slope) < 1.0 and not touching)
+
+
+def _grid(net: MeanField) -> Array:
+    """Variances from where V is linear to double precision up to where phi is asymptotic."""
+    if np.ndim(net.variance_map(1.0)) > 0:
+        raise ValueError("fixed points need scalar tau, m, sigma_w2 and sigma_b2, got an array")
+    smallest, largest = net.activation.scales()
+    low, high = 1e-4 * smallest**2, 1e8 * largest**2
+    # Below low, V is V(0) + V'(0) q, and a fixed point there is at least V(0).
+    low = min(low, 0.5 * float(net.variance_map(low)))
+    return np.geomspace(low, high, int(_POINTS_PER_E_FOLD * np.log(high / low)))
+
+
+def _relative_excess(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+    """V(q) / q - 1 and its derivative, in log q."""
+
+    def function(log_q: Array) -> tuple[Array, Array]:
+        q = np.exp(log_q)
+        ratio = net.variance_map(q) / q
+        return ratio - 1.0, net.variance_slope(q) - ratio
+
+    return function
+
+
+def _tilt(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+    """V'(q) - 1 and its derivative, in log q."""
+
+    def function(log_q: Array) -> tuple[Array, Array]:
+        q = np.exp(log_q)
+        return net.variance_slope(q) - 1.0, q * net.variance_curvature(q)
+
+    return function
+
+
+def _roots_in_log(function: Callable[[Array], tuple[Array, Array]], log_grid: Array) -> list[float]:
+    """One root in q for each change of sign on the grid."""
+    values, _ = function(log_grid)
+    rising = np.sign(values[1:]) > np.sign(values[:-1])
+    changes = np.flatnonzero(values[1:] * values[:-1] < 0.0)
+    if changes.size == 0:
+        return []
+    sign = np.where(rising[changes], 1.0, -1.0)
+
+    def increasing(x: Array) -> tuple[Array, Array]:
+        value, slope = function(x)
+        return sign * value, sign * slope
+
+    low, high = log_grid[changes], log_grid[changes + 1]
+    return list(map(float, np.exp(bracketed_newton(increasing, low, high, 0.5 * (low + high)))))

@@ -24,6 +24,9 @@ class GaussianExpectations(Protocol):
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """P(phi = 0)."""
 
+    def scales(self) -> tuple[float, float]:
+        """The smallest and the largest |x| > 0 at which phi bends."""
+
     def mean(self, q: Array) -> Array:
         """E phi."""
 

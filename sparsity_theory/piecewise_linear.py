@@ -24,10 +24,10 @@ from itertools import pairwise
 import numpy as np
 
 from . import _validation as check
+from . import bivariate
 from ._types import Array, FloatLike
 from .double_double import two_sum
 from .gaussian import Interval, Tail
-from .quadrature import Activation
 
 _ZERO = np.zeros(())
 
@@ -262,6 +262,12 @@ class PiecewiseLinear:
             right = np.where(x >= high, slope, right)
         return np.where(np.isnan(x), x, np.where(np.abs(left) < np.abs(right), left, right))
 
+    def scales(self) -> tuple[float, float]:
+        """The smallest and the largest |knot| > 0, over the whole batch; 1 where there is none."""
+        sizes = np.abs(self.knots)
+        sizes = sizes[sizes > 0.0] if np.any(sizes) else np.ones(1)
+        return float(sizes.min()), float(sizes.max())
+
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56)."""
         q = check.positive("q", q)
@@ -298,19 +304,24 @@ class PiecewiseLinear:
         return q * halves + at_zero * (at_zero - 2.0 * self.mean(q))
 
     def mean_product(self, rho: Array, q: Array) -> Array:
-        """E phi(u1) phi(u2) for normal u1, u2 of variance q and correlation rho."""
-        return self._by_quadrature().mean_product(rho, q)
+        """E phi(u1) phi(u2) for normal u1, u2 of variance q and correlation rho (Eq. 6)."""
+        return q * bivariate.correlation(self._line(q), rho)
 
     def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
         """E phi'(u1) phi'(u2)."""
-        return self._by_quadrature().mean_product_of_derivatives(rho, q)
+        return bivariate.slope_correlation(self._line(q), rho)
 
     def mean_product_gap(self, gap: Array, q: Array) -> Array:
         """E phi^2 - E phi(u1) phi(u2) at correlation 1 - gap."""
-        return self._by_quadrature().mean_product_gap(gap, q)
+        return q * bivariate.correlation_gap(self._line(q), gap)
 
-    def _by_quadrature(self) -> Activation:
-        return Activation(self, self.derivative, self.knots)
+    def _line(self, q: Array) -> bivariate.Line:
+        knots = self._knots
+        high, low, gaps = (
+            np.stack(np.broadcast_arrays(*parts)) if parts else np.empty((0,))
+            for parts in (knots.high, knots.low, knots.gaps)
+        )
+        return bivariate.standardize((high, low), gaps, np.array(self._slopes), knots.values[0], q)
 
     def _halves(self, q: Array) -> Iterator[tuple[int, Half]]:
         """The halves of the line that differ, and how often each counts."""

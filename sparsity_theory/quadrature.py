@@ -1,8 +1,8 @@
-"""Activations given as functions: Gaussian expectations by quadrature, split at the kinks.
+"""Activations given as functions: Gaussian expectations by adaptive quadrature, split at the kinks.
 
-Panels of 16 Gauss-Legendre nodes are halved until the result settles, vectorized over points. For
-two inputs the plane is turned by 45 degrees: their sum and difference are independent, and the
-kinks of the product are straight lines that cross where the difference is zero.
+Panels of 16 Gauss-Legendre nodes are halved one by one until they settle, those of all points at
+once. For two inputs the plane is turned by 45 degrees: their sum and difference are independent,
+and the kinks of the product are straight lines that cross where the difference is zero.
 """
 
 from __future__ import annotations
@@ -10,18 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _validation as check
 from ._types import Array, FloatLike
 
+Integrand = Callable[[Array, NDArray[np.intp]], Array]
+"""Maps z, shape (panels, nodes), and the point of every panel, shape (panels,), to values."""
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _EDGES = np.array([-13.0, -9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0, 9.0, 13.0])
+# A panel has settled when halving it changes less than this part of its point's integral.
 _TOLERANCE = 1e-13
-_MOST_HALVINGS = 7
-
-# Along the sum of two inputs the inner integral bends where two kinks meet, over a few of these
-# multiples of the spread of their difference.
-_LAYER = np.array([-12.0, -6.0, -3.0, -1.0, 0.0, 1.0, 3.0, 6.0, 12.0])
+_MOST_HALVINGS = 50
+# Of two inputs: points that contribute less than this part of the largest one need less accuracy.
+_MINOR = 1e-3
+# Closer arguments than this have nearly equal values, whose difference would lose digits.
+_CLOSE = 1e-3
 
 
 class Activation:
@@ -62,6 +67,11 @@ class Activation:
         """phi'(x), elementwise."""
         return np.asarray(self._derivative(np.asarray(x, dtype=np.float64)), dtype=np.float64)
 
+    def scales(self) -> tuple[float, float]:
+        """The smallest and the largest |x| > 0 at which phi bends; 0.01 to 100 where unknown."""
+        sizes = np.abs(self.kinks[self.kinks != 0.0])
+        return min([0.01, *sizes.tolist()]), max([100.0, *sizes.tolist()])
+
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56).
 
@@ -101,12 +111,16 @@ class Activation:
         With phi = c_0 + c_1 z + psi, the first two terms of the Hermite series, this is
         q E psi'^2 - E psi^2 - c_0^2, and E psi^2 is at most half of q E psi'^2.
         """
+        q = np.asarray(q)
+        return np.array([self._edge_deficit(np.asarray(point)) for point in q.flat]).reshape(
+            q.shape
+        )
+
+    def _edge_deficit(self, q: Array) -> Array:
         mean = self.mean(q)
         slope = self._expectation(q, lambda x, z: self.derivative(x))
-        bend = self._expectation(q, lambda x, z: (self.derivative(x) - slope[..., None]) ** 2)
-        rest = self._expectation(
-            q, lambda x, z: (self(x) - mean[..., None] - slope[..., None] * x) ** 2
-        )
+        bend = self._expectation(q, lambda x, z: (self.derivative(x) - slope) ** 2)
+        rest = self._expectation(q, lambda x, z: (self(x) - mean - slope * x) ** 2)
         return q * bend - rest - mean**2
 
     def mean_product(self, rho: Array, q: Array) -> Array:
@@ -119,97 +133,126 @@ class Activation:
 
     def mean_product_gap(self, gap: Array, q: Array) -> Array:
         """E phi^2 - E phi(u1) phi(u2) = E (phi(u1) - phi(u2))^2 / 2."""
-        return self._product(lambda x, y: 0.5 * (self(x) - self(y)) ** 2, gap, q)
+        return self._product(lambda x, y: 0.5 * self._difference(x, y) ** 2, gap, q)
+
+    def _difference(self, x: Array, y: Array) -> Array:
+        """phi(x) - phi(y), by integrating phi' between them where they are close together."""
+        difference = self(x) - self(y)
+        close = np.abs(x - y) < _CLOSE
+        near, far = x[close], y[close]
+        inner = np.clip(self.kinks[:, None], np.minimum(near, far), np.maximum(near, far))
+        ends = np.sort(np.concatenate([near[None], inner, far[None]]), axis=0)
+        lengths = np.diff(ends, axis=0)[..., None]
+        slopes = self.derivative(ends[:-1, :, None] + lengths * (0.5 + 0.5 * _NODES))
+        rise = 0.5 * (lengths * slopes * _WEIGHTS).sum(axis=(0, 2))
+        difference[close] = np.where(near < far, -rise, rise)
+        return difference
 
     def _expectation(self, q: Array, integrand: Callable[[Array, Array], Array]) -> Array:
         """E integrand(sqrt(q) z, z), in the shape of q."""
-        root = np.sqrt(q)[..., None]
-        return expectation(lambda z: integrand(root * z, z), self.kinks / root)
+        root = np.sqrt(np.ravel(q))
+
+        def on_panels(z: Array, point: NDArray[np.intp]) -> Array:
+            return integrand(root[point, None] * z, z)
+
+        return expectation(on_panels, self.kinks / root[:, None]).reshape(np.shape(q))
 
     def _product(self, integrand: Callable[[Array, Array], Array], gap: Array, q: Array) -> Array:
-        return product_expectation(integrand, self.kinks, *np.broadcast_arrays(gap, q))
+        gap, q = np.broadcast_arrays(gap, q)
+        common = np.sqrt(q * (1.0 - 0.5 * gap))  # of (u1 + u2) / 2
+        spread = np.sqrt(q * 0.5 * gap)  # of (u1 - u2) / 2
+        result = np.empty(gap.shape)
+        for place in np.ndindex(gap.shape):
+            result[place] = product_expectation(
+                integrand, self.kinks, float(common[place]), float(spread[place])
+            )
+        return result
 
 
 def product_expectation(
-    integrand: Callable[[Array, Array], Array], kinks: Array, gap: Array, q: Array
-) -> Array:
-    """E integrand(u1, u2) for normal u1, u2 of variance q and correlation 1 - gap.
-
-    Args:
-        integrand: smooth except where one of its arguments is a kink.
-        kinks: shape (k,).
-        gap: in [0, 2], any shape.
-        q: positive, of the same shape.
-    """
-    common = np.sqrt(q * (1.0 - 0.5 * gap))  # of u1 + u2, halved
-    spread = np.sqrt(q * 0.5 * gap)  # of u1 - u2, halved
-    result = np.empty(gap.shape)
-    for point in np.ndindex(gap.shape):
-        result[point] = _product_at(integrand, kinks, float(common[point]), float(spread[point]))
-    return result
-
-
-def _product_at(
     integrand: Callable[[Array, Array], Array], kinks: Array, common: float, spread: float
 ) -> float:
-    meetings = 0.5 * (kinks[:, None] + kinks).ravel()
-    layers = (meetings[:, None] + spread * _LAYER).ravel()
+    """E integrand(x + y, x - y) for independent x ~ N(0, common^2) and y ~ N(0, spread^2).
 
-    def inner(x: Array) -> Array:
-        centre = common * x.ravel()[:, None]
-        crossings = _over(np.concatenate([kinks - centre, centre - kinks], axis=1), spread)
-        values = expectation(
-            lambda y: integrand(centre + spread * y, centre - spread * y), crossings
-        )
-        return values.reshape(x.shape)
+    The integrand must be smooth except where one of its arguments is one of the ``kinks``.
+    """
 
-    return float(expectation(inner, _over(layers[None, :], common))[0])
+    def outer(z: Array, _: NDArray[np.intp]) -> Array:
+        x = common * z.ravel()
+
+        def inner(y: Array, row: NDArray[np.intp]) -> Array:
+            return integrand(x[row, None] + spread * y, x[row, None] - spread * y)
+
+        distances = kinks - x[:, None]
+        crossings = _over(np.concatenate([distances, -distances], axis=1), spread)
+        return expectation(inner, crossings, minor=_MINOR).reshape(z.shape)
+
+    meetings = np.unique(0.5 * (kinks[:, None] + kinks))[None, :]
+    return float(expectation(outer, _over(meetings, common), tolerance=10.0 * _TOLERANCE)[0])
 
 
 def _over(x: Array, scale: float) -> Array:
     """x / scale, and zeros where the scale is zero: no break is needed there."""
-    return x / scale if scale > 0.0 else np.zeros_like(x)
+    return x / scale if scale > 0.0 else np.zeros(x.shape)
 
 
-def expectation(integrand: Callable[[Array], Array], breaks: Array) -> Array:
-    """E integrand(z), z ~ N(0, 1).
+def expectation(
+    integrand: Integrand, breaks: Array, tolerance: float = _TOLERANCE, minor: float = 0.0
+) -> Array:
+    """E integrand(z), z ~ N(0, 1), at every point.
 
     Args:
-        integrand: takes z of shape (*points, nodes) and returns the same shape.
-        breaks: where the integrand is not smooth, shape (*points, any number).
+        integrand: see `Integrand`.
+        breaks: where the integrand is not smooth, shape (points, any number).
+        tolerance: of a panel, relative to the integral of the absolute value at its point.
+        minor: points where that is below this part of the largest one are treated as if it were
+            that large.
 
     Returns:
-        Shape (*points,).
+        Shape (points,).
 
     Raises:
         ValueError: if the integrand is not finite somewhere within 13 standard deviations.
     """
-    fixed = np.broadcast_to(_EDGES, (*breaks.shape[:-1], _EDGES.size))
-    edges = np.sort(np.concatenate([fixed, np.clip(breaks, _EDGES[0], _EDGES[-1])], axis=-1))
-    coarse, _ = _composite(integrand, edges)
-    for _ in range(_MOST_HALVINGS):
-        edges = _halved(edges)
-        fine, size = _composite(integrand, edges)
-        if np.all(np.abs(fine - coarse) <= _TOLERANCE * size):
+    points = len(breaks)
+    fixed = np.broadcast_to(_EDGES, (points, _EDGES.size))
+    edges = np.sort(np.concatenate([fixed, np.clip(breaks, _EDGES[0], _EDGES[-1])], axis=1))
+    point = np.repeat(np.arange(points), edges.shape[1] - 1)
+    left, right = edges[:, :-1].ravel(), edges[:, 1:].ravel()
+    wide = right > left
+    point, left, right = point[wide], left[wide], right[wide]
+    coarse, size = _on_panels(integrand, point, left, right)
+    sizes = np.bincount(point, size, points)
+    allowed = tolerance * np.maximum(sizes, minor * sizes.max())
+    total = np.zeros(points)
+    for halving in range(_MOST_HALVINGS):
+        middle = 0.5 * (left + right)
+        lower, _ = _on_panels(integrand, point, left, middle)
+        upper, _ = _on_panels(integrand, point, middle, right)
+        settled = np.abs(lower + upper - coarse) <= allowed[point]
+        if halving == _MOST_HALVINGS - 1:
+            settled[:] = True
+        total += np.bincount(point[settled], (lower + upper)[settled], points)
+        rest = ~settled
+        if not np.any(rest):
             break
-        coarse = fine
-    return fine
+        coarse = np.concatenate([lower[rest], upper[rest]])
+        left, right = (
+            np.concatenate([left[rest], middle[rest]]),
+            np.concatenate([middle[rest], right[rest]]),
+        )
+        point = np.concatenate([point[rest], point[rest]])
+    return total
 
 
-def _halved(edges: Array) -> Array:
-    halved = np.empty((*edges.shape[:-1], 2 * edges.shape[-1] - 1))
-    halved[..., ::2] = edges
-    halved[..., 1::2] = 0.5 * (edges[..., 1:] + edges[..., :-1])
-    return halved
-
-
-def _composite(integrand: Callable[[Array], Array], edges: Array) -> tuple[Array, Array]:
-    """The integral over all panels, and the integral of the absolute value."""
-    half_width = 0.5 * np.diff(edges)[..., None]
-    middle = 0.5 * (edges[..., 1:] + edges[..., :-1])[..., None]
-    z = (middle + half_width * _NODES).reshape(*edges.shape[:-1], -1)
-    weights = (half_width * _WEIGHTS).reshape(z.shape) * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    values = integrand(z)
+def _on_panels(
+    integrand: Integrand, point: NDArray[np.intp], left: Array, right: Array
+) -> tuple[Array, Array]:
+    """The integral over every panel, and that of the absolute value."""
+    half = 0.5 * (right - left)[:, None]
+    z = 0.5 * (left + right)[:, None] + half * _NODES
+    values = integrand(z, point)
     if not np.all(np.isfinite(values)):
         raise ValueError("the activation or its derivative is not finite where it is integrated")
-    return (weights * values).sum(axis=-1), (weights * np.abs(values)).sum(axis=-1)
+    values = values * (half * _WEIGHTS * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi))
+    return values.sum(axis=1), np.abs(values).sum(axis=1)

@@ -1,0 +1,897 @@
+"""Networks in torch against the theory: at initialization, backwards, and through training.
+
+How the statistical tests judge. In a dense network with i.i.d. Gaussian weights and biases and one
+input, the pre-activations of layer l, given all layers before it, are *exactly* i.i.d. N(0, q^l)
+with q^l = sigma_w^2 |x^{l-1}|^2 / N + sigma_b^2, at any width. So, given the past,
+
+- N times the mean of (h^l)^2 over q^l is chi-squared with N degrees of freedom;
+- the number of zeros in layer l is binomial with probability phi.sparsity(q^l);
+- the number of units with phi' = 1 is binomial with probability chi(q^l) / sigma_w^2.
+
+Each observed value is put through its own distribution function (for a count, at a uniformly random
+place within its jump) and then through the normal quantile, which makes it N(0, 1), independent of
+the past. n of them, over layers and members, add up to sqrt(n) N(0, 1) exactly: no limit, no
+approximation. A test fails when the sum is beyond 4.9 standard deviations, which a right theory
+does with probability 1e-6. The seeds are fixed, so that a test passes always or never; and each
+judge is shown to reject a wrong theory.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from torch import Tensor, nn
+
+import sparsity_theory as st
+import torch_models
+from torch_models import training
+from torch_models.activations import (
+    ClippedReLU,
+    ClippedSoftThreshold,
+    ShiftedReLU,
+    SoftThreshold,
+    SparseActivation,
+)
+from torch_models.data import Dataset
+from torch_models.initialization import edge_of_chaos_
+from torch_models.networks import DenseEnsemble
+from torch_models.observe import gradient_growth, observe, observe_gradients
+from torch_models.training import Divergence, EpochStatistics, evaluate, train
+
+Floats = NDArray[np.float64]
+
+FALSE_ALARM = 1e-6
+LARGEST_Z = float(stats.norm.isf(FALSE_ALARM / 2))
+
+ACTIVATIONS: dict[str, Any] = {
+    "relu": st.ShiftedReLU.for_sparsity(0.7),
+    "st": st.SoftThreshold.for_sparsity(0.6),
+    "crelu": st.ClippedReLU.for_sparsity(0.85, slope=0.7),
+    "cst": st.ClippedSoftThreshold.for_sparsity(0.8, slope=0.7),
+}
+NETS = {kind: st.edge_of_chaos(phi) for kind, phi in ACTIVATIONS.items()}
+KINDS = tuple(NETS)
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small only lose time to a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# ------------------------------------------------------------------ the judge
+
+
+def combined_z(scores: Floats) -> float:
+    """n independent standard normal scores as one."""
+    return float(np.sum(scores) / math.sqrt(np.size(scores)))
+
+
+def score_of_count(count: Floats, trials: int, probability: Floats, seed: int) -> Floats:
+    """N(0, 1) if the counts are binomial: the randomized probability integral transform."""
+    law = stats.binom(trials, probability)
+    place = np.random.default_rng(seed).uniform(size=np.shape(count))
+    return np.asarray(stats.norm.ppf(law.cdf(count - 1) + place * law.pmf(count)))
+
+
+def score_of_squares(sum_of_squares: ArrayLike, variance: Any, degrees: Any) -> Floats:
+    """N(0, 1) if the summands are squares of ``degrees`` i.i.d. N(0, variance)."""
+    law = stats.chi2(degrees)
+    scaled = np.asarray(sum_of_squares) / variance
+    # From the nearer tail: one minus the other would round to zero.
+    lower, upper = stats.norm.ppf(law.cdf(scaled)), stats.norm.isf(law.sf(scaled))
+    return np.asarray(np.where(scaled < degrees, lower, upper))
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One kind's networks at initialization, one input each: everything that the judges need.
+
+    Arrays are (members, depth); ``variance`` is q^l as it follows from x^{l-1}, not as measured.
+    """
+
+    width: int
+    variance: Floats
+    squares: Floats
+    zeros: Floats
+    active: Floats
+
+
+MEMBERS_OF_EACH_KIND, WIDTH, DEPTH = 4, 300, 12
+
+
+@pytest.fixture(scope="module")
+def wide_networks() -> dict[str, Layers]:
+    """One stack with four members of each kind, seen layer by layer in float64."""
+    nets = [net for net in NETS.values() for _ in range(MEMBERS_OF_EACH_KIND)]
+    ensemble = DenseEnsemble(nets, 50, WIDTH, DEPTH, 1, range(len(nets)), dtype=torch.float64)
+    sigma_w2, sigma_b2 = (
+        torch.tensor(np.array([float(getattr(net, name)) for net in nets]))
+        for name in ("sigma_w2", "sigma_b2")
+    )
+    q = torch.ones(len(nets), dtype=torch.float64)  # layer 1 keeps the input's variance
+    seen: list[tuple[Tensor, ...]] = []
+    with torch.no_grad():
+        for h, x in ensemble.propagate(sphere(50, variance=1.0)):
+            slopes = torch.from_numpy(
+                np.stack([net.activation.derivative(row) for net, row in zip(nets, h, strict=True)])
+            )
+            seen.append((q, *(v.sum((1, 2)) for v in (h.square(), x == 0, slopes == 1))))
+            q = sigma_w2 * x.square().mean((1, 2)) + sigma_b2
+    columns = [
+        np.stack([np.asarray(v, dtype=float) for v in c], 1) for c in zip(*seen, strict=True)
+    ]
+    of = {
+        kind: slice(i * MEMBERS_OF_EACH_KIND, (i + 1) * MEMBERS_OF_EACH_KIND)
+        for i, kind in enumerate(KINDS)
+    }
+    return {kind: Layers(WIDTH, *(column[of[kind]] for column in columns)) for kind in KINDS}
+
+
+def sphere(features: int, variance: float, samples: int = 1, seed: int = 0) -> Tensor:
+    """Inputs (samples, features) in float64 with |x|^2 / N_0 = variance, in random directions."""
+    x = torch.randn(
+        samples, features, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+    return nn.functional.normalize(x, dim=-1) * math.sqrt(features * variance)
+
+
+# ------------------------------------------------------------------ random networks
+
+
+@pytest.mark.claim("Networks: sparsity")
+@every_kind
+def test_zeros_in_every_layer_are_as_frequent_as_the_theory_says(
+    kind: str, wide_networks: dict[str, Layers]
+) -> None:
+    layers, phi = wide_networks[kind], ACTIVATIONS[kind]
+
+    def z(sparsity: Callable[[Floats], Floats]) -> float:
+        expected = sparsity(layers.variance)
+        return combined_z(score_of_count(layers.zeros, layers.width, expected, seed=1))
+
+    assert abs(z(phi.sparsity)) < LARGEST_Z
+    wrong_tail = 1 - phi.sparsity(1.0)
+    assert abs(z(lambda q: np.full_like(q, wrong_tail))) > LARGEST_Z
+    # 48 layers of 300 units see a difference of 0.04 in the sparsity with probability 0.99.
+    assert abs(z(lambda q: phi.sparsity(q) - 0.04)) > LARGEST_Z
+
+
+@pytest.mark.claim("Networks: first layer")
+def test_the_first_layer_keeps_the_variance_of_any_input() -> None:
+    nets = list(NETS.values())
+    ensemble = DenseEnsemble(nets, 30, 2000, 1, 1, range(len(nets)), dtype=torch.float64)
+    for variance in (0.3, 1.0, 7.0):
+        x = sphere(30, variance)
+        squares = observe(ensemble, x).variance * ensemble.width
+        degrees = ensemble.width
+        assert abs(combined_z(score_of_squares(squares, variance, degrees))) < LARGEST_Z
+        # The rule of the other layers, without their bias: sigma_w^2 times the variance.
+        as_others = np.array([[float(net.sigma_w2)] for net in nets]) * variance
+        assert abs(combined_z(score_of_squares(squares, as_others, degrees))) > LARGEST_Z
+
+
+@pytest.mark.claim("Networks: variance")
+@every_kind
+def test_layers_are_gaussian_sums_with_the_variances_of_the_initialization(
+    kind: str, wide_networks: dict[str, Layers]
+) -> None:
+    layers = wide_networks[kind]
+
+    def z(variance: Floats) -> float:
+        later = np.s_[:, 1:]
+        return combined_z(score_of_squares(layers.squares[later], variance[later], layers.width))
+
+    assert abs(z(layers.variance)) < LARGEST_Z
+    # 44 layers shift by 0.08 * sqrt(300 / 2) * sqrt(44) = 6.5 standard deviations.
+    assert abs(z(layers.variance * 1.08)) > LARGEST_Z
+
+
+@pytest.mark.claim("Networks: variance")
+@pytest.mark.parametrize("q0", [0.5, 1.0, 2.0])
+@every_kind
+def test_one_very_wide_layer_maps_the_variance_as_v_does(kind: str, q0: float) -> None:
+    """A million i.i.d. terms phi(h)^2, centred and scaled by their own standard deviation.
+
+    Normal but for terms in 1 / sqrt(n): with skewness 11 (the largest here) the first term of the
+    Edgeworth series raises the tail at 5.6 standard deviations, 2e-8, by less than a third, so the
+    twelve checks together stay under 1e-6.
+    """
+    net, width = NETS[kind], 1_000_000
+    ensemble = DenseEnsemble([net], 4, width, 1, 1, [5], dtype=torch.float64)
+    with torch.no_grad():
+        _, x = next(ensemble.propagate(sphere(4, q0)))
+    squares = x.square().flatten().numpy()
+    error = net.sigma_w2 * squares.std() / math.sqrt(width)
+
+    def z(theory: Any) -> float:
+        return float(
+            (net.sigma_w2 * squares.mean() + net.sigma_b2 - theory.variance_map(q0)) / error
+        )
+
+    assert abs(z(net)) < 5.6
+    assert abs(z(st.MeanField(net.activation, 1.05 * net.sigma_w2, net.sigma_b2))) > 5.6
+
+
+# ------------------------------------------------------------------ gradients at initialization
+
+
+@pytest.mark.claim("Eq. 24", "Networks: gradient gain")
+@every_kind
+def test_as_many_units_pass_gradients_on_as_chi_says(
+    kind: str, wide_networks: dict[str, Layers]
+) -> None:
+    """chi(q) = sigma_w^2 P(phi' = 1): half of Eq. 24; the other half is the next test."""
+    layers, net = wide_networks[kind], NETS[kind]
+
+    def z(gain: Callable[[Floats], Floats]) -> float:
+        expected = gain(layers.variance) / net.sigma_w2
+        return combined_z(score_of_count(layers.active, layers.width, expected, seed=2))
+
+    assert abs(z(net.chi)) < LARGEST_Z
+    if ACTIVATIONS[kind].clipped:  # gradients grow by chi, not by the slope of the variance map
+        assert abs(z(net.variance_slope)) > LARGEST_Z
+
+
+def squared_gradients(kind: str) -> tuple[Floats, Floats, Floats]:
+    """|delta^l|^2, the variance that |delta^{l+1}|^2 gives it, and its degrees of freedom.
+
+    Given the forward pass, W^{l+1} is known in the one direction x^l and untouched Gaussian
+    orthogonally to it. So delta^l = D^l (W^{l+1})^T delta^{l+1}, less its component along D^l x^l,
+    is exactly Gaussian with variance sigma_w^2 |delta^{l+1}|^2 / N in one dimension less than D^l
+    has ones: Eq. 24 without supposing forward and backward weights independent.
+    """
+    net, width, members = NETS[kind], 500, 6
+    ensemble = DenseEnsemble([net] * members, 20, width, 8, 1, range(members), dtype=torch.float64)
+    layers, activations = zip(*ensemble.propagate(sphere(20, 1.0)), strict=True)
+    cotangent = sphere(width, 1.0, seed=3).expand_as(layers[-1])
+    deltas = torch.autograd.grad(layers[-1], layers, cotangent)
+    seen = []
+    for h, x, delta, above in zip(layers, activations, deltas, deltas[1:], strict=False):
+        passing = torch.from_numpy(net.activation.derivative(h.detach()))  # (members, 1, width)
+        known = torch.nn.functional.normalize(passing * x.detach(), dim=-1)
+        free = delta - known * (known * delta).sum(-1, keepdim=True)
+        variance = float(net.sigma_w2) * above.square().mean(-1)
+        seen.append((free.square().sum(-1), variance, passing.sum(-1) - 1))
+    squares, variances, degrees = (torch.stack(c).numpy() for c in zip(*seen, strict=True))
+    return squares, variances, degrees
+
+
+@pytest.mark.claim("Eq. 24", "Networks: gradient gain")
+@every_kind
+def test_each_passing_unit_carries_its_share_of_the_squared_gradient(kind: str) -> None:
+    squares, variances, degrees = squared_gradients(kind)
+    assert abs(combined_z(score_of_squares(squares, variances, degrees))) < LARGEST_Z
+    assert abs(combined_z(score_of_squares(squares, 1.25 * variances, degrees))) > LARGEST_Z
+
+
+@pytest.mark.claim("Eq. 24", "Networks: gradient gain")
+def test_gradient_growth_is_the_ratio_of_the_first_layer_to_the_last() -> None:
+    ensemble = small_ensemble(dtype=torch.float64)
+    x, y = sphere(20, 1.0, samples=7), torch.arange(7) % 5
+    for labels in (None, y):
+        rms = observe_gradients(ensemble, x, labels)
+        np.testing.assert_allclose(
+            gradient_growth(ensemble, x, labels), rms[:, 0] ** 2 / rms[:, -1] ** 2, rtol=1e-12
+        )
+    assert np.allclose(observe_gradients(ensemble, x)[:, -1], 1 / math.sqrt(ensemble.width))
+
+
+# ------------------------------------------------------------------ backpropagation by hand
+
+
+@dataclass(frozen=True)
+class Backpropagation:
+    """Eqs. 20-23 in NumPy for one member and one sample, with phi and phi' of the theory."""
+
+    h: list[Floats]
+    x: list[Floats]
+    delta: list[Floats]
+    gradient_by_x: Floats
+
+    @classmethod
+    def of(
+        cls, phi: Any, weights: list[Floats], biases: list[Floats], x: Floats, label: int
+    ) -> Any:
+        """Run forwards (Eq. 1), and backwards from the cross-entropy of a linear readout."""
+        hs, xs = [], [x]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            hs.append(weight @ xs[-1] + bias)
+            xs.append(phi(hs[-1]))
+        logits = weights[-1] @ xs[-1] + biases[-1]
+        shares = np.exp(logits - logits.max())
+        by_logits = shares / shares.sum() - np.eye(len(logits))[label]
+        by_x = weights[-1].T @ by_logits
+        deltas = [phi.derivative(hs[-1]) * by_x]  # Eq. 20
+        for h, weight in zip(hs[-2::-1], weights[-2:0:-1], strict=True):
+            deltas.insert(0, phi.derivative(h) * (weight.T @ deltas[0]))  # Eq. 21
+        return cls(hs, xs, deltas, by_x)
+
+
+@pytest.fixture(scope="module")
+def by_autograd_and_by_hand() -> list[
+    tuple[dict[str, list[Floats]], Backpropagation, list[Floats]]
+]:
+    """Per member of a mixed stack: autograd's gradients, the written-out ones, and the weights."""
+    ensemble = small_ensemble(dtype=torch.float64)
+    x, label = sphere(20, 1.0), 3
+    layers, activations = zip(*ensemble.propagate(x), strict=True)
+    logits = ensemble.readout(activations[-1])
+    loss = torch.nn.functional.cross_entropy(
+        logits[:, 0], torch.tensor([label] * ensemble.members), reduction="sum"
+    )
+    wanted = {
+        "h": layers,
+        "x": activations,
+        "W": tuple(ensemble.weights),
+        "b": tuple(ensemble.biases),
+    }
+    found = iter(torch.autograd.grad(loss, [v for values in wanted.values() for v in values]))
+    gradients = {name: [next(found).numpy() for _ in values] for name, values in wanted.items()}
+    weights = [weight.detach().numpy() for weight in ensemble.weights]
+    biases = [bias.detach().numpy() for bias in ensemble.biases]
+    return [
+        (
+            {name: [np.squeeze(g[k]) for g in values] for name, values in gradients.items()},
+            Backpropagation.of(
+                net.activation,
+                [w[k] for w in weights],
+                [b[k, 0] for b in biases],
+                x[0].numpy(),
+                label,
+            ),
+            [w[k] for w in weights],
+        )
+        for k, net in enumerate(ensemble.nets)
+    ]
+
+
+def equal_to_rounding(actual: Floats, expected: Floats) -> bool:
+    """Within 1e-13 of the largest entry: some ten sums of 20 to 40 products in double precision."""
+    return bool(np.abs(actual - expected).max() <= 1e-13 * np.abs(expected).max())
+
+
+@pytest.mark.claim("Eq. 20")
+@pytest.mark.claim("Misprint Eq. 20", half="both")
+def test_backpropagation_starts_at_the_gradient_by_x_times_phi_prime(
+    by_autograd_and_by_hand: Any,
+) -> None:
+    for autograd, by_hand, _ in by_autograd_and_by_hand:
+        assert equal_to_rounding(by_hand.gradient_by_x, autograd["x"][-1])
+        assert equal_to_rounding(by_hand.delta[-1], autograd["h"][-1])
+        assert not equal_to_rounding(autograd["h"][-1], autograd["x"][-1])
+
+
+@pytest.mark.claim("Eq. 21")
+def test_backpropagation_multiplies_by_the_transpose_and_then_by_phi_prime(
+    by_autograd_and_by_hand: Any,
+) -> None:
+    for autograd, by_hand, _ in by_autograd_and_by_hand:
+        for delta, expected in zip(by_hand.delta, autograd["h"], strict=True):
+            assert equal_to_rounding(delta, expected)
+
+
+@pytest.mark.claim("Misprint Eq. 21", half="both")
+def test_phi_prime_stands_outside_the_transpose(by_autograd_and_by_hand: Any) -> None:
+    for (autograd, by_hand, weights), net in zip(
+        by_autograd_and_by_hand, NETS.values(), strict=True
+    ):
+        slopes = np.diag(net.activation.derivative(by_hand.h[0]))
+        above, expected = autograd["h"][1], autograd["h"][0]
+        assert equal_to_rounding(slopes @ weights[1].T @ above, expected)
+        assert not equal_to_rounding((slopes @ weights[1]).T @ above, expected)
+
+
+@pytest.mark.claim("Eq. 22")
+def test_the_gradient_by_a_bias_is_delta(by_autograd_and_by_hand: Any) -> None:
+    for autograd, by_hand, _ in by_autograd_and_by_hand:
+        for delta, expected in zip(by_hand.delta, autograd["b"], strict=False):
+            assert equal_to_rounding(delta, expected)
+
+
+@pytest.mark.claim("Eq. 23")
+@pytest.mark.claim("Misprint Eq. 23", half="both")
+def test_the_gradient_by_a_weight_is_delta_times_the_activation_before_it(
+    by_autograd_and_by_hand: Any,
+) -> None:
+    for autograd, by_hand, _ in by_autograd_and_by_hand:
+        for delta, x, expected in zip(by_hand.delta, by_hand.x, autograd["W"], strict=False):
+            assert equal_to_rounding(np.outer(delta, x), expected)
+        # As printed, with the pre-activation h^{l-1} in the place of x^{l-1}:
+        assert not equal_to_rounding(np.outer(by_hand.delta[1], by_hand.h[0]), autograd["W"][1])
+
+
+# ------------------------------------------------------------------ activations as modules
+
+
+def edges(phi: Any) -> Floats:
+    """The kinks of phi, their neighbours in double precision, and places between and beyond."""
+    knots = phi.knots
+    around = [np.nextafter(knots, -9.0), knots, np.nextafter(knots, 9.0)]
+    return np.concatenate([*around, np.linspace(-4, 4, 101), [0.0, 1e300, -1e300]])
+
+
+@pytest.mark.claim("Eq. 7", "Eq. 8", "Eq. 9", "Eq. 10")
+@every_kind
+def test_a_module_has_the_values_and_the_derivative_of_the_theory_kinks_included(kind: str) -> None:
+    phi = ACTIVATIONS[kind]
+    x = torch.from_numpy(edges(phi)).requires_grad_()
+    y = SparseActivation.from_theory(phi)(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    np.testing.assert_array_equal(y.detach().numpy(), phi(edges(phi)))
+    np.testing.assert_array_equal(slope.numpy(), phi.derivative(edges(phi)))
+
+
+@pytest.mark.claim("Eq. 7", "Eq. 8", "Eq. 9", "Eq. 10")
+@every_kind
+def test_the_gradient_is_zero_at_the_kinks_in_single_precision_too(kind: str) -> None:
+    phi = ACTIVATIONS[kind]
+    tau = np.float32(phi.tau)
+    kinks = [tau, tau + np.float32(phi.m)] if phi.clipped else [tau]
+    x = torch.tensor(np.array(kinks + [-kink for kink in kinks]), requires_grad=True)
+    assert x.dtype == torch.float32
+    (slope,) = torch.autograd.grad(SparseActivation.from_theory(phi)(x).sum(), x)
+    assert slope[: len(kinks)].tolist() == [0.0] * len(kinks)
+    assert slope.tolist() == [0.0] * len(x)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@every_kind
+def test_gradients_of_every_kind_survive_torch_s_own_checks(kind: str) -> None:
+    module = SparseActivation.from_theory(ACTIVATIONS[kind])
+    x = torch.tensor([-3.0, -1.7, -0.2, 0.1, 1.5, 2.9], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(module, x, check_forward_ad=True, check_batched_grad=True)
+    assert torch.autograd.gradgradcheck(module, x)
+
+
+@every_kind
+def test_nan_stays_nan_and_infinity_saturates(kind: str) -> None:
+    phi = ACTIVATIONS[kind]
+    extremes = np.array([np.nan, np.inf, -np.inf])
+    y = SparseActivation.from_theory(phi)(torch.from_numpy(extremes))
+    np.testing.assert_array_equal(y.numpy(), phi(extremes))
+
+
+def test_members_of_different_kinds_share_one_call() -> None:
+    module = SparseActivation.from_theory(list(ACTIVATIONS.values()))
+    x = torch.from_numpy(np.linspace(-4, 4, 99)).reshape(1, 3, 33).repeat(len(KINDS), 1, 1)
+    expected = np.stack([phi(x[0].numpy()) for phi in ACTIVATIONS.values()])
+    np.testing.assert_array_equal(module(x).numpy(), expected)
+
+
+def test_modules_work_in_anybody_s_network_and_come_back_from_its_state() -> None:
+    def network(tau: float, m: float) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Linear(5, 8), ClippedReLU(tau, m), nn.Linear(8, 8), ClippedSoftThreshold(tau, m),
+            nn.Linear(8, 8), ShiftedReLU(tau), nn.Linear(8, 3), SoftThreshold(tau),
+        )  # fmt: skip
+
+    first, second = network(0.5, 1.25), network(0.1, 2.0)
+    second.load_state_dict(first.state_dict())
+    x = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(first(x), second(x))
+    assert repr(second[1]) == "ClippedReLU(tau=0.5, m=1.25)"
+    assert repr(second[5]) == "ShiftedReLU(tau=0.5)"
+    assert first.double()(x.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: ShiftedReLU(math.nan), "tau"),
+        (lambda: SoftThreshold(-0.1), "tau"),
+        (lambda: ClippedReLU(1.0, 0.0), "m"),
+        (lambda: SparseActivation([[0.0]]), "tau, m and odd"),
+        (lambda: SparseActivation.from_theory(st.PiecewiseLinear([0.0], [0.1, 1.0])), "activation"),
+        (lambda: ShiftedReLU(0.0)(torch.arange(3)), "x"),
+    ],
+)
+def test_bad_activations_are_named(make: Callable[[], object], named: str) -> None:
+    with pytest.raises(ValueError, match=f"^{named} "):
+        make()
+
+
+# ------------------------------------------------------------------ initialization
+
+
+class UsersNet(nn.Module):
+    """A module of the kind people have: convolutions, a nested block, a layer without bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(40, 80, 5)
+        self.block = nn.Sequential(nn.Conv2d(60, 90, 3, groups=2), nn.ReLU())
+        self.last = nn.Linear(100, 200, bias=False)
+
+
+@pytest.mark.claim("Networks: first layer")
+def test_edge_of_chaos_reaches_every_layer_of_a_user_s_module() -> None:
+    net, module = NETS["crelu"], UsersNet()
+    generator = torch.Generator().manual_seed(1)
+    assert edge_of_chaos_(module, net, generator) is module
+    convolution: Any = module.block[0]
+    variances = [
+        (module.first.weight, 1 / (40 * 5)),
+        (convolution.weight, net.sigma_w2 / (30 * 3 * 3)),
+        (convolution.bias, net.sigma_b2),
+        (module.last.weight, net.sigma_w2 / 100),
+    ]
+    for parameter, variance in variances:
+        squares, size = parameter.detach().double().square().sum().item(), parameter.numel()
+        score = score_of_squares(squares, variance, size)
+        assert abs(float(score)) < LARGEST_Z
+    assert module.first.bias is not None
+    assert not module.first.bias.any()
+    size = module.last.weight.numel()
+    score = score_of_squares(
+        module.last.weight.detach().double().square().sum().item(), 1 / 100, size
+    )
+    assert abs(float(score)) > LARGEST_Z
+
+
+@pytest.mark.claim("Eq. 1")
+@every_kind
+def test_a_member_equals_the_sequential_network_with_its_seed(kind: str) -> None:
+    ensemble = DenseEnsemble(list(NETS.values()), 20, 30, 3, 5, range(4))
+    k = KINDS.index(kind)
+    phi = SparseActivation.from_theory(ACTIVATIONS[kind])
+    network = nn.Sequential(
+        nn.Linear(20, 30), phi, nn.Linear(30, 30), phi, nn.Linear(30, 30), phi, nn.Linear(30, 5)
+    )
+    edge_of_chaos_(network, NETS[kind], torch.Generator().manual_seed(k))
+    linear = [layer for layer in network if isinstance(layer, nn.Linear)]
+    for layer, weight, bias in zip(linear, ensemble.weights, ensemble.biases, strict=True):
+        assert torch.equal(layer.weight, weight[k])
+        assert torch.equal(layer.bias, bias[k, 0])
+    x = sphere(20, 1.0, samples=6).float()
+    torch.testing.assert_close(ensemble(x)[k], network(x), rtol=1e-5, atol=1e-5)
+
+
+def test_the_numbers_do_not_depend_on_the_memory_layout() -> None:
+    plain, strided = nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for module in (plain, strided):
+        edge_of_chaos_(module, NETS["relu"], torch.Generator().manual_seed(0))
+    assert torch.equal(plain.weight, strided.weight)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Sequential(nn.ReLU(), nn.LayerNorm(3)), "module must contain a layer"),
+        (nn.Sequential(nn.Linear(2, 3), nn.LazyLinear(3)), "lazy"),
+    ],
+)
+def test_a_module_that_cannot_be_initialized_is_refused_and_left_alone(
+    module: nn.Module, message: str
+) -> None:
+    before = copy.deepcopy(module)
+    with pytest.raises(ValueError, match=message):
+        edge_of_chaos_(module, NETS["relu"])
+    assert repr(before) == repr(module)
+    for own, old in zip(module[:1].parameters(), before[:1].parameters(), strict=True):  # type: ignore[index]
+        assert torch.equal(own, old)
+
+
+# ------------------------------------------------------------------ stacks
+
+
+def small_ensemble(dtype: torch.dtype = torch.float32, seed: int = 0) -> DenseEnsemble:
+    """One member of each kind, 20 -> 40 -> 40 -> 40 -> 5."""
+    seeds = range(seed, seed + len(NETS))
+    return DenseEnsemble(list(NETS.values()), 20, 40, 3, 5, seeds, dtype=dtype)
+
+
+def alone(ensemble: DenseEnsemble, k: int) -> DenseEnsemble:
+    """Member k drawn anew, without any neighbour."""
+    shape = (ensemble.in_features, ensemble.width, ensemble.depth, ensemble.out_features)
+    return DenseEnsemble([ensemble.nets[k]], *shape, [ensemble.seeds[k]])
+
+
+def same_parameters(ensemble: DenseEnsemble, k: int, other: DenseEnsemble, j: int = 0) -> bool:
+    """Whether member k of one stack equals member j of another, bit for bit."""
+    pairs = zip(ensemble.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(own[k], theirs[j]) for own, theirs in pairs)
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_a_member_is_drawn_the_same_alone_and_in_a_stack(k: int) -> None:
+    assert same_parameters(small_ensemble(), k, alone(small_ensemble(), k))
+
+
+def test_members_with_inputs_of_their_own_see_those_only() -> None:
+    ensemble = small_ensemble()
+    x = sphere(20, 1.0, samples=4 * 6).float().reshape(4, 6, 20)
+    own = ensemble(x)
+    for k in range(4):
+        torch.testing.assert_close(own[k], ensemble(x[k])[k])
+
+
+def test_selected_members_are_copies() -> None:
+    ensemble = small_ensemble()
+    chosen = ensemble.select([3, 1])
+    assert same_parameters(ensemble, 3, chosen, 0)
+    assert same_parameters(ensemble, 1, chosen, 1)
+    assert chosen.seeds == (3, 1)
+    x = sphere(20, 1.0, samples=6).float()
+    assert torch.equal(chosen(x), ensemble(x)[[3, 1]])
+    with torch.no_grad():
+        chosen.weights[0].zero_()
+    assert ensemble.weights[0].count_nonzero() == ensemble.weights[0].numel()
+    ensemble.assign([3, 1], chosen)
+    assert same_parameters(ensemble, 3, chosen, 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"nets": []}, "^nets must"),
+        ({"seeds": [1]}, "^seeds must"),
+        ({"depth": 0}, "^depth must"),
+        ({"nets": [st.edge_of_chaos(st.ShiftedReLU([0.1, 0.2]))] * 4}, "numbers|single"),
+    ],
+)
+def test_a_stack_that_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -> None:
+    shape: dict[str, Any] = {"in_features": 4, "width": 5, "depth": 2, "out_features": 3}
+    settings = {"nets": list(NETS.values()), "seeds": range(4), **shape, **changed}
+    with pytest.raises(ValueError, match=message):
+        DenseEnsemble(**settings)
+
+
+def test_an_input_of_the_wrong_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^x must have shape \(batch, 20\)"):
+        small_ensemble()(torch.zeros(3, 19))
+
+
+# ------------------------------------------------------------------ observation
+
+
+def test_observed_variance_and_sparsity_are_those_of_the_layers() -> None:
+    ensemble, x = small_ensemble(), sphere(20, 1.0, samples=9).float()
+    seen = observe(ensemble, x.numpy())
+    for layer, (h, activations) in enumerate(ensemble.propagate(x)):
+        expected = h.detach().double().square().mean((1, 2)).numpy()
+        np.testing.assert_allclose(seen.variance[:, layer], expected, rtol=1e-12)
+        zeros = (activations == 0).double().mean((1, 2)).numpy()
+        np.testing.assert_allclose(seen.sparsity[:, layer], zeros, rtol=0, atol=1e-15)
+
+
+def test_gradients_by_the_layers_are_those_of_autograd() -> None:
+    ensemble = small_ensemble(dtype=torch.float64)
+    x, y = sphere(20, 1.0, samples=6), torch.arange(6) % 5
+    seen = observe_gradients(ensemble.requires_grad_(False), x, y)
+    ensemble.requires_grad_(True)
+    for k in range(4):
+        layers, activations = zip(*ensemble.propagate(x), strict=True)
+        loss = nn.functional.cross_entropy(ensemble.readout(activations[-1])[k], y, reduction="sum")
+        for layer, delta in enumerate(torch.autograd.grad(loss, layers)):
+            expected = delta[k].square().mean().sqrt().item()
+            assert seen[k, layer] == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_is_observed_of_a_broken_network_is_not_an_error() -> None:
+    ensemble = small_ensemble()
+    with torch.no_grad():
+        ensemble.weights[0][1] = math.nan
+        ensemble.weights[0][2] = 0.0
+    x, y = sphere(20, 1.0, samples=5).float(), torch.arange(5)
+    broken = evaluate(ensemble, x, y)
+    assert broken.accuracy[1] == 0.0
+    assert math.isnan(broken.loss[1])
+    assert np.isfinite(np.delete(broken.loss, 1)).all()
+    assert np.isnan(observe(ensemble, x).variance[1]).all()
+    assert math.isnan(gradient_growth(ensemble, x)[1])
+
+
+def test_evaluation_counts_right_answers_and_zeros_over_all_batches() -> None:
+    ensemble = small_ensemble()
+    x, y = sphere(20, 1.0, samples=1200).float(), torch.arange(1200) % 5
+    found = evaluate(ensemble, x.numpy(), y.numpy())
+    logits = ensemble(x).detach()
+    np.testing.assert_array_equal(
+        found.accuracy, (logits.argmax(-1) == y).double().mean(-1).numpy()
+    )
+    np.testing.assert_allclose(found.sparsity, observe(ensemble, x).sparsity, rtol=0, atol=1e-12)
+    for k in range(4):
+        assert found.loss[k] == pytest.approx(
+            nn.functional.cross_entropy(logits[k], y).item(), rel=1e-5
+        )
+
+
+# ------------------------------------------------------------------ training
+
+
+def small_dataset(samples: int = 70, features: int = 20, classes: int = 5) -> Dataset:
+    """Labels that a linear map of the inputs decides."""
+    x = sphere(features, 1.0, samples + 30).float()
+    teacher = torch.randn(features, classes, generator=torch.Generator().manual_seed(9))
+    y = (x @ teacher).argmax(-1)
+    train_part, held_out = slice(0, samples), slice(samples, None)
+    return Dataset(
+        name="teacher", source="drawn here", classes=classes, checksums={},
+        train_x=x[train_part], train_y=y[train_part],
+        validation_x=x[held_out], validation_y=y[held_out],
+        test_x=x[held_out], test_y=y[held_out],
+    )  # fmt: skip
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Run on this many threads: a product of one member may be split among them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_a_step_is_that_of_torch_s_sgd() -> None:
+    data, rate, batch_size, epochs = small_dataset(), 0.05, 16, 2
+    ours, reference = small_ensemble(), small_ensemble()
+    train(ours, data, epochs=epochs, learning_rate=rate, batch_size=batch_size, seed=4)
+    optimizer = torch.optim.SGD(reference.parameters(), lr=rate)
+    order = torch.Generator().manual_seed(4)
+    for _ in range(epochs):
+        shuffled = torch.randperm(len(data.train_x), generator=order)
+        for batch in (shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)):
+            logits, labels = reference(data.train_x[batch]), data.train_y[batch]
+            loss = torch.stack(
+                [nn.functional.cross_entropy(member, labels) for member in logits]
+            ).sum()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    for own, theirs in zip(ours.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(own, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_training_learns() -> None:
+    data, ensemble = small_dataset(), small_ensemble()
+    result = train(ensemble, data, epochs=30, learning_rate=0.05, batch_size=10)
+    assert result.divergences == (None,) * 4
+    assert [statistics.epoch for statistics in result.epochs] == list(range(1, 31))
+    first, last = result.epochs[0], result.epochs[-1]
+    assert (last.loss < 0.7 * first.loss).all()
+    final = evaluate(ensemble, data.validation_x, data.validation_y)
+    np.testing.assert_array_equal(final.accuracy, last.validation_accuracy)
+    np.testing.assert_array_equal(final.sparsity, last.sparsity)
+
+
+# Batches of 32 and 6 at width 300 are shapes whose products do depend on the number of threads.
+def digits_like() -> tuple[Dataset, Callable[[], DenseEnsemble]]:
+    def ensemble() -> DenseEnsemble:
+        return DenseEnsemble(list(NETS.values()), 20, 300, 2, 5, range(4))
+
+    return small_dataset(), ensemble
+
+
+def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int) -> None:
+    data, ensemble = digits_like()
+    settings: dict[str, Any] = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
+    stack = ensemble()
+    together = train(stack, data, **settings)
+    for k in range(4):
+        single = alone(ensemble(), k)
+        by_itself = train(single, data, **settings)
+        assert same_parameters(stack, k, single)
+        for ours, theirs in zip(together.epochs, by_itself.epochs, strict=True):
+            assert ours.loss[k] == theirs.loss[0]
+            assert ours.validation_accuracy[k] == theirs.validation_accuracy[0]
+
+
+def broken(ensemble: DenseEnsemble, members: list[int], factor: float) -> DenseEnsemble:
+    """Scale some members' readouts."""
+    with torch.no_grad():
+        ensemble.weights[-1][members] *= factor
+    return ensemble
+
+
+@pytest.mark.parametrize(
+    ("factor", "kind"), [(math.inf, "non-finite loss"), (1e9, "gradient above 1e6")]
+)
+def test_a_member_that_diverges_is_recorded_and_frozen_and_the_others_go_on_unchanged(
+    factor: float, kind: str, threads: int
+) -> None:
+    data, ensemble = digits_like()
+    settings: dict[str, Any] = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
+    stack = broken(ensemble(), [0, 1, 3], factor)
+    before = copy.deepcopy(stack)
+    result = train(stack, data, **settings)
+    divergence = Divergence(step=1, epoch=1, kind=kind)  # type: ignore[arg-type]
+    assert result.divergences == (divergence, divergence, None, divergence)
+    single = alone(ensemble(), 2)
+    by_itself = train(single, data, **settings)
+    assert same_parameters(stack, 2, single)
+    for k in (0, 1, 3):
+        pairs = zip(stack.parameters(), before.parameters(), strict=True)
+        assert all(torch.equal(own[k], old[k]) for own, old in pairs)
+    for ours, theirs in zip(result.epochs, by_itself.epochs, strict=True):
+        assert np.isnan(ours.loss).tolist() == [True, True, False, True]
+        assert np.isnan(ours.sparsity).all(-1).tolist() == [True, True, False, True]
+        assert ours.loss[2] == theirs.loss[0]
+
+
+def test_a_member_that_diverges_on_its_way_keeps_its_last_sound_weights() -> None:
+    """The rate is far too large for the unclipped kind, and does not harm the clipped one."""
+    data = small_dataset()
+    ensemble = DenseEnsemble([NETS["cst"], NETS["st"]], 20, 40, 12, 5, [1, 2])
+    settings: dict[str, Any] = {"learning_rate": 0.2, "batch_size": 10}
+    result = train(ensemble, data, epochs=12, **settings)
+    assert result.divergences[0] is None
+    divergence = result.divergences[1]
+    assert divergence is not None
+    assert 1 < divergence.step <= divergence.epoch * 7
+    assert all(parameter.isfinite().all() for parameter in ensemble.parameters())
+    again = DenseEnsemble([NETS["cst"]], 20, 40, 12, 5, [1])
+    train(again, data, epochs=12, **settings)
+    assert same_parameters(ensemble, 0, again)
+
+
+def test_training_ends_early_when_every_member_has_diverged() -> None:
+    ensemble = broken(small_ensemble(), [0, 1, 2, 3], math.inf)
+    seen: list[EpochStatistics] = []
+    result = train(
+        ensemble, small_dataset(), epochs=5, learning_rate=0.1, batch_size=10, on_epoch=seen.append
+    )
+    assert len(result.epochs) == len(seen) == 1
+    assert np.isnan(seen[0].loss).all()
+    assert None not in result.divergences
+
+
+def test_an_interrupted_training_leaves_the_weights_of_its_last_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped in the middle of an epoch, with one member already dropped; and with none."""
+    step = training._step
+
+    def stopped(ensemble: DenseEnsemble) -> DenseEnsemble:
+        steps_left = 10  # of seven in an epoch
+
+        def count_down(*arguments: Any) -> Any:
+            nonlocal steps_left
+            if steps_left == 0:
+                raise KeyboardInterrupt
+            steps_left -= 1
+            return step(*arguments)
+
+        monkeypatch.setattr(training, "_step", count_down)
+        with pytest.raises(KeyboardInterrupt):
+            train(ensemble, small_dataset(), epochs=9, learning_rate=0.05, batch_size=10)
+        return ensemble
+
+    reduced, whole = stopped(broken(small_ensemble(), [1], math.inf)), stopped(small_ensemble())
+    assert all(same_parameters(reduced, k, whole, k) for k in (0, 2, 3))
+    assert not same_parameters(whole, 0, small_ensemble(), 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"learning_rate": math.inf}, "learning_rate"),
+        ({"dataset": small_dataset(features=21)}, "dataset"),
+        ({"dataset": small_dataset(classes=6)}, "dataset"),
+    ],
+)
+def test_bad_training_settings_are_named(changed: dict[str, Any], named: str) -> None:
+    settings: dict[str, Any] = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}
+    with pytest.raises(ValueError, match=f"^{named} "):
+        train(small_ensemble(), **{"dataset": small_dataset(), **settings, **changed})
+
+
+def test_every_public_name_is_there() -> None:
+    for name in torch_models._HOMES:
+        assert getattr(torch_models, name).__name__ == name

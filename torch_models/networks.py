@@ -1,0 +1,164 @@
+"""Stacks of dense networks (Eq. 1): many members, one batched matrix product a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from torch_models.activations import SparseActivation
+from torch_models.initialization import draw_, layer_laws
+
+if TYPE_CHECKING:
+    from sparsity_theory import MeanField
+
+
+class DenseEnsemble(nn.Module):
+    """Dense networks of one shape, each with its own activation, initialization and seed.
+
+    A member has ``depth`` hidden layers h^l = W^l x^{l-1} + b^l, x^l = phi(h^l) (Eq. 1) of
+    ``width`` units, and a linear readout. Layer 1 keeps its input's variance (App. D); the others
+    and the readout have weights N(0, sigma_w^2/width) and biases N(0, sigma_b^2).
+
+    Members never meet: no number of one depends on another. Every member is drawn from a generator
+    of its own, in the order W^1, W^2, b^2, ..., so that it equals, bit for bit, the same member
+    drawn alone, or a Sequential of Linear layers put through ``edge_of_chaos_`` with the same seed.
+
+    Args:
+        nets: one mean field per member; kinds may differ.
+        in_features, width, depth, out_features: shape of every member, each at least 1.
+        seeds: one per member.
+        dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
+
+    Attributes:
+        weights: depth + 1 parameters (members, out, in), the readout last.
+        biases: depth + 1 parameters (members, 1, out).
+
+    Raises:
+        ValueError: if there is no member, ``seeds`` has another length than ``nets``, a size is not
+            positive, or a net is not a single initialization of one of the four activations.
+    """
+
+    def __init__(
+        self,
+        nets: Sequence[MeanField],
+        in_features: int,
+        width: int,
+        depth: int,
+        out_features: int,
+        seeds: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__()
+        if not nets:
+            raise ValueError("nets must hold at least one member, got none")
+        if len(seeds) != len(nets):
+            raise ValueError(f"seeds must be one per net: got {len(seeds)} for {len(nets)} nets")
+        names = ("in_features", "width", "depth", "out_features")
+        for name, size in zip(names, (in_features, width, depth, out_features), strict=True):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        self.nets, self.seeds = tuple(nets), tuple(seeds)
+        self.in_features, self.out_features = in_features, out_features
+        self.width, self.depth = width, depth
+        self.activation = SparseActivation.from_theory([net.activation for net in nets])
+        self.activation.to(device, dtype)
+
+        def parameter(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(len(nets), *shape, dtype=dtype, device=device))
+
+        ins, outs = [in_features] + [width] * depth, [width] * depth + [out_features]
+        self.weights = nn.ParameterList(map(parameter, outs, ins))
+        self.biases = nn.ParameterList(parameter(1, out) for out in outs)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every member anew from its seed."""
+        fan_ins = [weight.shape[-1] for weight in self.weights]
+        for member, (net, seed) in enumerate(zip(self.nets, self.seeds, strict=True)):
+            generator = torch.Generator().manual_seed(seed)
+            laws = layer_laws(net, fan_ins)
+            for weight, bias, law in zip(self.weights, self.biases, laws, strict=True):
+                draw_(weight[member], law.weight_variance, generator)
+                draw_(bias[member], law.bias_variance, generator)
+
+    @property
+    def members(self) -> int:
+        """Number of networks in the stack."""
+        return len(self.nets)
+
+    def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (h^l, x^l), pre-activations and activations, for l = 1..depth.
+
+        Args:
+            x: (batch, in_features), shared by the members and not copied for them, or
+                (members, batch, in_features).
+
+        Raises:
+            ValueError: if ``x`` has another shape.
+        """
+        if x.shape[-1] != self.in_features or x.ndim not in (2, 3):
+            raise ValueError(
+                f"x must have shape (batch, {self.in_features}) or "
+                f"({self.members}, batch, {self.in_features}), got {tuple(x.shape)}"
+            )
+        x = x.expand(self.members, -1, -1)
+        for weight, bias in zip(list(self.weights)[:-1], self.biases, strict=False):
+            h = torch.baddbmm(bias, x, weight.mT)  # (members, batch, width)
+            x = self.activation(h)
+            yield h, x
+
+    def readout(self, x: Tensor) -> Tensor:
+        """Logits (members, batch, out_features) of the last activations (members, batch, width)."""
+        return torch.baddbmm(self.biases[-1], x, self.weights[-1].mT)
+
+    def layers(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the pre-activations h^1..h^L (members, batch, width); takes ``x`` as ``propagate``.
+
+        Streaming: without gradients, no layer is held longer than its consumer holds it.
+        """
+        for h, _ in self.propagate(x):
+            yield h
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (members, batch, out_features); takes ``x`` as ``propagate`` does."""
+        for _, activations in self.propagate(x):
+            last = activations
+        return self.readout(last)
+
+    def select(self, members: Sequence[int]) -> DenseEnsemble:
+        """A new ensemble of copies of the given members, in that order.
+
+        Every parameter and buffer has the members as its first axis, so this is one index each.
+        """
+        rows = list(members)
+        chosen = DenseEnsemble(
+            [self.nets[row] for row in rows],
+            self.in_features,
+            self.width,
+            self.depth,
+            self.out_features,
+            [self.seeds[row] for row in rows],
+            dtype=self.weights[0].dtype,
+            device="meta",
+        )
+        state = {name: values[rows] for name, values in self.state_dict().items()}
+        chosen.load_state_dict(state, assign=True)
+        return chosen
+
+    @torch.no_grad()
+    def assign(self, members: Sequence[int], other: DenseEnsemble) -> None:
+        """Overwrite the given members' weights and biases with those of ``other``, in its order."""
+        rows = list(members)
+        for own, theirs in zip(self.parameters(), other.parameters(), strict=True):
+            own[rows] = theirs
+
+    def extra_repr(self) -> str:
+        """Sizes."""
+        return (
+            f"members={self.members}, in_features={self.in_features}, width={self.width}, "
+            f"depth={self.depth}, out_features={self.out_features}"
+        )

@@ -1,0 +1,114 @@
+"""What happens in every layer of every member: variance, sparsity and gradients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from torch_models.networks import DenseEnsemble
+from torch_models.training import cross_entropy
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """Per member and layer, all (members, depth).
+
+    ``variance`` is q^l, the mean of (h^l)^2 over samples and units; ``sparsity`` the share of exact
+    zeros of phi(h^l); ``gradient_rms`` the root mean square of the gradient by h^l, if measured.
+    """
+
+    variance: Floats
+    sparsity: Floats
+    gradient_rms: Floats | None = None
+
+
+@torch.no_grad()
+def observe(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> LayerStatistics:
+    """Variance and sparsity of every layer on inputs (batch, in_features).
+
+    One forward pass without gradients that holds one layer at a time. Squares are summed in
+    float64, so that q^l is right as long as h^l is finite.
+    """
+    variance, sparsity = [], []
+    for h, activations in ensemble.propagate(_to_ensemble(ensemble, x)):
+        variance.append(_mean_square(h))
+        sparsity.append(1 - activations.count_nonzero(dim=(1, 2)).double() / h[0].numel())
+    return LayerStatistics(_by_member(variance), _by_member(sparsity))
+
+
+def observe_gradients(
+    ensemble: DenseEnsemble,
+    x: Tensor | NDArray[np.floating],
+    y: Tensor | NDArray[np.integer] | None = None,
+    seed: int = 0,
+) -> Floats:
+    """Root mean square of delta^l over samples and units, (members, depth) (Eqs. 20-21).
+
+    With labels ``y`` (batch,), delta^l is the gradient of each sample's cross-entropy by h^l.
+    Without, a random vector of norm one (drawn from ``seed``, one for each sample, the same for all
+    members) is sent back from h^L, independent of the weights as Eq. 24 supposes. NaN where a
+    member's h^l is not finite.
+    """
+    inputs = _to_ensemble(ensemble, x).detach().requires_grad_()  # even if the weights are frozen
+    with torch.enable_grad():
+        layers, activations = zip(*ensemble.propagate(inputs), strict=True)
+        if y is None:
+            cotangent = _random_directions(layers[-1], seed)
+            deltas = torch.autograd.grad(layers[-1], layers, cotangent)
+        else:
+            labels = torch.as_tensor(y, dtype=torch.int64, device=inputs.device)
+            loss = cross_entropy(ensemble.readout(activations[-1]), labels).sum()
+            deltas = torch.autograd.grad(loss, layers)
+    sizes = [_mean_square(delta).sqrt() for delta in deltas]
+    finite = [h.isfinite().all(-1).all(-1) for h in layers]  # where not, phi' means nothing
+    return _by_member([s.where(f, math.nan) for s, f in zip(sizes, finite, strict=True)])
+
+
+def gradient_growth(
+    ensemble: DenseEnsemble,
+    x: Tensor | NDArray[np.floating],
+    y: Tensor | NDArray[np.integer] | None = None,
+    seed: int = 0,
+) -> Floats:
+    """Mean squared gradient at h^1 over that at h^L, (members,): the backward gain.
+
+    In theory (Eq. 24, layers of equal width) chi(q^1) chi(q^2) ... chi(q^{L-1}), so 1 on the edge
+    of chaos at q*. Without labels, one more sample of the same image is one more random direction.
+    0 if no gradient arrives at h^1, NaN if none leaves h^L or the network is not finite.
+    """
+    delta = observe_gradients(ensemble, x, y, seed)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        growth: Floats = np.square(delta[:, 0] / delta[:, -1])
+    return growth
+
+
+def _mean_square(values: Tensor) -> Tensor:
+    """Mean over samples and units (members,) in float64 of (members, batch, width)."""
+    norm: Tensor = torch.linalg.vector_norm(values, dim=(1, 2), dtype=torch.float64)
+    return norm.square() / values[0].numel()
+
+
+def _random_directions(like: Tensor, seed: int) -> Tensor:
+    """One random unit vector per sample, shared by the members: (members, batch, width)."""
+    drawn = torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed))
+    directions = torch.nn.functional.normalize(drawn, dim=-1).to(like)
+    expanded: Tensor = directions.expand_as(like)
+    return expanded
+
+
+def _by_member(layers: list[Tensor]) -> Floats:
+    """(members, depth) from one (members,) per layer."""
+    stacked: Floats = torch.stack(layers, dim=-1).double().cpu().numpy()
+    return stacked
+
+
+def _to_ensemble(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> Tensor:
+    weight = ensemble.weights[0]
+    return torch.as_tensor(x, dtype=weight.dtype, device=weight.device)

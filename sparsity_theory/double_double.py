@@ -1,7 +1,7 @@
 """Error-free transformations: numbers carried as an unevaluated sum ``high + low`` of two doubles.
 
-They are needed in one place: ``exp(-x^2 / (2 q))`` far out. At x / sqrt(q) = 30 the exponent is
-450, and half an ulp lost in it costs 450 ulps in the result.
+They are needed in one place: exponents of Gaussian densities far out. At x / sqrt(q) = 30 the
+exponent is 450, and half an ulp lost in it costs 450 ulps in the result.
 """
 
 from __future__ import annotations
@@ -35,14 +35,35 @@ def two_product(x: Array, y: Array) -> tuple[Array, Array]:
     return product, error
 
 
+def quotient(high: Array, low: Array, divisor: Array) -> tuple[Array, Array]:
+    """(high + low) / divisor as (rounded quotient, what it lacks)."""
+    ratio = high / divisor
+    product, error = two_product(ratio, divisor)
+    return ratio, ((high - product) - error + low) / divisor
+
+
+def square_over(high: Array, low: Array, q: Array) -> tuple[Array, Array]:
+    """(high + low)^2 / q as (rounded, what it lacks)."""
+    square, error = two_product(high, high)
+    return quotient(square, error + 2.0 * high * low, q)
+
+
 def exp_minus_half_square(high: Array, low: Array, q: Array) -> Array:
     """exp(-(high + low)^2 / (2 q)) to a few ulps, however far out.
 
     The exponent is formed as a double-double; the exponential of its low part is 1 - low.
     """
-    square, square_error = two_product(high, high)
-    square_error = square_error + 2.0 * high * low
-    exponent = 0.5 * square / q
-    product, product_error = two_product(exponent, q)
-    remainder = ((0.5 * square - product) - product_error + 0.5 * square_error) / q
-    return np.asarray(np.exp(-exponent) * (1.0 - remainder))
+    ratio, rest = square_over(high, low, q)
+    return np.asarray(np.exp(-0.5 * ratio) * (1.0 - 0.5 * rest))
+
+
+def exp_minus_over_one_plus(high: Array, low: Array, rho: Array) -> Array:
+    """exp(-(high + low) / (1 + rho)) for -1 <= rho <= 1 and high >= 0, to a few ulps.
+
+    1 + rho is taken without rounding. At rho = -1 the limit: 1 where high is 0, else 0.
+    """
+    total, error = two_sum(np.ones_like(rho), rho)
+    divisor = np.where(total > 0.0, total, 1.0)
+    ratio, rest = quotient(high, low, divisor)
+    decay = np.exp(-ratio) * (1.0 - (rest - ratio * (error / divisor)))
+    return np.where(total > 0.0, decay, (high == 0.0).astype(np.float64))

@@ -1,0 +1,1 @@
+"""What the theory and the training cost: benchmarks for airspeed velocity (asv)."""

@@ -1,0 +1,18 @@
+"""Names and units for the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+Benchmark = TypeVar("Benchmark", bound=Callable[..., object])
+
+
+def labelled(name: str, unit: str = "seconds") -> Callable[[Benchmark], Benchmark]:
+    """Give a benchmark the name and the unit that asv shows."""
+
+    def label(benchmark: Benchmark) -> Benchmark:
+        vars(benchmark).update(pretty_name=name, unit=unit)
+        return benchmark
+
+    return label

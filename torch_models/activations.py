@@ -136,10 +136,18 @@ class SparseActivation(nn.Module):
         tau, m = self.tau.to(x.dtype), self.m.to(x.dtype)
         low = torch.where(self.odd, -tau, tau)
         floor = torch.where(self.odd, -m, 0.0)
-        # At the upper kink x - tau may round to just below m; the derivative is zero there too.
-        top = torch.minimum(m, (tau + m) - tau)
+        top = self._top(x.dtype)
         y: Tensor = _DeadZoneAndClip.apply(x, low, tau, floor, m, top)  # type: ignore[no-untyped-call]
         return y
+
+    def pull_back(self, grad: Tensor, y: Tensor) -> Tensor:
+        """Return phi'(x) * grad, the gradient by x of what has gradient ``grad`` by y = phi(x)."""
+        return _pass_between_kinks(grad, y, self._top(y.dtype))
+
+    def _top(self, dtype: torch.dtype) -> Tensor:
+        """The least |phi| at the upper kink: x - tau may round to just below m there."""
+        tau, m = self.tau.to(dtype), self.m.to(dtype)
+        return torch.minimum(m, (tau + m) - tau)
 
     def extra_repr(self) -> str:
         """``tau=1.03643, m=1.17037``; for a stack the number of members and the ranges."""

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from torch_models.backpropagation import backpropagate, descend
 from torch_models.networks import DenseEnsemble
 
 if TYPE_CHECKING:
@@ -218,29 +219,15 @@ def _step(
     diverged: dict[int, DivergenceKind] = {}
     while True:
         with _same_products_alone_as_stacked(survivors.stack):
-            losses, gradients = _losses_and_gradients(survivors.stack, x, y)
-        kinds = _diagnose(losses, gradients[0])
-        if not kinds:
-            _descend(survivors.stack, gradients, learning_rate)
-            return losses, diverged
+            batch = backpropagate(survivors.stack, x, y)
+            kinds = _diagnose(batch.losses, batch.first_gradient())
+            if not kinds:
+                descend(survivors.stack, batch, learning_rate)
+                return batch.losses, diverged
         diverged |= {survivors.members[place]: kind for place, kind in kinds.items()}
         survivors.drop(kinds)
         if not survivors.members:
-            return losses, diverged
-
-
-def _losses_and_gradients(
-    stack: DenseEnsemble, x: Tensor, y: Tensor
-) -> tuple[Tensor, Sequence[Tensor]]:
-    """Mean loss (members,), and its gradient by every parameter; members do not mix."""
-    losses = cross_entropy(stack(x), y).mean(-1)
-    return losses.detach(), torch.autograd.grad(losses.sum(), list(stack.parameters()))
-
-
-@torch.no_grad()
-def _descend(stack: DenseEnsemble, gradients: Sequence[Tensor], learning_rate: float) -> None:
-    for parameter, gradient in zip(stack.parameters(), gradients, strict=True):
-        parameter.add_(gradient, alpha=-learning_rate)
+            return batch.losses, diverged
 
 
 def _diagnose(losses: Tensor, first_gradient: Tensor) -> dict[int, DivergenceKind]:

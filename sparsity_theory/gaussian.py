@@ -58,8 +58,8 @@ _SECOND_TAIL_MOMENT = (
     3.8962520103293016e-08,
 )
 
-# Far beyond the last double with gamma(a) > 0, which is a = 38.6; keeps cubes finite.
-_LARGEST = 1e100
+# Points and widths are cut here, far beyond the last a with gamma(a) > 0, which is 38.6.
+FAR = 1e3
 
 # Intervals over which a z changes by at most this are integrated by Gauss-Legendre, the others
 # taken as differences of tails, which then lose less than a factor of six.
@@ -97,13 +97,14 @@ class Tail:
     """
 
     def __init__(self, high: Array, low: Array, q: Array, cut: NDArray[np.bool_] = _FALSE) -> None:
-        self._high, self._low, self._q = high, low, q
+        far = FAR * np.sqrt(q)
+        self._high, self._low, self._q = np.minimum(high, far), np.where(high < far, low, 0.0), q
         self.cut = cut
 
     @cached_property
     def a(self) -> Array:
         """Where the half line begins."""
-        return np.minimum((self._high + self._low) / np.sqrt(self._q), _LARGEST)
+        return np.asarray((self._high + self._low) / np.sqrt(self._q))
 
     @cached_property
     def density(self) -> Array:
@@ -149,7 +150,7 @@ class Interval:
 
     def __init__(self, left: Tail, right: Tail, width: Array) -> None:
         self.left, self.right = left, right
-        self.width = np.minimum(width, _LARGEST)
+        self.width = width
 
     @cached_property
     def moment0(self) -> Array:

@@ -27,7 +27,7 @@ from . import _validation as check
 from . import bivariate
 from ._types import Array, FloatLike
 from .double_double import two_sum
-from .gaussian import Interval, Tail
+from .gaussian import FAR, Interval, Tail
 
 _ZERO = np.zeros(())
 
@@ -87,7 +87,9 @@ class Piece:
         """The integral of phi(scale z)^2."""
         on, rise = self.domain, self.slope * scale
         return (
-            self.value**2 * on.moment0 + 2.0 * rise * self.value * on.moment1 + rise**2 * on.moment2
+            self.value * (self.value * on.moment0)
+            + 2.0 * rise * (self.value * on.moment1)
+            + rise * (rise * on.moment2)
         )
 
     def weighted_slope(self, scale: Array) -> Array:
@@ -122,7 +124,7 @@ class Half:
         """The right half of a function, standardized by sqrt(q)."""
         root = np.sqrt(q)
         ends = [Tail(_ZERO, _ZERO, q, np.ones((), dtype=np.bool_))]
-        widths = [np.maximum(knots.high[0], 0.0) / root]
+        widths = [np.clip(knots.high[0], 0.0, FAR * root) / root]
         values = [knots.values[0] - slopes[0] * knots.high[0]]
         following = (*knots.high[1:], np.full((), np.inf))
         for i, (high, low) in enumerate(zip(knots.high, knots.low, strict=True)):
@@ -130,8 +132,8 @@ class Half:
             ends.append(Tail(np.maximum(high, 0.0), np.where(negative, 0.0, low), q, negative))
             values.append(knots.values[i] - slopes[i + 1] * np.minimum(high, 0.0))
             if i < len(knots.gaps):
-                beyond_zero = np.maximum(following[i], 0.0)
-                widths.append(np.where(negative, beyond_zero, knots.gaps[i]) / root)
+                width = np.where(negative, np.maximum(following[i], 0.0), knots.gaps[i])
+                widths.append(np.minimum(width, FAR * root) / root)
         return cls(tuple(ends), tuple(widths), tuple(values), slopes)
 
     @cached_property
@@ -177,6 +179,10 @@ class Half:
             )
         )
         return (*bounded, self.ends[-1].moment1)
+
+
+def _stack(arrays: list[Array]) -> Array:
+    return np.stack(np.broadcast_arrays(*arrays))
 
 
 def _ratio(part: Array, whole: Array) -> Array:
@@ -231,7 +237,7 @@ class PiecewiseLinear:
     @property
     def knots(self) -> Array:
         """Where the slope changes, ascending; shape (n, *batch), rounded to double precision."""
-        return np.stack(np.broadcast_arrays(*self._knots.high))
+        return _stack(list(self._knots.high))
 
     @property
     def slopes(self) -> Array:
@@ -291,7 +297,7 @@ class PiecewiseLinear:
 
     def mean_square_curvature(self, q: Array) -> Array:
         """The second derivative in q of E phi(sqrt(q) z)^2 (Eqs. 40, 43)."""
-        return self._expectation(q, Piece.hermite_slope) / (2.0 * q * np.sqrt(q))
+        return self._expectation(q, Piece.hermite_slope) / np.sqrt(q) / (2.0 * q)
 
     def mean_derivative_power(self, q: Array, power: int) -> Array:
         """E phi'(sqrt(q) z)^power; the power 2 is in Eqs. 39, 42, 51, 54, the others in Eq. 27."""
@@ -316,12 +322,26 @@ class PiecewiseLinear:
         return q * bivariate.correlation_gap(self._line(q), gap)
 
     def _line(self, q: Array) -> bivariate.Line:
-        knots = self._knots
-        high, low, gaps = (
-            np.stack(np.broadcast_arrays(*parts)) if parts else np.empty((0,))
-            for parts in (knots.high, knots.low, knots.gaps)
+        """The function as `bivariate` takes it, with far knots moved to where none is seen."""
+        far = FAR * np.sqrt(q)
+        high = [np.clip(knot, -far, far) for knot in self._knots.high]
+        low = [
+            np.where(np.abs(knot) < far, rest, 0.0)
+            for knot, rest in zip(self._knots.high, self._knots.low, strict=True)
+        ]
+        gaps = [np.minimum(gap, far) for gap in self._knots.gaps]
+        # From phi(0), which far knots do not move, back to the first knot.
+        offset = self(0.0) + self._slopes[0] * np.maximum(high[0], 0.0)
+        widths = (*gaps, np.full((), np.inf))
+        for knot, width, slope in zip(high, widths, self._slopes[1:], strict=True):
+            offset = offset - slope * np.minimum(np.maximum(-knot, 0.0), width)
+        return bivariate.standardize(
+            (_stack(high), _stack(low)),
+            _stack(gaps) if gaps else np.zeros(0),
+            self.slopes,
+            offset,
+            q,
         )
-        return bivariate.standardize((high, low), gaps, np.array(self._slopes), knots.values[0], q)
 
     def _halves(self, q: Array) -> Iterator[tuple[int, Half]]:
         """The halves of the line that differ, and how often each counts."""

@@ -61,11 +61,13 @@ _SECOND_TAIL_MOMENT = (
 # Points and widths are cut here, far beyond the last a with gamma(a) > 0, which is 38.6.
 FAR = 1e3
 
-# Intervals over which a z changes by at most this are integrated by Gauss-Legendre, the others
-# taken as differences of tails, which then lose less than a factor of six.
-_THIN = 2.0
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_NODES, _WEIGHTS = 0.5 * (_NODES[:, None] + 1.0), 0.5 * _WEIGHTS[:, None]  # on [0, 1]
+# An interval from a to a + w is thin if w (a + w / 2) is at most one of these limits. Differences
+# of tails lose at most a factor of ten beyond the limit that each is used with; below it, this many
+# Gauss-Legendre nodes leave no error above rounding.
+_RULES = {}
+for _limit, _count in ((0.5, 8), (1.0, 10), (2.0, 12)):
+    _nodes, _weights = np.polynomial.legendre.leggauss(_count)
+    _RULES[_limit] = 0.5 * (_nodes[:, None] + 1.0), 0.5 * _weights[:, None]  # on [0, 1]
 
 
 def mills_ratio(a: Array) -> Array:
@@ -101,6 +103,16 @@ class Tail:
         self._high, self._low, self._q = np.minimum(high, far), np.where(high < far, low, 0.0), q
         self.cut = cut
 
+    def take(self, chosen: NDArray[np.bool_]) -> Tail:
+        """The chosen half lines of the batch."""
+        high, low, q, cut, a, gamma = (
+            np.broadcast_to(x, chosen.shape)[chosen]
+            for x in (self._high, self._low, self._q, self.cut, self.a, self.density)
+        )
+        part = Tail(high, low, q, cut)
+        part.a, part.density = a, gamma
+        return part
+
     @cached_property
     def a(self) -> Array:
         """Where the half line begins."""
@@ -132,6 +144,16 @@ class Tail:
         return self.density * scaled_second_moment(self.a)
 
     @cached_property
+    def slope0(self) -> Array:
+        """int z gamma(dz) = gamma(a)."""
+        return self.density
+
+    @cached_property
+    def slope1(self) -> Array:
+        """int (z - a) z gamma(dz) = 1 - Phi(a)."""
+        return self.moment0
+
+    @cached_property
     def hermite0(self) -> Array:
         """int He_3(z) gamma(dz) = He_2(a) gamma(a), with He_3(z) = z^3 - 3 z, He_2(z) = z^2 - 1."""
         return np.where(self.cut, 0.0, (self.a**2 - 1.0) * self.density)
@@ -149,64 +171,117 @@ class Interval:
     """
 
     def __init__(self, left: Tail, right: Tail, width: Array) -> None:
-        self.left, self.right = left, right
-        self.width = width
+        self.left, self.right, self.width = left, right, width
+        self._thick_parts: dict[float, Interval] = {}
+
+    @cached_property
+    def exponent(self) -> Array:
+        """log(gamma(a) / gamma(a + w)) = w (a + w / 2)."""
+        return np.asarray(self.width * (self.left.a + 0.5 * self.width))
 
     @cached_property
     def moment0(self) -> Array:
         """G_0 = Phi(a + w) - Phi(a)."""
-        return self._choose(self.left.moment0 - self.right.moment0, lambda t, z: 1.0)
+        return self._moment(
+            0.5, lambda part: part.left.moment0 - part.right.moment0, lambda t, z: np.ones_like(t)
+        )
 
     @cached_property
     def moment1(self) -> Array:
         """G_1 = int (z - a) gamma(dz)."""
-        left, right, w = self.left, self.right, self.width
-        thick = left.moment1 - right.moment1 - w * right.moment0
-        return self._choose(thick, lambda t, z: t)
+        return self._moment(
+            1.0,
+            lambda part: part.left.moment1 - part.right.moment1 - part.width * part.right.moment0,
+            lambda t, z: t,
+        )
 
     @cached_property
     def moment2(self) -> Array:
         """G_2 = int (z - a)^2 gamma(dz)."""
-        left, right, w = self.left, self.right, self.width
-        thick = left.moment2 - right.moment2 - w * (2.0 * right.moment1 + w * right.moment0)
-        return self._choose(thick, lambda t, z: t * t)
+        return self._moment(2.0, _thick_moment2, lambda t, z: t * t)
+
+    @cached_property
+    def slope0(self) -> Array:
+        """int z gamma(dz) = gamma(a) - gamma(a + w)."""
+        return np.asarray(-self.left.density * np.expm1(-self.exponent))
+
+    @cached_property
+    def slope1(self) -> Array:
+        """int (z - a) z gamma(dz)."""
+        return self._moment(
+            1.0,
+            lambda part: part.left.moment0 - part.right.moment0 - part.width * part.right.density,
+            lambda t, z: t * z,
+        )
 
     @cached_property
     def hermite0(self) -> Array:
         """int He_3(z) gamma(dz)."""
-        thick = self.left.hermite0 - (self.right.a**2 - 1.0) * self.right.density
-        chosen = self._choose(thick, lambda t, z: z * (z * z - 3.0))
-        return np.where(self.left.cut, thick, chosen)
+        return self._hermite(
+            lambda part: part.left.hermite0 - (part.right.a**2 - 1.0) * part.right.density,
+            lambda t, z: z * (z * z - 3.0),
+        )
 
     @cached_property
     def hermite1(self) -> Array:
         """int (z - a) He_3(z) gamma(dz)."""
-        left, right = self.left, self.right
-        thick = left.hermite1 - right.density * (left.a + self.width * right.a**2)
-        chosen = self._choose(thick, lambda t, z: t * z * (z * z - 3.0))
-        return np.where(left.cut, thick, chosen)
+        return self._hermite(
+            lambda part: (
+                part.left.hermite1
+                - part.right.density * (part.left.a + part.width * part.right.a**2)
+            ),
+            lambda t, z: t * z * (z * z - 3.0),
+        )
 
-    @cached_property
-    def _thin(self) -> NDArray[np.bool_]:
-        return self.width * (self.left.a + 0.5 * self.width) <= _THIN
+    def _hermite(
+        self, thick: Callable[[Interval], Array], power: Callable[[Array, Array], Array]
+    ) -> Array:
+        """As `_moment`, but from the boundary terms alone where the left end is a mere cut."""
+        if not np.any(self.left.cut):
+            return self._moment(1.0, thick, power)
+        return np.where(self.left.cut, thick(self), self._moment(1.0, thick, power))
 
-    @cached_property
-    def _nodes(self) -> tuple[Array, Array, Array]:
-        """Of the thin intervals: distances t from the left end, positions z, weights."""
-        shape = self._thin.shape
+    def _moment(
+        self,
+        limit: float,
+        thick: Callable[[Interval], Array],
+        power: Callable[[Array, Array], Array],
+    ) -> Array:
+        """int power(z - a, z) gamma(dz): by nodes where the interval is thin, else by ``thick``."""
+        thin = self.exponent <= limit
+        if not np.any(thin):
+            return np.asarray(thick(self))
+        moment = np.empty(thin.shape)
+        moment[thin] = self._by_nodes(thin, *_RULES[limit], power)
+        if not np.all(thin):
+            if limit not in self._thick_parts:
+                self._thick_parts[limit] = self._take(~thin)
+            moment[~thin] = thick(self._thick_parts[limit])
+        return moment
+
+    def _by_nodes(
+        self,
+        chosen: NDArray[np.bool_],
+        nodes: Array,
+        weights: Array,
+        power: Callable[[Array, Array], Array],
+    ) -> Array:
         a, gamma, w = (
-            np.broadcast_to(x, shape)[self._thin]
+            np.broadcast_to(x, chosen.shape)[chosen]
             for x in (self.left.a, self.left.density, self.width)
         )
-        t = w * _NODES
-        weights = (gamma * w) * (_WEIGHTS * np.exp(-t * (a + 0.5 * t)))
-        return t, a + t, weights
+        t = w * nodes
+        values = np.exp(-t * (a + 0.5 * t))
+        values *= weights
+        values *= power(t, a + t)
+        return np.asarray(gamma * w * values.sum(axis=0))
 
-    def _choose(self, thick: Array, power: Callable[[Array, Array], Array | float]) -> Array:
-        """``thick``, with the integrals of ``power(t, z)`` put in where the interval is thin."""
-        if not np.any(self._thin):
-            return np.asarray(thick)
-        t, z, weights = self._nodes
-        moment = np.array(np.broadcast_to(thick, self._thin.shape))
-        moment[self._thin] = (weights * power(t, z)).sum(axis=0)
-        return moment
+    def _take(self, chosen: NDArray[np.bool_]) -> Interval:
+        """The chosen intervals of the batch."""
+        width = np.broadcast_to(self.width, chosen.shape)[chosen]
+        return Interval(self.left.take(chosen), self.right.take(chosen), width)
+
+
+def _thick_moment2(part: Interval) -> Array:
+    left, right, w = part.left, part.right, part.width
+    return left.moment2 - right.moment2 - w * (2.0 * right.moment1 + w * right.moment0)

@@ -30,6 +30,7 @@ from .double_double import two_sum
 from .gaussian import FAR, Interval, Tail
 
 _ZERO = np.zeros(())
+_CHUNK = 16384  # variances at once, so that temporary arrays stay in the cache
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,9 @@ class Knots:
 
 @dataclass(frozen=True)
 class Piece:
-    """phi = value + slope (sqrt(q) z - start) on an interval of z >= 0, or on a half line."""
+    """phi on an interval of z >= 0 or a half line: its value at the left end, and its slope."""
 
     domain: Interval | Tail
-    start: Array
     value: Array
     slope: float
 
@@ -86,23 +86,24 @@ class Piece:
     def mean_square(self, scale: Array) -> Array:
         """The integral of phi(scale z)^2."""
         on, rise = self.domain, self.slope * scale
-        return (
-            self.value * (self.value * on.moment0)
-            + 2.0 * rise * (self.value * on.moment1)
-            + rise * (rise * on.moment2)
-        )
+        total: Array = np.zeros(())
+        if self.slope != 0.0:
+            total = rise * (rise * on.moment2)
+        if np.any(self.value):
+            total = total + self.value * (self.value * on.moment0)
+        if self.slope != 0.0 and np.any(self.value):
+            total = total + 2.0 * rise * (self.value * on.moment1)
+        return total
 
     def weighted_slope(self, scale: Array) -> Array:
         """The integral of z phi(scale z) phi'(scale z)."""
-        on, a = self.domain, self.start
-        from_value = self.value * (a * on.moment0 + on.moment1)
-        from_rise = self.slope * scale * (a * on.moment1 + on.moment2)
-        return self.slope * (from_value + from_rise)
+        level = self.value * self.domain.slope0 if np.any(self.value) else 0.0
+        return np.asarray(self.slope * (level + self.slope * scale * self.domain.slope1))
 
     def hermite_slope(self, scale: Array) -> Array:
         """The integral of He_3(z) phi(scale z) phi'(scale z)."""
-        on = self.domain
-        return self.slope * (self.value * on.hermite0 + self.slope * scale * on.hermite1)
+        level = self.value * self.domain.hermite0 if np.any(self.value) else 0.0
+        return np.asarray(self.slope * (level + self.slope * scale * self.domain.hermite1))
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,10 @@ class Half:
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The pieces that are not empty, from the origin outwards."""
-        parts = zip(self.domains, self.ends, self.values, self.slopes, strict=True)
+        parts = zip(self.domains, self.values, self.slopes, strict=True)
         return tuple(
-            Piece(domain, end.a, value, slope)
-            for i, (domain, end, value, slope) in enumerate(parts)
+            Piece(domain, value, slope)
+            for i, (domain, value, slope) in enumerate(parts)
             if i == len(self.widths) or np.any(self.widths[i] > 0.0)
         )
 
@@ -356,6 +357,10 @@ class PiecewiseLinear:
                 yield times, piece
 
     def _expectation(self, q: Array, integral: Callable[[Piece, Array], Array]) -> Array:
+        if np.size(q) > _CHUNK and all(high.ndim == 0 for high in self._knots.high):
+            parts = np.array_split(np.ravel(q), np.size(q) // _CHUNK + 1)
+            done = [self._expectation(part, integral) for part in parts]
+            return np.concatenate(done).reshape(np.shape(q))
         scale = np.sqrt(q)
         return sum(
             (

@@ -26,6 +26,7 @@ from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from sparsity_theory.finite_width import expected_outcome
 from torch_models.data import (
     DIGITS_TEST_SIZE,
     DataError,
@@ -45,11 +46,10 @@ from torch_models.reproduce import (
     kept_within,
     member_result,
     predict,
-    predicted_outcome,
     record_of,
     run_row,
 )
-from torch_models.training import EpochStatistics
+from torch_models.training import Divergence, EpochStatistics
 
 SMALL = Settings(width=40, depth=3, seeds=2, epochs=2, batch_size=64)
 STABLE = Row("crelu", 0.7, 0.5)
@@ -367,22 +367,23 @@ def test_the_theory_takes_a_side_on_each_of_the_default_rows() -> None:
     ("probability", "outcome"), [(0.0, "trains"), (0.05, "trains"), (0.07, "open"), (0.1, "fails")]
 )
 def test_the_forecast_is_turned_into_a_prediction(probability: float, outcome: str) -> None:
-    assert predicted_outcome(probability) == outcome
+    assert expected_outcome(probability) == outcome
 
 
 @pytest.mark.parametrize(
-    ("diverged", "kept", "accuracy", "result"),
+    ("divergence", "kept", "accuracy", "result"),
     [
-        (False, True, 0.9, "trained"),
-        (False, True, 0.49, "not learned"),
-        (False, False, 0.9, "sparsity lost"),
-        (True, True, 0.9, "diverged"),
+        (None, True, 0.9, "trained"),
+        (None, True, 0.49, "not learned"),
+        (None, False, 0.9, "sparsity lost"),
+        (Divergence(41, 1, "sparsity lost"), True, 0.9, "sparsity lost"),
+        (Divergence(2, 1, "non-finite loss"), True, 0.9, "diverged"),
     ],
 )
 def test_a_network_ends_in_one_of_four_ways(
-    diverged: bool, kept: bool, accuracy: float, result: str
+    divergence: Divergence | None, kept: bool, accuracy: float, result: str
 ) -> None:
-    assert member_result(diverged, kept, accuracy) == result
+    assert member_result(divergence, kept, accuracy) == result
 
 
 def test_narrow_networks_may_be_further_from_the_mean_field() -> None:

@@ -13,7 +13,7 @@ layer, which takes the backward weights as independent of the forward ones (as E
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -28,12 +28,14 @@ FATAL_GAIN = 1e3
 
 QUANTILES = (0.05, 0.5, 0.95)
 
-TRAINS_BELOW, FAILS_ABOVE = 0.05, 0.15
-"""Failure probabilities under and over which the verdict is that a network trains, or fails.
+TRAINS_UP_TO, FAILS_FROM = 0.05, 0.10
+"""Failure probabilities up to and from which networks are expected to train, or to fail.
 
 The few networks that explode at their first step are the visible part: training moves every
 network about, and presents it with many inputs, each with a fate of its own.
 """
+
+Outcome = Literal["trains", "fails", "open"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Forecast:
             point, or above q* itself where that is stable from the left only.
         sparsity_mean: expected sparsity of layers 1 to L, shape (depth,).
         sparsity_std: its standard deviation over networks, shape (depth,).
+        outcome: what to expect of training, by `expected_outcome`.
         verdict: the above in one line.
     """
 
@@ -60,7 +63,15 @@ class Forecast:
     left_basin: float
     sparsity_mean: Array
     sparsity_std: Array
+    outcome: Outcome
     verdict: str
+
+
+def expected_outcome(failure_probability: float) -> Outcome:
+    """What to expect of training: "trains", "fails", or "open" where the law takes no side."""
+    if failure_probability <= TRAINS_UP_TO:
+        return "trains"
+    return "fails" if failure_probability >= FAILS_FROM else "open"
 
 
 def forecast(
@@ -130,6 +141,7 @@ def _summary(net: MeanField, variances: Array, gains: Array, sparsity: Array) ->
         left_basin=left,
         sparsity_mean=sparsity.mean(axis=1),
         sparsity_std=sparsity.std(axis=1),
+        outcome=expected_outcome(failure),
         verdict=_verdict(failure, left, final),
     )
 
@@ -154,14 +166,11 @@ def _basin_end(net: MeanField) -> float:
     return above[0] if above else np.inf
 
 
+_CHANCES = {"trains": "expected to train", "fails": "expected to fail", "open": "at risk"}
+
+
 def _verdict(failure: float, left: float, final: Array) -> str:
-    chance = (
-        "expected to train"
-        if failure < TRAINS_BELOW
-        else "expected to fail"
-        if failure > FAILS_ABOVE
-        else "at risk"
-    )
+    chance = _CHANCES[expected_outcome(failure)]
     return (
         f"{chance}: gradients grow more than {FATAL_GAIN:g}-fold in {failure:.0%} of networks, "
         f"{left:.0%} leave the basin of q*, median q^L = {final[1]:.3g}"

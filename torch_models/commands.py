@@ -331,7 +331,8 @@ def _print_summary(console: Console, reports: Sequence[RowReport]) -> None:
 def _end(member: Member) -> str:
     if member.divergence is None:
         return member.result
-    return f"{member.result} at step {member.divergence.step}: {member.divergence.kind}"
+    end = f"{member.result} at step {member.divergence.step}"
+    return end if member.divergence.kind == member.result else f"{end}: {member.divergence.kind}"
 
 
 def _seen(members: Sequence[Member]) -> str:

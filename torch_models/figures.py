@@ -152,7 +152,7 @@ def draw_accuracy(axes: Axes, report: RowReport) -> None:
         member = report.members[k]
         end = f"test {member.test_accuracy:.2f}"
         if member.divergence is not None:
-            end = f"diverged at step {member.divergence.step}"
+            end = f"{member.result} at step {member.divergence.step}"
         axes.plot(
             np.arange(len(curve)),
             curve,

@@ -19,17 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 import sparsity_theory as st
+from sparsity_theory.finite_width import FAILS_FROM, TRAINS_UP_TO
 from torch_models.data import Dataset
 from torch_models.experiments import Row, Settings
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe
 from torch_models.training import Divergence, EpochStatistics, TrainingResult, evaluate, train
-
-TRAINS_BELOW = 0.05
-"""A row is predicted to train when the forecast's failure probability is at most this."""
-
-FAILS_ABOVE = 0.10
-"""A row is predicted to fail when it is at least this; in between, the forecast takes no side."""
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
 
@@ -208,15 +203,8 @@ def predict(row: Row, settings: Settings) -> Prediction:
         sparsity_mean=np.asarray(forecast.sparsity_mean, dtype=np.float64),
         sparsity_std=np.asarray(forecast.sparsity_std, dtype=np.float64),
         forecast_verdict=str(forecast.verdict),
-        outcome=predicted_outcome(float(forecast.failure_probability)),
+        outcome=forecast.outcome,
     )
-
-
-def predicted_outcome(failure_probability: float) -> str:
-    """Turn the forecast's failure probability into a statement that a training run can refute."""
-    if failure_probability <= TRAINS_BELOW:
-        return "trains"
-    return "fails" if failure_probability >= FAILS_ABOVE else "open"
 
 
 def observe_initialization(ensemble: DenseEnsemble, dataset: Dataset) -> Initialization:
@@ -255,7 +243,7 @@ def test_members(
         members.append(
             Member(
                 seed=seed,
-                result=member_result(divergence is not None, kept, accuracy),
+                result=member_result(divergence, kept, accuracy),
                 test_accuracy=accuracy,
                 test_sparsity=sparsity,
                 divergence=divergence,
@@ -269,11 +257,11 @@ def kept_within(width: int) -> float:
     return KEPT * max(1.0, math.sqrt(WIDE / width))
 
 
-def member_result(diverged: bool, kept: bool, accuracy: float) -> str:
+def member_result(divergence: Divergence | None, kept: bool, accuracy: float) -> str:
     """Name how a network ended, by the first thing that went wrong."""
-    if diverged:
+    if divergence is not None and divergence.kind != "sparsity lost":
         return "diverged"
-    if not kept:
+    if divergence is not None or not kept:
         return "sparsity lost"
     return "trained" if accuracy >= LEARNED else "not learned"
 
@@ -322,8 +310,8 @@ def record_of(report: RowReport, dataset: Dataset) -> dict[str, Any]:
         "test_sparsity_mean": float(np.mean([m.test_sparsity for m in report.members])),
         "test_layer_sparsity": report.layer_sparsity,
         "rule": {
-            "trains_below": TRAINS_BELOW,
-            "fails_above": FAILS_ABOVE,
+            "trains_up_to": TRAINS_UP_TO,
+            "fails_from": FAILS_FROM,
             "learned": LEARNED,
             "kept": kept_within(report.settings.width),
         },

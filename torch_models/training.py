@@ -8,7 +8,7 @@ for bit, as if it had never been there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,7 @@ from torch_models.backpropagation import backpropagate, descend
 from torch_models.networks import DenseEnsemble
 
 if TYPE_CHECKING:
+    from sparsity_theory import MeanField
     from torch_models.data import Dataset
 
 GRADIENT_LIMIT = 1e6
@@ -30,7 +31,10 @@ GRADIENT_LIMIT = 1e6
 EVALUATION_BATCH = 512
 """Samples per forward pass in ``evaluate``; bounds its memory, not its result."""
 
-DivergenceKind = Literal["non-finite loss", "gradient above 1e6"]
+KEPT_SPARSITY = 0.5
+"""A member whose sparsity falls below this part of what it was made for has diverged."""
+
+DivergenceKind = Literal["non-finite loss", "gradient above 1e6", "sparsity lost"]
 Floats = NDArray[np.float64]
 
 
@@ -97,10 +101,12 @@ def train(
     All members see the same batches: in each epoch one permutation of the training set, drawn from
     a generator with ``seed``, cut into batches (the last may be smaller).
 
-    A member has diverged when its loss is not finite, or when the norm of its loss's gradient with
-    respect to the first layer's weights is above ``GRADIENT_LIMIT`` or NaN. The first layer is the
-    place to look because gradients grow on their way back to it (Eq. 24). A diverged member keeps
-    the weights it had before that step.
+    A member has diverged when its loss is not finite, when the norm of its loss's gradient with
+    respect to the first layer's weights is above ``GRADIENT_LIMIT`` or NaN, or when its sparsity
+    on the validation set after an epoch has fallen below ``KEPT_SPARSITY`` times what its
+    activation was made for. The first layer is the place to look because gradients grow on their
+    way back to it (Eq. 24). A diverged member keeps the weights it had before that step, or after
+    that epoch.
 
     The ensemble is up to date whenever ``on_epoch`` is called, and also when training is
     interrupted.
@@ -138,6 +144,8 @@ def train(
                 loss[survivors.members] += losses.double().cpu().numpy() * (len(batch) / len(x))
             survivors.write_back()
             history.append(_epoch_statistics(epoch, loss, survivors, dataset))
+            for member in _without_sparsity(survivors, history[-1]):
+                divergences[member] = Divergence(step, epoch, "sparsity lost")
             if on_epoch is not None:
                 on_epoch(history[-1])
             if not survivors.members:
@@ -240,6 +248,24 @@ def _diagnose(losses: Tensor, first_gradient: Tensor) -> dict[int, DivergenceKin
         elif not norm <= GRADIENT_LIMIT:  # NaN too
             kinds[place] = "gradient above 1e6"
     return kinds
+
+
+def _without_sparsity(survivors: _Survivors, statistics: EpochStatistics) -> list[int]:
+    """Drop the members that have lost their sparsity, and say which."""
+    places = [
+        place
+        for place, member in enumerate(survivors.members)
+        if statistics.sparsity[member].mean()
+        < KEPT_SPARSITY * _expected_sparsity(survivors.stack.nets[place])
+    ]
+    lost = [survivors.members[place] for place in places]
+    if lost:
+        survivors.drop(places)
+    return lost
+
+
+def _expected_sparsity(net: MeanField) -> float:
+    return float(net.activation.sparsity(1.0 if net.q_star is None else net.q_star))
 
 
 @contextmanager

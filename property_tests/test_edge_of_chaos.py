@@ -1,0 +1,652 @@
+"""Sparsity, tau, m, sigma_w^2 and sigma_b^2 on the edge of chaos.
+
+Eqs. 11, 12, 15-18, 39, 42, 51-63, Figs. 3 and 8, the parameter columns of Tables 2, 4 and 5.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as hyp
+
+import sparsity_theory as st
+from property_tests import paper
+from property_tests.agreement import agree, error, printed
+from property_tests.reference import Number, mp, normal_cdf, of_kind
+from property_tests.strategies import (
+    ACTIVATIONS,
+    CLIPPED,
+    KINDS,
+    ODD,
+    ONE_SIDED,
+    UNCLIPPED,
+    Point,
+    edges,
+    points,
+    slopes,
+    sparsities,
+    variances,
+)
+
+ULPS = 8 * 2.0**-52
+"""Tolerance for closed forms, as in the tests of the variance map."""
+
+EXACT = 1e-25
+"""Tolerance for formulas against definitions, both in 50 digits or more."""
+
+TABLES: dict[str, Any] = tomllib.loads(
+    Path(__file__).with_name("published_tables.toml").read_text(encoding="utf-8")
+)
+
+
+def activation_for(kind: str, s: float, slope: float, q_star: float = 1.0) -> Any:
+    """The library's activation for a sparsity, and for a slope if the kind is clipped."""
+    if kind in UNCLIPPED:
+        return ACTIVATIONS[kind].for_sparsity(s, q_star=q_star)
+    return ACTIVATIONS[kind].for_sparsity(s, slope=slope, q_star=q_star)
+
+
+# ---------------------------------------------------------------- sparsity and tau
+
+
+@pytest.mark.claim("Eq. 12", "Eq. 56")
+@given(point=points())
+def test_expected_sparsity_is_the_normal_mass_of_the_zero_set(point: Point) -> None:
+    mass = point.function.mass_of_zeros(point.q)
+    agree("sparsity", point.activation.sparsity(point.q), mass, ULPS, point=point)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "formula"),
+    [
+        pytest.param(ONE_SIDED, paper.eq_57, marks=pytest.mark.claim("Eq. 57"), id="one-sided"),
+        pytest.param(ODD, paper.eq_58, marks=pytest.mark.claim("Eq. 58"), id="odd"),
+    ],
+)
+@given(data=hyp.data())
+def test_tau_for_a_sparsity_is_the_quantile_and_gives_the_sparsity_back(
+    kinds: tuple[str, ...], formula: Callable[[float, float], Number], data: hyp.DataObject
+) -> None:
+    """The round trip s -> tau -> s, with 1 - s kept to the digits that a rounded tau leaves it.
+
+    A relative change of tau by one ulp changes 1 - s by tau^2 ulps; tau is good to 8 ulps.
+    """
+    kind = data.draw(hyp.sampled_from(kinds))
+    s, q_star = data.draw(sparsities(kind)), data.draw(variances())
+    activation = activation_for(kind, s, data.draw(hyp.floats(0.1, 0.9)), q_star)
+    tau = formula(s, q_star)
+    agree("tau", activation.tau, tau, ULPS, s=s, q_star=q_star)
+    a = float(tau / mp.sqrt(q_star))
+    zeros = activation.sparsity(q_star)
+    agree("s", zeros, s, (1 + a * a) * ULPS, scale=min(mp.mpf(s), 1 - mp.mpf(s)) + 2**-52, s=s)
+    # the smallest tau: any smaller one is less sparse
+    assume(a > 1e-6)
+    m = float(activation.m) if kind in CLIPPED else None
+    smaller = of_kind(kind, float(activation.tau) * (1 - 1e-9), m)
+    assert smaller.mass_of_zeros(q_star) < s
+
+
+# ---------------------------------------------------------------- chi_1
+
+
+CHI_FORMULAS: list[tuple[str, str, Callable[[Point, float], Number]]] = [
+    ("Eq. 39", "relu", lambda p, w2: paper.eq_39(p.q, p.tau, w2)),
+    ("Eq. 42", "st", lambda p, w2: paper.eq_42(p.q, p.tau, w2)),
+    ("Eq. 15", "crelu", lambda p, w2: paper.eq_15(p.q, p.tau, p.m, w2)),
+    ("Eq. 51", "crelu", lambda p, w2: w2 * _mass(p)),
+    ("Eq. 16", "cst", lambda p, w2: 2 * paper.eq_15(p.q, p.tau, p.m, w2)),
+    ("Eq. 54", "cst", lambda p, w2: 2 * w2 * _mass(p)),
+]
+
+
+def _mass(point: Point) -> Number:
+    """Phi((tau + m) / sqrt q) - Phi(tau / sqrt q), as written, in 300 digits."""
+    with mp.workdps(300):
+        root, tau = mp.sqrt(point.q), mp.mpf(point.tau)
+        return normal_cdf((tau + mp.mpf(point.m)) / root) - normal_cdf(tau / root)
+
+
+@pytest.mark.claim("Eq. 11")
+@pytest.mark.parametrize(
+    ("kind", "formula"),
+    [
+        pytest.param(kind, formula, marks=pytest.mark.claim(name), id=name)
+        for name, kind, formula in CHI_FORMULAS
+    ],
+)
+@given(data=hyp.data())
+def test_chi_is_the_weights_variance_times_the_mass_between_the_kinks(
+    kind: str, formula: Callable[[Point, float], Number], data: hyp.DataObject
+) -> None:
+    point = data.draw(points([kind]))
+    sigma_w2 = 1.75
+    chi = formula(point, sigma_w2)
+    by_definition = sigma_w2 * point.function.mean_square_derivative(point.q)
+    agree("the formula", chi, by_definition, EXACT, search=False, point=point)
+    agree("chi", point.net(sigma_w2).chi(point.q), chi, ULPS, point=point)
+
+
+@pytest.mark.claim("Sec. 2 slope", "Eq. 39", "Eq. 43")
+@given(point=points(UNCLIPPED))
+def test_chi_is_the_slope_of_the_variance_map_for_the_unclipped_kinds(point: Point) -> None:
+    """At every q, so at every fixed point; and one on the edge of chaos."""
+    net = point.net(1.75)
+    agree("V'", net.variance_slope(point.q), mp.mpf(float(net.chi(point.q))), ULPS, point=point)
+    slope = point.function.mean_square_slope(point.q)
+    chi = point.function.mean_square_derivative(point.q)
+    agree("V' by definition", slope, chi, EXACT, search=False, point=point)
+
+
+GAP_FORMULAS = [
+    ("Eq. 17", "crelu", lambda p, w2: paper.eq_17_gap(p.q, p.tau, p.m, w2)),
+    ("Eq. 52", "crelu", lambda p, w2: paper.eq_17_gap(p.q, p.tau, p.m, w2)),
+    ("Eq. 18", "cst", lambda p, w2: paper.eq_18_gap(p.q, p.tau, p.m, w2)),
+    ("Eq. 55", "cst", lambda p, w2: paper.eq_18_gap(p.q, p.tau, p.m, w2)),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "formula"),
+    [
+        pytest.param(kind, formula, marks=pytest.mark.claim(name), id=name)
+        for name, kind, formula in GAP_FORMULAS
+    ],
+)
+@given(data=hyp.data())
+def test_chi_exceeds_the_slope_of_the_variance_map_by_exactly_the_gap(
+    kind: str, formula: Callable[[Point, float], Number], data: hyp.DataObject
+) -> None:
+    """The gap is a difference of two doubles, so it is known to ulps of chi."""
+    point = data.draw(points([kind]))
+    sigma_w2 = 1.75
+    gap = formula(point, sigma_w2)
+    chi = sigma_w2 * point.function.mean_square_derivative(point.q)
+    slope = sigma_w2 * point.function.mean_square_slope(point.q)
+    agree("chi - V'", chi - slope, gap, EXACT, scale=chi, search=False, point=point)
+    net = point.net(sigma_w2)
+    difference = mp.mpf(float(net.chi(point.q))) - mp.mpf(float(net.variance_slope(point.q)))
+    agree("chi - V'", float(difference), gap, ULPS, scale=chi, point=point)
+    if gap > ULPS * chi:
+        assert difference > 0, f"chi <= V' at {point}"
+
+
+# ---------------------------------------------------------------- sigma_w^2 and sigma_b^2
+
+
+@pytest.mark.claim("Eq. 59", "Eq. 60")
+@given(kind=hyp.sampled_from(UNCLIPPED), q_star=variances(), data=hyp.data())
+def test_unclipped_weights_on_the_edge_depend_on_the_sparsity_alone(
+    kind: str, q_star: float, data: hyp.DataObject
+) -> None:
+    """1 / (1 - s), to tau^2 / q* times the few ulps of tau."""
+    s = data.draw(sparsities(kind))
+    net = st.edge_of_chaos(ACTIVATIONS[kind].for_sparsity(s, q_star=q_star), q_star)
+    a = float(paper.eq_57(s, 1.0) if kind == "relu" else paper.eq_58(s, 1.0))
+    agree("sigma_w^2", net.sigma_w2, paper.eq_59(s), (1 + a * a) * ULPS, s=s, q_star=q_star)
+
+
+@pytest.mark.claim("Eq. 61", "Eq. 62")
+@given(
+    kind=hyp.sampled_from(CLIPPED), q_star=variances(), w=hyp.floats(0.01, 10.0), data=hyp.data()
+)
+def test_clipped_weights_on_the_edge_have_the_printed_closed_form(
+    kind: str, q_star: float, w: float, data: hyp.DataObject
+) -> None:
+    s = data.draw(sparsities(kind))
+    m = w * math.sqrt(q_star)
+    formula, quantile = (
+        (paper.eq_61, paper.eq_57) if kind == "crelu" else (paper.eq_62, paper.eq_58)
+    )
+    tau = quantile(s, q_star)
+    with mp.workdps(50):
+        agree(
+            "the formula",
+            formula(s, m, q_star),
+            1 / of_kind(kind, tau, m).mean_square_derivative(q_star),
+            1e-20,
+            search=False,
+        )
+    net = st.edge_of_chaos(ACTIVATIONS[kind](float(tau), m), q_star)
+    a = float(tau) / math.sqrt(q_star)
+    agree(
+        "sigma_w^2",
+        net.sigma_w2,
+        formula(s, m, q_star),
+        (1 + a * a) * ULPS,
+        s=s,
+        m=m,
+        q_star=q_star,
+    )
+
+
+@pytest.mark.claim("Eq. 63")
+@given(kind=hyp.sampled_from(CLIPPED), m=hyp.floats(0.1, 10.0), data=hyp.data())
+def test_clipped_weights_tend_to_the_unclipped_ones_from_above_as_the_variance_vanishes(
+    kind: str, m: float, data: hyp.DataObject
+) -> None:
+    s = data.draw(hyp.floats(0.5 if kind == "crelu" else 0.01, 0.99))
+    quantile = paper.eq_57 if kind == "crelu" else paper.eq_58
+    variances_down = [1.0, 0.1, 0.01, 1e-3, 1e-4 * m * m]
+    sigma_w2 = []
+    for q_star in sorted(variances_down, reverse=True):
+        phi = ACTIVATIONS[kind](float(quantile(s, q_star)), m)
+        sigma_w2.append(float(st.edge_of_chaos(phi, q_star).sigma_w2))
+    limit = 1 / (1 - s)
+    rounding = 1e-13 * limit  # tau at most 2.6 sqrt(q*)
+    assert all(after <= before + rounding for before, after in pairwise(sigma_w2))
+    assert sigma_w2[-1] >= limit - rounding
+    agree("the limit", sigma_w2[-1], limit, 1e-13)  # m = 100 sqrt(q*) there at least
+
+
+@pytest.mark.claim("App. A recipe")
+@given(point=edges())
+def test_on_the_edge_of_chaos_chi_is_one_and_the_variance_is_kept(point: Point) -> None:
+    net = st.edge_of_chaos(point.activation, point.q)
+    agree("chi_1", net.chi(point.q), 1, ULPS, point=point)
+    agree("V(q*)", net.variance_map(point.q), mp.mpf(point.q), 4 * ULPS, point=point)
+
+
+@pytest.mark.claim("App. A recipe", "App. A existence")
+@given(point=points(thinnest=1e-4, thickest=1e4))
+def test_the_bias_on_the_edge_is_what_the_weights_leave_of_the_variance_and_not_negative(
+    point: Point,
+) -> None:
+    """sigma_b^2 = q* - sigma_w^2 E phi^2 to its last digits, also where little is left."""
+    mass = point.function.mean_square_derivative(point.q)
+    assume(mass > mp.mpf(10) ** -290)
+    bias = mp.mpf(point.q) - point.function.mean_square(point.q) / mass
+    assert bias >= -(mp.mpf(10) ** -40) * mp.mpf(point.q), f"no edge of chaos at {point}"
+    net = st.edge_of_chaos(point.activation, point.q)
+    floor = mp.mpf(10) ** -30 * mp.mpf(point.q)
+    agree("sigma_b^2", net.sigma_b2, bias, 4 * ULPS, scale=max(bias, floor), point=point)
+
+
+@pytest.mark.claim("App. A existence")
+@given(a=hyp.floats(-3.0, -1e-3), q_star=variances())
+def test_a_threshold_below_zero_has_no_edge_of_chaos(a: float, q_star: float) -> None:
+    """Why the claim needs tau >= 0: a ReLU with s < 0.5 would need a negative sigma_b^2."""
+    tau = a * math.sqrt(q_star)
+    function = of_kind("relu", tau)
+    left = mp.mpf(q_star) - function.mean_square(q_star) / function.mean_square_derivative(q_star)
+    assert left < 0
+    with pytest.raises(ValueError, match="no edge of chaos"):
+        st.edge_of_chaos(st.ShiftedReLU(tau), q_star)
+
+
+@pytest.mark.claim("Fig. 8")
+@given(point=edges(["st"]))
+def test_the_shifted_relu_needs_twice_the_weights_of_soft_thresholding(point: Point) -> None:
+    relu = st.edge_of_chaos(st.ShiftedReLU(point.tau), point.q)
+    soft = st.edge_of_chaos(point.activation, point.q)
+    agree("sigma_w^2", relu.sigma_w2, 2 * mp.mpf(float(soft.sigma_w2)), ULPS, point=point)
+    assert float(relu.sigma_b2) == float(soft.sigma_b2)
+
+
+# ---------------------------------------------------------------- the clip m
+
+
+def edge_slope(tau: Number, m: Number, q_star: Number) -> Number:
+    """V'(q*) on the edge of chaos, the same for both clipped kinds, from the definition."""
+    function = of_kind("crelu", tau, m)
+    return function.mean_square_slope(q_star) / function.mean_square_derivative(q_star)
+
+
+@given(kind=hyp.sampled_from(CLIPPED), slope=slopes(), q_star=variances(), data=hyp.data())
+def test_the_clip_for_a_slope_gives_that_slope(
+    kind: str, slope: float, q_star: float, data: hyp.DataObject
+) -> None:
+    """V'(q*) and 1 - V'(q*) both come back: m rounds by an ulp and each moves by a few tau^2."""
+    s = data.draw(sparsities(kind).filter(lambda s: s < 1 - 1e-9))
+    phi = activation_for(kind, s, slope, q_star)
+    found = edge_slope(float(phi.tau), float(phi.m), q_star)
+    end = float((phi.tau + phi.m) / math.sqrt(q_star))
+    tolerance = (4 + end * end) * 2 * ULPS
+    agree(
+        "V'(q*)",
+        found,
+        slope,
+        tolerance,
+        scale=min(slope, 1 - mp.mpf(slope)),
+        s=s,
+        slope=slope,
+        q_star=q_star,
+    )
+    net = st.edge_of_chaos(phi, q_star)
+    agree("V'(q*) of the library", net.variance_slope(q_star), slope, tolerance, s=s, slope=slope)
+
+
+@pytest.mark.claim("Sec. 3 stability")
+@given(point=edges(CLIPPED, thinnest=1e-6, thickest=6.0))
+def test_clipping_makes_the_fixed_point_stable(point: Point) -> None:
+    """0 < V'(q*) < 1, as long as the clip is close enough to be felt in double precision."""
+    net = st.edge_of_chaos(point.activation, point.q)
+    assume(edge_gap(point.tau, point.m, point.q) > ULPS)
+    assert 0 < float(net.variance_slope(point.q)) < 1
+
+
+@pytest.mark.claim("Sec. 3 rate")
+@given(
+    kind=hyp.sampled_from(CLIPPED),
+    s=hyp.floats(0.5, 0.9),
+    slope=hyp.floats(0.3, 0.8),
+    side=hyp.sampled_from([-1, 1]),
+)
+def test_variances_approach_the_fixed_point_at_the_rate_of_its_slope(
+    kind: str, s: float, slope: float, side: int
+) -> None:
+    """From 1e-5 off, so that the curvature (at most 3 here) changes the rate by 1e-4 at most."""
+    net = st.edge_of_chaos(activation_for(kind, s, slope))
+    distances = np.abs(net.trajectory(1 + side * 1e-5, 5) - 1)
+    assert np.allclose(distances[1:] / distances[:-1], slope, rtol=0, atol=1e-4)
+
+
+def edge_gap(tau: Number, m: Number, q_star: Number) -> Number:
+    """1 - V'(q*) on the edge of chaos, by Eq. 52, which has tests of its own."""
+    mass = of_kind("crelu", tau, m).mean_square_derivative(q_star)
+    return paper.eq_17_gap(q_star, tau, m, 1) / mass
+
+
+@pytest.mark.claim("Fig. 3 slope")
+@given(a=hyp.floats(0.0, 8.0), w=hyp.floats(1e-4, 12.0), more=hyp.floats(0.01, 2.0))
+def test_the_slope_at_the_fixed_point_grows_with_the_clip(a: float, w: float, more: float) -> None:
+    """From zero to one; compared in 50 digits, and by the library where doubles can tell."""
+    before, after = (edge_gap(a, w * c, 1) for c in (1, 1 + more))
+    assert 1 > before > after > 0
+    nets = [st.edge_of_chaos(st.ClippedReLU(a, w * c)) for c in (1, 1 + more)]
+    low, high = (float(net.variance_slope(1.0)) for net in nets)
+    assert low < high or before - after < 1e-14
+
+
+@pytest.mark.claim("Fig. 3 slope")
+@given(a=hyp.floats(0.0, 8.0))
+def test_the_slope_at_the_fixed_point_runs_from_zero_to_one(a: float) -> None:
+    assert edge_slope(a, 1e-4, 1) < 1e-3
+    assert edge_gap(a, 12.0, 1) < 1e-20
+
+
+@pytest.mark.claim("Fig. 3 slope")
+def test_below_a_negative_threshold_the_slope_first_falls_below_zero() -> None:
+    """Why the claim needs tau >= 0: at tau = -1 the slope is negative for small m."""
+    assert edge_slope(-1.0, 0.1, 1) < -0.04
+    assert float(st.edge_of_chaos(st.ClippedReLU(-1.0, 0.1)).variance_slope(1.0)) < -0.04
+
+
+def edge_curvature(a: Number, w: Number) -> Number:
+    """V''(1) on the edge of chaos at q* = 1, from the definition."""
+    function = of_kind("crelu", a, w)
+    return function.mean_square_curvature(1) / function.mean_square_derivative(1)
+
+
+@pytest.mark.claim("Fig. 3 curvature", "Clipped V''")
+@given(a=hyp.floats(1e-3, 1.73), u=hyp.floats(0.01, 1.0), more=hyp.floats(0.01, 3.0))
+def test_the_curvature_first_falls_below_zero_and_then_rises_for_good(
+    a: float, u: float, more: float
+) -> None:
+    """Below zero up to m = sqrt(3) - tau at least; once positive, positive for every larger m."""
+    w = u * (math.sqrt(3.0) - a)
+    assert edge_curvature(a, w) < 0
+    assert float(st.edge_of_chaos(st.ClippedReLU(a, w)).variance_curvature(1.0)) < 0
+    wider = w * (1 + 10 * more)
+    assert edge_curvature(a, wider) < 0 or edge_curvature(a, 1.5 * wider) > 0
+    assert edge_curvature(a, 12.0) > 0
+
+
+@pytest.mark.claim("Fig. 3 curvature")
+@given(a=hyp.floats(math.sqrt(3.0), 8.0), w=hyp.floats(0.01, 12.0))
+def test_beyond_the_root_of_three_the_curvature_is_positive_for_every_clip(
+    a: float, w: float
+) -> None:
+    """Why the claim needs s < 0.9584 (CReLU) or s < 0.9167 (CST): counterexamples beyond."""
+    assert edge_curvature(a, w) > 0
+    assert float(st.edge_of_chaos(st.ClippedReLU(a, w)).variance_curvature(1.0)) > 0
+
+
+@pytest.mark.claim("Fig. 3 curvature")
+def test_the_sparsity_at_which_the_curvature_stops_falling_is_as_stated() -> None:
+    assert printed(normal_cdf(mp.sqrt(3)), "0.9584")
+    assert printed(2 * normal_cdf(mp.sqrt(3)) - 1, "0.9167")
+
+
+# ---------------------------------------------------------------- Tables 2, 4 and 5
+
+
+def rows(table: str) -> Iterator[dict[str, Any]]:
+    """The rows of a table, in order."""
+    yield from TABLES[table]["rows"]
+
+
+def row_name(row: dict[str, Any]) -> str:
+    """A row as the paper names it: CReLU s=0.85 V'=0.7."""
+    label = {"relu": "ReLU", "st": "ST", "crelu": "CReLU", "cst": "CST"}[row["kind"]]
+    return f"{label} s={row['s']}" + (f" V'={row['slope']}" if "m" in row else "")
+
+
+def exact_parameters(row: dict[str, Any]) -> tuple[Number, Number | None]:
+    """tau and m of a row: by the quantile, and by root finding on the definition of V'."""
+    s = mp.mpf(row["s"])
+    tau = paper.eq_57(s, 1) if row["kind"] in ONE_SIDED else paper.eq_58(s, 1)
+    if "m" not in row:
+        return tau, None
+    with mp.workdps(25):
+        m = mp.findroot(
+            lambda m: paper.eq_50(1, tau, m, 1) / paper.eq_15(1, tau, m, 1) - mp.mpf(row["slope"]),
+            mp.mpf(row["m"]),
+        )
+    return tau, m
+
+
+def exact_curvature(row: dict[str, Any], tau: Number, m: Number | None) -> Number:
+    """V''(1) on the edge of chaos, from the definition."""
+    function = of_kind(row["kind"], tau, m)
+    return function.mean_square_curvature(1) / function.mean_square_derivative(1)
+
+
+ALL_ROWS = [
+    pytest.param(
+        row,
+        marks=pytest.mark.claim(f"Table {number} parameters"),
+        id=f"Table {number} {row_name(row)}",
+    )
+    for number in (2, 4, 5)
+    for row in rows(f"table_{number}")
+]
+
+
+@pytest.mark.parametrize("row", ALL_ROWS)
+def test_the_parameters_of_the_row_are_computed_to_the_printed_digits(row: dict[str, Any]) -> None:
+    """By the library and by the definition; V'' of clipped rows at the printed m."""
+    tau, m = exact_parameters(row)
+    phi = activation_for(row["kind"], float(row["s"]), float(row.get("slope", 0.5)))
+    agree("tau", phi.tau, tau, 1e-14, scale=tau + 2**-52, search=False)  # s is rounded to a double
+    assert printed(float(phi.tau), row["tau"])
+    net = st.edge_of_chaos(phi)
+    if "slope" in row:
+        assert printed(float(net.variance_slope(1.0)), row["slope"])
+        curvature = exact_curvature(row, tau, m)
+        agree(
+            "V''",
+            net.variance_curvature(1.0),
+            curvature,
+            1e-13,
+            scale=abs(curvature) + 1,
+            search=False,
+        )
+    if m is None:
+        assert "curvature" not in row or printed(
+            float(net.variance_curvature(1.0)), row["curvature"]
+        )
+        return
+    agree("m", phi.m, m, 1e-13, search=False)
+    assert printed(float(phi.m), row["m"])
+    at_printed_clip = ACTIVATIONS[row["kind"]](phi.tau, float(row["m"]))
+    rounded = st.edge_of_chaos(at_printed_clip)
+    assert printed(float(rounded.variance_slope(1.0)), row["slope"])
+    assert printed(float(rounded.variance_curvature(1.0)), row["curvature"])
+
+
+LAST_DIGIT = {
+    "table_2": [
+        "CST s=0.50 V'=0.5",
+        "CST s=0.50 V'=0.9",
+        "CST s=0.80 V'=0.5",
+        "CST s=0.80 V'=0.7",
+        "CST s=0.85 V'=0.5",
+        "CST s=0.85 V'=0.7",
+        "CST s=0.85 V'=0.9",
+    ],
+    "table_5": [
+        "CReLU s=0.90 V'=0.5",
+        "CReLU s=0.90 V'=0.7",
+        "CST s=0.80 V'=0.5",
+        "CST s=0.80 V'=0.7",
+        "CST s=0.85 V'=0.5",
+        "CST s=0.85 V'=0.7",
+        "CST s=0.85 V'=0.9",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param("table_2", marks=pytest.mark.claim("Misprint Table 2 V''", half="both")),
+        pytest.param("table_5", marks=pytest.mark.claim("Misprint Table 5 V''", half="both")),
+    ],
+)
+def test_some_printed_curvatures_are_those_of_the_rounded_clip(table: str) -> None:
+    """At the m with V'(q*) as tabulated these and only these rows print another last digit."""
+    differ, explained = [], []
+    for row in rows(table):
+        tau, m = exact_parameters(row)
+        if not printed(exact_curvature(row, tau, m), row["curvature"]):
+            differ.append(row_name(row))
+            if printed(exact_curvature(row, tau, mp.mpf(row["m"])), row["curvature"]):
+                explained.append(row_name(row))
+    assert differ == LAST_DIGIT[table]
+    assert explained == differ
+
+
+# ---------------------------------------------------------------- misprints
+
+
+@pytest.mark.parametrize(
+    ("kind", "as_printed", "meant"),
+    [
+        pytest.param(
+            "crelu",
+            paper.eq_17_gap_printed,
+            paper.eq_17_gap,
+            marks=pytest.mark.claim("Misprint Eq. 17", half="both"),
+        ),
+        pytest.param(
+            "cst",
+            paper.eq_18_gap_printed,
+            paper.eq_18_gap,
+            marks=pytest.mark.claim("Misprint Eq. 18", half="both"),
+        ),
+    ],
+)
+@given(data=hyp.data())
+def test_the_gap_needs_the_variance_under_its_root(
+    kind: str,
+    as_printed: Callable[..., Number],
+    meant: Callable[..., Number],
+    data: hyp.DataObject,
+) -> None:
+    point = data.draw(points([kind], most=3.0, thinnest=1e-2, thickest=3.0))
+    assume(abs(math.log(point.q)) > 0.1)
+    arguments = point.q, point.tau, point.m, 1
+    chi = point.function.mean_square_derivative(point.q)
+    gap = chi - point.function.mean_square_slope(point.q)
+    agree("what is meant", meant(*arguments), gap, 1e-20, scale=chi, search=False, point=point)
+    assert error(as_printed(*arguments), gap, scale=chi) > 1e-12
+
+
+@pytest.mark.claim("Misprint Eq. 16", "Misprint Fig. 3", half="both")
+@given(point=points(["cst"], most=6.0, thinnest=1e-2, thickest=3.0))
+def test_the_label_relu_of_tau_and_m_must_mean_the_clipped_relu(point: Point) -> None:
+    """Twice ReLU_tau's chi is not CST's, and ReLU_tau's V'(q*) is one on the edge for every m."""
+    chi = point.function.mean_square_derivative(point.q)
+    relu, crelu = of_kind("relu", point.tau), of_kind("crelu", point.tau, point.m)
+    agree("what is meant", 2 * crelu.mean_square_derivative(point.q), chi, EXACT, search=False)
+    assert error(2 * relu.mean_square_derivative(point.q), chi) > 1e-20
+    unclipped_slope = relu.mean_square_slope(point.q) / relu.mean_square_derivative(point.q)
+    agree("V'(q*)", unclipped_slope, 1, EXACT, search=False)
+    assert edge_gap(point.tau, point.m, point.q) > mp.mpf(10) ** -20
+
+
+@pytest.mark.claim("Misprint Fig. 10", half="both")
+def test_the_columns_of_figure_10_are_thresholds_and_not_sparsities() -> None:
+    """tau = 0 is no sparsity the paper tests, and s = 0, 0.25 and 1 have no tau >= 0."""
+    assert float(st.ClippedReLU(0.0, 1.0).sparsity()) == 0.5
+    for s in (0.0, 1.0):
+        with pytest.raises(ValueError, match=r"\bs\b"):
+            st.ClippedReLU.for_sparsity(s)
+    assert float(st.ClippedReLU.for_sparsity(0.25).tau) < 0
+    for tau in (0.0, 0.25, 0.5, 1.0):
+        assert 0.5 <= float(st.ClippedReLU(tau, 1.0).sparsity()) < 1
+
+
+@pytest.mark.claim("Misprint Sec. 4 clips", half="both")
+def test_the_clips_cited_in_section_4_belong_to_slopes_that_are_not_tabulated() -> None:
+    row_clips = [r["m"] for r in rows("table_2") if (r["kind"], r["s"]) == ("cst", "0.85")]
+    assert row_clips == ["0.67", "1.00", "1.53"]
+    for clip, slope in (("0.83", 0.6), ("1.22", 0.8)):
+        assert clip not in row_clips
+        assert printed(float(st.ClippedSoftThreshold.for_sparsity(0.85, slope=slope).m), clip)
+
+
+def trained(kind: str, network: str) -> dict[str, list[float]]:
+    """Accuracies in Table 2 by sparsity, in the order of the rows."""
+    found: dict[str, list[float]] = {}
+    for row in rows("table_2"):
+        if row["kind"] == kind:
+            accuracy = row[network]["accuracy"]
+            mean = accuracy[0] if isinstance(accuracy, list) else accuracy
+            found.setdefault(str(float(row["s"])), []).append(mean)
+    return found
+
+
+@pytest.mark.claim("Misprint Sec. 4 maximum", half="both")
+def test_the_most_accurate_networks_are_those_of_the_clipped_relu() -> None:
+    assert not {"0.8", "0.85"} & set(trained("relu", "dnn"))
+    best = {s: max(values) for s, values in trained("crelu", "dnn").items()}
+    assert {s for s, value in best.items() if value == max(best.values())} == {"0.8", "0.85"}
+    assert max(best.values()) == 0.94
+
+
+@pytest.mark.claim("Misprint Sec. 4 CST", half="both")
+def test_networks_with_clipped_soft_thresholding_fail_from_sparsity_70_percent_on() -> None:
+    """At the largest m; Table 2 has 0.27 at s = 0.7 already."""
+    at_largest_clip = {s: values[-1] for s, values in trained("cst", "dnn").items()}
+    assert {s for s, value in at_largest_clip.items() if value < 0.5} == {"0.7", "0.8", "0.85"}
+
+
+@pytest.mark.claim("Misprint Sec. 4 CNN", half="both")
+def test_unclipped_convolutional_networks_fail_at_other_sparsities_than_printed() -> None:
+    """Printed: 60% (ReLU) and 70% (ST). Tabulated: ReLU trains at 60%, ST fails at all three."""
+    relu = {s: values[0] > 0.5 for s, values in trained("relu", "cnn").items()}
+    soft = {s: values[0] > 0.5 for s, values in trained("st", "cnn").items()}
+    assert relu == {"0.5": True, "0.6": True, "0.7": False}
+    assert soft == {"0.5": False, "0.6": False, "0.7": False}
+
+
+@pytest.mark.claim("Misprint Sec. 3.1", half="both")
+def test_the_kinds_of_table_2_chosen_by_their_clip_are_the_clipped_ones() -> None:
+    with_clip = {row["kind"] for row in rows("table_2") if "m" in row}
+    assert "st" not in with_clip
+    assert with_clip == set(CLIPPED)
+
+
+def test_every_kind_and_row_of_the_tables_is_there() -> None:
+    """33, 8 and 24 rows, as printed."""
+    assert [len(list(rows(f"table_{n}"))) for n in (2, 4, 5)] == [33, 8, 24]
+    assert {row["kind"] for row in rows("table_2")} == set(KINDS)

@@ -21,10 +21,10 @@ Sec. 5                  `smooth`: rounded CReLU and CST
 
 from .activations import ACTIVATIONS, ClippedReLU, ClippedSoftThreshold, ShiftedReLU, SoftThreshold
 from .bifurcation import Bifurcation, bifurcation
-from .convolution import covariance_map
+from .convolution import covariance_fixed_point, covariance_map
 from .edge_of_chaos import edge_of_chaos, edge_of_chaos_for_bias
 from .finite_width import Forecast, forecast
-from .fixed_points import FixedPoint
+from .fixed_points import FixedPoint, SteepestPoint, steepest_point
 from .jacobian import JacobianMoments
 from .mean_field import MeanField
 from .piecewise_linear import PiecewiseLinear
@@ -47,12 +47,15 @@ __all__ = [
     "SmoothClippedReLU",
     "SmoothClippedSoftThreshold",
     "SoftThreshold",
+    "SteepestPoint",
     "bifurcation",
     "correlation_fixed_point",
+    "covariance_fixed_point",
     "covariance_map",
     "depth_scales",
     "edge_of_chaos",
     "edge_of_chaos_for_bias",
     "forecast",
     "phase",
+    "steepest_point",
 ]

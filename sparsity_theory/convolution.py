@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _validation as check
 from ._types import Array, FloatLike
+from .propagation import correlation_fixed_point
 
 if TYPE_CHECKING:
     from .mean_field import MeanField
@@ -38,3 +39,22 @@ def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Ar
     products = net.activation.mean_product(check.correlation("covariance / q", sigma / q), q)
     shifted = [np.roll(products, (-beta, -beta), axis=(0, 1)) for beta in range(-k, k + 1)]
     return np.asarray(net.sigma_b2 + net.sigma_w2 * np.mean(shifted, axis=0))
+
+
+def covariance_fixed_point(net: MeanField, positions: int) -> Array:
+    """The covariance that repeated layers tend to: q* on the diagonal, q* rho* off it (Eq. 5).
+
+    Args:
+        net: an initialization whose ``q_star`` is known.
+        positions: n.
+
+    Returns:
+        Shape (n, n); unchanged by `covariance_map` for every kernel.
+
+    Raises:
+        ValueError: if positions is below 1, or q_star is not known or not a single number.
+    """
+    n = check.count("positions", positions)
+    q = check.single("q_star", net.require_q_star())
+    rho = check.single("rho_star", correlation_fixed_point(net))
+    return np.asarray(q * (rho + (1.0 - rho) * np.eye(n)))

@@ -132,9 +132,9 @@ def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike
     wanted = check.positive("sigma_b2", sigma_b2)
     smallest, largest = activation.scales()
     grid = np.geomspace(1e-3 * smallest**2, 1e12 * largest**2, 2000)
-    biases = _edge_bias(activation, grid)
-    if biases.ndim != 1:
+    if np.ndim(_edge_bias(activation, _ONE)) > 0:
         raise ValueError("edge_of_chaos_for_bias needs an activation with scalar parameters")
+    biases = _edge_bias(activation, grid)
     reached = biases >= wanted.reshape(-1, 1)
     if not np.all(reached[:, -1]):
         raise ValueError(

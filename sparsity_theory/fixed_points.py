@@ -57,6 +57,21 @@ class Turn:
     curvature: float
 
 
+@dataclass(frozen=True)
+class SteepestPoint:
+    """Where V comes closest to running along the identity above q*.
+
+    Attributes:
+        q: the variance above q* where V' is largest.
+        slope: V'(q). Below 1 there is one fixed point; close below 1 networks linger (Fig. 4a).
+        excess: V(q) - q there.
+    """
+
+    q: float
+    slope: float
+    excess: float
+
+
 def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
     """All fixed points of the variance map, ascending.
 
@@ -89,6 +104,23 @@ def turning_points(net: MeanField) -> tuple[Turn, ...]:
     return tuple(
         Turn(q, float(net.variance_map(q)) - q, float(net.variance_curvature(q))) for q in points
     )
+
+
+def steepest_point(net: MeanField) -> SteepestPoint:
+    """The largest V' above q*: the near-tangency of Fig. 4a as a number.
+
+    Raises:
+        ValueError: if a parameter of the network is an array, q_star is not known, or V' only
+            decreases above q*.
+    """
+    grid = _grid(net)
+    start = float(net.require_q_star())
+    above = np.concatenate([[start], grid[grid > start]])
+    bends = _roots_in_log(_bend(net), np.log(above))
+    if not bends:
+        raise ValueError(f"V' decreases above q_star = {start!r}: it has no largest value there")
+    q = max(bends, key=lambda point: float(net.variance_slope(point)))
+    return SteepestPoint(q, float(net.variance_slope(q)), float(net.variance_map(q)) - q)
 
 
 def _classified(net: MeanField, q: float, touching: bool) -> FixedPoint:
@@ -124,6 +156,17 @@ def _tilt(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
     def function(log_q: Array) -> tuple[Array, Array]:
         q = np.exp(log_q)
         return net.variance_slope(q) - 1.0, q * net.variance_curvature(q)
+
+    return function
+
+
+def _bend(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+    """q V''(q) and a difference quotient for its derivative, in log q."""
+    step = 1e-6
+
+    def function(log_q: Array) -> tuple[Array, Array]:
+        here, ahead = (np.exp(x) * net.variance_curvature(np.exp(x)) for x in (log_q, log_q + step))
+        return here, (ahead - here) / step
 
     return function
 

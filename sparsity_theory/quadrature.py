@@ -23,8 +23,13 @@ _EDGES = np.array([-13.0, -9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0,
 # A panel has settled when halving it changes less than this part of its point's integral.
 _TOLERANCE = 1e-13
 _MOST_HALVINGS = 50
+# More open panels than this a point are the sign of a function that is not smooth to rounding.
+_MOST_PANELS = 100
 # Of two inputs: points that contribute less than this part of the largest one need less accuracy.
 _MINOR = 1e-3
+# Where two kinks meet the inner integral bends, over a few times the spread; panels end there,
+# since a panel much wider than such a layer would not notice it.
+_LAYER = np.array([-12.0, -4.0, 0.0, 4.0, 12.0])
 # Closer arguments than this have nearly equal values, whose difference would lose digits.
 _CLOSE = 1e-3
 
@@ -125,27 +130,30 @@ class Activation:
 
     def mean_product(self, rho: Array, q: Array) -> Array:
         """E phi(u1) phi(u2)."""
-        return self._product(lambda x, y: self(x) * self(y), 1.0 - rho, q)
+        return self._product(lambda x, d: self(x + d) * self(x - d), 1.0 - rho, q)
 
     def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
         """E phi'(u1) phi'(u2)."""
-        return self._product(lambda x, y: self.derivative(x) * self.derivative(y), 1.0 - rho, q)
+        return self._product(
+            lambda x, d: self.derivative(x + d) * self.derivative(x - d), 1.0 - rho, q
+        )
 
     def mean_product_gap(self, gap: Array, q: Array) -> Array:
         """E phi^2 - E phi(u1) phi(u2) = E (phi(u1) - phi(u2))^2 / 2."""
-        return self._product(lambda x, y: 0.5 * self._difference(x, y) ** 2, gap, q)
+        return self._product(lambda x, d: 0.5 * self._difference(x, d) ** 2, gap, q)
 
-    def _difference(self, x: Array, y: Array) -> Array:
-        """phi(x) - phi(y), by integrating phi' between them where they are close together."""
-        difference = self(x) - self(y)
-        close = np.abs(x - y) < _CLOSE
-        near, far = x[close], y[close]
-        inner = np.clip(self.kinks[:, None], np.minimum(near, far), np.maximum(near, far))
-        ends = np.sort(np.concatenate([near[None], inner, far[None]]), axis=0)
+    def _difference(self, x: Array, d: Array) -> Array:
+        """phi(x + d) - phi(x - d), by integrating phi' where d is small."""
+        difference = self(x + d) - self(x - d)
+        close = np.abs(d) < _CLOSE
+        near, half = x[close], np.abs(d[close])
+        inner = np.clip(self.kinks[:, None] - near, -half, half)
+        ends = np.sort(np.concatenate([-half[None], inner, half[None]]), axis=0)
         lengths = np.diff(ends, axis=0)[..., None]
-        slopes = self.derivative(ends[:-1, :, None] + lengths * (0.5 + 0.5 * _NODES))
+        t = ends[:-1, :, None] + lengths * (0.5 + 0.5 * _NODES)
+        slopes = self.derivative(near[:, None] + t)
         rise = 0.5 * (lengths * slopes * _WEIGHTS).sum(axis=(0, 2))
-        difference[close] = np.where(near < far, -rise, rise)
+        difference[close] = np.sign(d[close]) * rise
         return difference
 
     def _expectation(self, q: Array, integrand: Callable[[Array, Array], Array]) -> Array:
@@ -172,23 +180,24 @@ class Activation:
 def product_expectation(
     integrand: Callable[[Array, Array], Array], kinks: Array, common: float, spread: float
 ) -> float:
-    """E integrand(x + y, x - y) for independent x ~ N(0, common^2) and y ~ N(0, spread^2).
+    """E integrand(x, y) for independent x ~ N(0, common^2) and y ~ N(0, spread^2).
 
-    The integrand must be smooth except where one of its arguments is one of the ``kinks``.
+    The integrand must be smooth except where x + y or x - y is one of the ``kinks``.
     """
 
     def outer(z: Array, _: NDArray[np.intp]) -> Array:
         x = common * z.ravel()
 
         def inner(y: Array, row: NDArray[np.intp]) -> Array:
-            return integrand(x[row, None] + spread * y, x[row, None] - spread * y)
+            return integrand(np.broadcast_to(x[row, None], y.shape), spread * y)
 
         distances = kinks - x[:, None]
         crossings = _over(np.concatenate([distances, -distances], axis=1), spread)
         return expectation(inner, crossings, minor=_MINOR).reshape(z.shape)
 
-    meetings = np.unique(0.5 * (kinks[:, None] + kinks))[None, :]
-    return float(expectation(outer, _over(meetings, common), tolerance=10.0 * _TOLERANCE)[0])
+    meetings = np.unique(0.5 * (kinks[:, None] + kinks))
+    layers = (meetings[:, None] + spread * _LAYER).reshape(1, -1)
+    return float(expectation(outer, _over(layers, common), tolerance=10.0 * _TOLERANCE)[0])
 
 
 def _over(x: Array, scale: float) -> Array:
@@ -230,7 +239,7 @@ def expectation(
         lower, _ = _on_panels(integrand, point, left, middle)
         upper, _ = _on_panels(integrand, point, middle, right)
         settled = np.abs(lower + upper - coarse) <= allowed[point]
-        if halving == _MOST_HALVINGS - 1:
+        if halving == _MOST_HALVINGS - 1 or len(point) > _MOST_PANELS * points:
             settled[:] = True
         total += np.bincount(point[settled], (lower + upper)[settled], points)
         rest = ~settled

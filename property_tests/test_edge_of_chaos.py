@@ -36,7 +36,7 @@ from property_tests.strategies import (
     variances,
 )
 
-ULPS = 8 * 2.0**-52
+ULPS = 16 * 2.0**-52
 """Tolerance for closed forms, as in the tests of the variance map."""
 
 EXACT = 1e-25

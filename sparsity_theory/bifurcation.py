@@ -58,23 +58,21 @@ def bifurcation(
 
     q = check.single("q_star", check.positive("q_star", q_star))
 
-    def network(logit: float) -> MeanField:
-        slope = 1.0 / (1.0 + np.exp(-logit))
-        return edge_of_chaos(kind.for_sparsity(check.fraction("s", s), slope, q), q)
+    def clipped(logit: float) -> ClippedReLU | ClippedSoftThreshold:
+        return kind.for_sparsity(s, 1.0 / (1.0 + np.exp(-logit)), q)
 
     def excess(logit: float) -> float:
-        return _highest_above(network(logit), q)[1]
+        return _highest_above(edge_of_chaos(clipped(logit), q), q)[1]
 
-    if not kind.for_sparsity(s, 0.5, q).tau > 0.0:
+    if not clipped(0.0).tau > 0.0:
         raise ValueError(f"s must give a positive tau for new fixed points to be born, got {s!r}")
     low, high = _LOW, _HIGH
     while excess(low) == -np.inf:  # V - q has no maximum above q* there: halve the bracket
         middle = 0.5 * (low + high)
         low, high = (low, middle) if excess(middle) > 0.0 else (middle, high)
-    logit = brentq(excess, low, high, xtol=1e-13)
-    net = network(logit)
-    m = kind.for_sparsity(s, 1.0 / (1.0 + np.exp(-logit)), q).m
-    return Bifurcation(float(m), float(net.variance_slope(q)), _highest_above(net, q)[0])
+    phi = clipped(brentq(excess, low, high, xtol=1e-13))
+    net = edge_of_chaos(phi, q)
+    return Bifurcation(float(phi.m), float(net.variance_slope(q)), _highest_above(net, q)[0])
 
 
 def _highest_above(net: MeanField, q_star: float) -> tuple[float, float]:

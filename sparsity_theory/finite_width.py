@@ -126,10 +126,9 @@ def _summary(net: MeanField, variances: Array, gains: Array, sparsity: Array) ->
     with np.errstate(divide="ignore"):
         log_gains = np.log(gains[:-1])
     # The gain from h^L back to h^l is the product over layers l, ..., L - 1.
-    backward = np.cumsum(log_gains[::-1], axis=0)
     nothing = np.zeros((1, log_gains.shape[1]))
-    largest = np.max(np.concatenate([nothing, backward]), axis=0)
-    growth = np.concatenate([nothing, backward])[-1]
+    backward = np.concatenate([nothing, np.cumsum(log_gains[::-1], axis=0)])
+    largest = np.max(backward, axis=0)
     failure = float(np.mean(largest > np.log(FATAL_GAIN)))
     final = np.quantile(variances[-1], QUANTILES)
     left = float(np.mean(variances[-1] > _basin_end(net)))
@@ -137,7 +136,7 @@ def _summary(net: MeanField, variances: Array, gains: Array, sparsity: Array) ->
         failure_probability=failure,
         final_variance=final,
         largest_gain=_exp_quantiles(largest),
-        gradient_growth=_exp_quantiles(growth),
+        gradient_growth=_exp_quantiles(backward[-1]),
         left_basin=left,
         sparsity_mean=sparsity.mean(axis=1),
         sparsity_std=sparsity.std(axis=1),

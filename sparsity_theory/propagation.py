@@ -31,7 +31,7 @@ def phase(net: MeanField, q: FloatLike | None = None) -> NDArray[np.str_]:
     Raises:
         ValueError: if q is not positive and finite, or neither q nor ``net.q_star`` is known.
     """
-    chi = net.chi(net.require_q_star() if q is None else check.positive("q", q))
+    chi = net.chi(_fixed_variance(net, q))
     return np.where(
         np.abs(chi - 1.0) <= _CRITICAL, "critical", np.where(chi < 1.0, "ordered", "chaotic")
     )
@@ -54,7 +54,7 @@ def correlation_fixed_point(net: MeanField, q: FloatLike | None = None) -> Array
     Raises:
         ValueError: if q is not positive and finite, or neither q nor ``net.q_star`` is known.
     """
-    q = net.require_q_star() if q is None else check.positive("q", q)
+    q = _fixed_variance(net, q)
     chi = net.chi(q)
     chaotic = chi - 1.0 > _CRITICAL
     if not np.any(chaotic):
@@ -86,9 +86,13 @@ def depth_scales(net: MeanField, q: FloatLike | None = None) -> tuple[Array, Arr
     Raises:
         ValueError: if q is not positive and finite, or neither q nor ``net.q_star`` is known.
     """
-    q = net.require_q_star() if q is None else check.positive("q", q)
+    q = _fixed_variance(net, q)
     rho = correlation_fixed_point(net, q)
     return _e_folding(net.variance_slope(q)), _e_folding(net.correlation_slope(rho, q))
+
+
+def _fixed_variance(net: MeanField, q: FloatLike | None) -> Array:
+    return net.require_q_star() if q is None else check.positive("q", q)
 
 
 def _e_folding(slope: Array) -> Array:

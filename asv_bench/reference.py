@@ -1,4 +1,4 @@
-"""V, V' and V'' to far more digits than a float has, from their definition alone; needs mpmath.
+"""The theory to far more digits than a float has, from its definitions alone; needs mpmath.
 
 Differentiating the normal density under the integral sign turns V' and V'' into expectations of
 phi^2 times a polynomial: with z standard normal and x = sqrt(q) z,
@@ -47,6 +47,20 @@ def expectation(quantity: str, tau: float, m: float | None, sides: int, q: float
         flat = height**2 * mp.fdot(polynomial, _moments(end, mp.inf)[: len(polynomial)])
         order = quantity.count("'")
         return sides * (rising + flat) / (2 * mp.mpf(q)) ** order
+
+
+def slope_mass(tau: float, m: float | None, sides: int, q: float) -> Number:
+    """E phi'(x)^2, which is chi at sigma_w^2 = 1, and 1 / sigma_w^2 on the edge of chaos."""
+    with mp.workdps(DIGITS):
+        start = mp.mpf(tau) / mp.sqrt(q)
+        end = mp.inf if m is None else (mp.mpf(tau) + mp.mpf(m)) / mp.sqrt(q)
+        return sides * _moments(start, end)[0]
+
+
+def edge_bias(tau: float, m: float | None, sides: int, q: float) -> Number:
+    """sigma_b^2 on the edge of chaos with q* = q."""
+    with mp.workdps(DIGITS):
+        return q - expectation("V", tau, m, sides, q) / slope_mass(tau, m, sides, q)
 
 
 def _product(a: list[Number], b: list[Number]) -> list[Number]:

@@ -15,6 +15,7 @@ import sparsity_theory as st
 from property_tests.agreement import agree
 from property_tests.reference import mp, of_kind
 from property_tests.strategies import ACTIVATIONS, CLIPPED, UNCLIPPED, sparsities, variances
+from sparsity_theory.fixed_points import FixedPointContinuumError, _roots_in_log
 
 
 def crossings(kind: str, tau: float, m: float) -> int:
@@ -129,6 +130,47 @@ def test_the_unclipped_kinds_have_one_fixed_point_and_it_is_stable_from_the_left
     (point,) = net.fixed_points()
     agree("q*", point.q, q_star, 1e-6, s=s, q_star=q_star)
     assert not point.stable
+
+
+@pytest.mark.parametrize("kind", UNCLIPPED)
+@pytest.mark.parametrize("tau", [1e-2, 1e-4, 1e-6, 1e-8, 1e-10])
+def test_the_fixed_point_is_found_however_far_beyond_the_threshold_it_lies(
+    kind: str, tau: float
+) -> None:
+    """q* = 1 is where V' - 1 changes sign: V' is good to a few ulps, and rises by 0.4 tau there."""
+    (point,) = st.edge_of_chaos(ACTIVATIONS[kind](tau)).fixed_points()
+    assert point.q == pytest.approx(1, abs=4 * 2.0**-52 / (0.4 * tau))
+    assert not point.stable
+
+
+@pytest.mark.parametrize("sigma_w2", [1.0 - 1e-9, 1.0 - 1e-6, 0.5])
+def test_a_fixed_point_far_out_on_a_straight_map_is_found(sigma_w2: float) -> None:
+    """ReLU with V(q) = sigma_w^2 q / 2 + sigma_b^2 has no scale of its own to look near."""
+    net = st.MeanField(st.ShiftedReLU(0.0), 2.0 * sigma_w2, 0.25)
+    (point,) = net.fixed_points()
+    # 1 - V' has lost this many digits
+    assert point.q == pytest.approx(0.25 / (1.0 - sigma_w2), rel=1e-15 / (1.0 - sigma_w2))
+    assert point.stable
+
+
+def test_a_range_of_fixed_points_is_refused_and_named() -> None:
+    """HardTanh is linear to rounding while its knots are nine standard deviations away."""
+    hard_tanh = st.PiecewiseLinear([-1.0, 1.0], [0.0, 1.0, 0.0], -1.0)
+    with pytest.raises(FixedPointContinuumError, match=r"every variance from 5e-05 to 0\.01"):
+        st.MeanField(hard_tanh, 1.0).fixed_points()
+    assert st.MeanField(hard_tanh, 0.9).fixed_points() == ()
+
+
+def test_a_root_exactly_on_a_point_of_the_grid_is_found_once() -> None:
+    """A zero between two signs is a change; one between equal signs is none."""
+
+    def through(values: list[float]) -> Any:
+        x = np.arange(len(values), dtype=np.float64)
+        return lambda t: (np.interp(t, x, values), np.full(np.shape(t), values[-1] - values[0]))
+
+    grid = np.arange(3.0)
+    for values, roots in (([-1, 0, 1], [np.e]), ([1, 0, -1], [np.e]), ([-1, 0, -2], [])):
+        assert _roots_in_log(through(list(map(float, values))), grid) == pytest.approx(roots)
 
 
 @given(kind=hyp.sampled_from(CLIPPED), slope=hyp.floats(0.2, 0.99), data=hyp.data())

@@ -19,6 +19,7 @@ import numpy as np
 
 from . import _validation as check
 from ._types import Array, FloatLike
+from .fixed_points import FixedPointContinuumError
 
 if TYPE_CHECKING:
     from .mean_field import MeanField
@@ -155,7 +156,7 @@ def _basin_end(net: MeanField) -> float:
     """Where the basin of q* ends: the next fixed point, or q* if stable from the left only."""
     try:
         points = net.fixed_points()
-    except ValueError:  # every variance is a fixed point: nothing to leave
+    except FixedPointContinuumError:  # nothing to leave
         return np.inf
     q_star = float(net.require_q_star())
     above = [p.q for p in points if p.q > q_star * (1.0 + 1e-6)]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .mean_field import MeanField
 
 _POINTS_PER_E_FOLD = 64
+# Knots are looked at down to 1e-12 standard deviations of the largest fixed points.
+_BEYOND, _LARGEST, _POINTS_OF_GROWTH = 1e16, 1e300, 256
 # V - q at a point where V' = 1 counts as zero below this multiple of q: its rounding error.
 _TOUCHING = 16 * np.finfo(float).eps
 
@@ -72,6 +74,10 @@ class SteepestPoint:
     excess: float
 
 
+class FixedPointContinuumError(ValueError):
+    """V(q) = q to rounding over a range of variances, so that fixed points cannot be counted."""
+
+
 def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
     """All fixed points of the variance map, ascending.
 
@@ -79,12 +85,12 @@ def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
     the edge of chaos) is one fixed point, and not stable.
 
     Raises:
-        ValueError: if a parameter of the network is an array, or if every variance is a fixed
-            point (ReLU and the identity on the edge of chaos).
+        FixedPointContinuumError: if V(q) = q to rounding over a whole range of variances, as for
+            ReLU and the identity on the edge of chaos.
+        ValueError: if a parameter of the network is an array.
     """
     grid = _grid(net)
-    if np.all(np.abs(net.variance_map(grid) - grid) <= _TOUCHING * grid):
-        raise ValueError("every variance is a fixed point: the variance map is the identity")
+    _refuse_continuum(net, grid)
     turns = turning_points(net)
     touching = [turn.q for turn in turns if abs(turn.excess) <= _TOUCHING * turn.q]
     ends = [turn.q for turn in turns if turn.q not in touching]
@@ -123,20 +129,34 @@ def steepest_point(net: MeanField) -> SteepestPoint:
     return SteepestPoint(q, float(net.variance_slope(q)), float(net.variance_map(q)) - q)
 
 
+def _refuse_continuum(net: MeanField, grid: Array) -> None:
+    level = np.abs(net.variance_map(grid) - grid) <= _TOUCHING * grid
+    # A fixed point of its own is level at one grid point, or at two if it lies between them.
+    start = np.flatnonzero(level[:-2] & level[1:-1] & level[2:])
+    if start.size:
+        raise FixedPointContinuumError(
+            f"every variance from {grid[start[0]]:.3g} to {grid[start[-1] + 2]:.3g} is a fixed "
+            "point: the variance map is the identity there, to rounding"
+        )
+
+
 def _classified(net: MeanField, q: float, touching: bool) -> FixedPoint:
     slope = float(net.variance_slope(q))
     return FixedPoint(q, slope, float(net.chi(q)), abs(slope) < 1.0 and not touching)
 
 
 def _grid(net: MeanField) -> Array:
-    """Variances from where V is linear to double precision up to where phi is asymptotic."""
+    """Variances from where V is linear to double precision up to where only its growth is left."""
     if np.ndim(net.variance_map(1.0)) > 0:
         raise ValueError("fixed points need scalar tau, m, sigma_w2 and sigma_b2, got an array")
     smallest, largest = net.activation.scales()
     low, high = 1e-4 * smallest**2, 1e8 * largest**2
     # Below low, V is V(0) + V'(0) q, and a fixed point there is at least V(0).
     low = min(low, 0.5 * float(net.variance_map(low)))
-    return np.geomspace(low, high, int(_POINTS_PER_E_FOLD * np.log(high / low)))
+    features = np.geomspace(low, high, int(_POINTS_PER_E_FOLD * np.log(high / low)))
+    # Beyond, V is A q + B sqrt(q) + C. A bounded phi is done there; another one may still cross.
+    growth = np.geomspace(high, min(_BEYOND * high, _LARGEST), _POINTS_OF_GROWTH)
+    return np.concatenate([features, growth[1:]])
 
 
 def _relative_excess(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
@@ -174,11 +194,11 @@ def _bend(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
 def _roots_in_log(function: Callable[[Array], tuple[Array, Array]], log_grid: Array) -> list[float]:
     """One root in q for each change of sign on the grid."""
     values, _ = function(log_grid)
-    rising = np.sign(values[1:]) > np.sign(values[:-1])
-    changes = np.flatnonzero(values[1:] * values[:-1] < 0.0)
+    signs = _signs(values)
+    changes = np.flatnonzero(signs[1:] * signs[:-1] < 0.0)
     if changes.size == 0:
         return []
-    sign = np.where(rising[changes], 1.0, -1.0)
+    sign = signs[changes + 1]
 
     def increasing(x: Array) -> tuple[Array, Array]:
         value, slope = function(x)
@@ -186,3 +206,10 @@ def _roots_in_log(function: Callable[[Array], tuple[Array, Array]], log_grid: Ar
 
     low, high = log_grid[changes], log_grid[changes + 1]
     return list(map(float, np.exp(bracketed_newton(increasing, low, high, 0.5 * (low + high)))))
+
+
+def _signs(values: Array) -> Array:
+    """The sign of every value; a zero takes that of the value before, so that no change is lost."""
+    signs = np.sign(values)
+    last_nonzero = np.maximum.accumulate(np.where(signs != 0.0, np.arange(signs.size), 0))
+    return np.asarray(signs[last_nonzero])

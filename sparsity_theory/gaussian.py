@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ FAR = 1e3
 _RULES = {}
 for _limit, _count in ((0.5, 8), (1.0, 10), (2.0, 12)):
     _nodes, _weights = np.polynomial.legendre.leggauss(_count)
-    _RULES[_limit] = 0.5 * (_nodes[:, None] + 1.0), 0.5 * _weights[:, None]  # on [0, 1]
+    _RULES[_limit] = tuple(zip(0.5 * (_nodes + 1.0), 0.5 * _weights, strict=True))  # on [0, 1]
 
 
 def mills_ratio(a: Array) -> Array:
@@ -91,6 +92,11 @@ def density(high: Array, low: Array, q: Array) -> Array:
     return np.asarray(_INV_SQRT_2PI * exp_minus_half_square(high, low, q))
 
 
+def _take(x: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[Any]:
+    """The chosen entries of an array that broadcasts against the batch."""
+    return x if x.ndim == 0 else np.broadcast_to(x, chosen.shape)[chosen]
+
+
 class Tail:
     """The half line beyond a = (high + low) / sqrt(q) >= 0; moments are computed when asked for.
 
@@ -99,29 +105,30 @@ class Tail:
     """
 
     def __init__(self, high: Array, low: Array, q: Array, cut: NDArray[np.bool_] = _FALSE) -> None:
-        far = FAR * np.sqrt(q)
-        self._high, self._low, self._q = np.minimum(high, far), np.where(high < far, low, 0.0), q
-        self.cut = cut
+        self._high, self._low, self._q, self.cut = high, low, q, cut
 
     def take(self, chosen: NDArray[np.bool_]) -> Tail:
         """The chosen half lines of the batch."""
-        high, low, q, cut, a, gamma = (
-            np.broadcast_to(x, chosen.shape)[chosen]
-            for x in (self._high, self._low, self._q, self.cut, self.a, self.density)
-        )
-        part = Tail(high, low, q, cut)
-        part.a, part.density = a, gamma
+        part = Tail(*(_take(x, chosen) for x in (self._high, self._low, self._q, self.cut)))
+        part.a, part.density = _take(self.a, chosen), _take(self.density, chosen)
         return part
+
+    @cached_property
+    def _within_reach(self) -> tuple[Array, Array]:
+        """Where the half line begins, times sqrt(q), as high + low, cut at `FAR`."""
+        far = FAR * np.sqrt(self._q)
+        return np.minimum(self._high, far), np.where(self._high < far, self._low, 0.0)
 
     @cached_property
     def a(self) -> Array:
         """Where the half line begins."""
-        return np.asarray((self._high + self._low) / np.sqrt(self._q))
+        high, low = self._within_reach
+        return np.asarray((high + low) / np.sqrt(self._q))
 
     @cached_property
     def density(self) -> Array:
         """gamma(a)."""
-        return density(self._high, self._low, self._q)
+        return density(*self._within_reach, self._q)
 
     @cached_property
     def moment0(self) -> Array:
@@ -252,7 +259,7 @@ class Interval:
         if not np.any(thin):
             return np.asarray(thick(self))
         moment = np.empty(thin.shape)
-        moment[thin] = self._by_nodes(thin, *_RULES[limit], power)
+        moment[thin] = self._by_nodes(thin, _RULES[limit], power)
         if not np.all(thin):
             if limit not in self._thick_parts:
                 self._thick_parts[limit] = self._take(~thin)
@@ -262,24 +269,22 @@ class Interval:
     def _by_nodes(
         self,
         chosen: NDArray[np.bool_],
-        nodes: Array,
-        weights: Array,
+        rule: tuple[tuple[float, float], ...],
         power: Callable[[Array, Array], Array],
     ) -> Array:
-        a, gamma, w = (
-            np.broadcast_to(x, chosen.shape)[chosen]
-            for x in (self.left.a, self.left.density, self.width)
-        )
-        t = w * nodes
-        values = np.exp(-t * (a + 0.5 * t))
-        values *= weights
-        values *= power(t, a + t)
-        return np.asarray(gamma * w * values.sum(axis=0))
+        a, gamma, w = (_take(x, chosen) for x in (self.left.a, self.left.density, self.width))
+        drop, bend = -w * a, -0.5 * w * w
+        total = np.zeros(np.broadcast_shapes(a.shape, w.shape))
+        for node, weight in rule:  # node by node, so that temporary arrays stay in the cache
+            t = node * w
+            part = np.exp(node * (drop + node * bend))
+            part *= weight * power(t, a + t)
+            total += part
+        return np.asarray(gamma * w * total)
 
     def _take(self, chosen: NDArray[np.bool_]) -> Interval:
         """The chosen intervals of the batch."""
-        width = np.broadcast_to(self.width, chosen.shape)[chosen]
-        return Interval(self.left.take(chosen), self.right.take(chosen), width)
+        return Interval(self.left.take(chosen), self.right.take(chosen), _take(self.width, chosen))
 
 
 def _thick_moment2(part: Interval) -> Array:

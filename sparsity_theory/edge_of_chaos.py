@@ -35,6 +35,8 @@ def one_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
 def two_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
     """tau of ST_tau and CST_{tau,m} for the sparsity s: sqrt(2 q*) erf^-1(s) (Eq. 58).
 
+    Its relative condition number in s is s / (2 tau gamma(tau)), at q* = 1.
+
     Raises:
         ValueError: for s outside (0, 1), q_star not positive and finite.
     """
@@ -77,6 +79,8 @@ def clip_for_slope(tau: FloatLike, slope: FloatLike, q_star: FloatLike = 1.0) ->
 
     On the edge V'(q*) = 1 - m gamma((tau + m) / sqrt(q*)) / (sqrt(q*) E phi'^2) (Eqs. 52, 55), the
     same for both kinds. Newton's method on the logit of V'(q*) in log(m), kept within a bracket.
+    With a = tau / sqrt(q*) and w = m / sqrt(q*), the relative condition number of m in the slope is
+    slope / ((1 - slope) (w (a + w) - slope)): at most about 1 unless the slope is close to 1.
 
     Raises:
         ValueError: for a slope outside (0, 1) (V'(q*) = 1 would need m = inf), tau not finite,

@@ -20,13 +20,16 @@ from scipy.special import ndtr
 
 import sparsity_theory as st
 from property_tests.agreement import agree
+from property_tests.reference import mp
 from property_tests.strategies import (
     ACTIVATIONS,
     CLIPPED,
     KINDS,
     ODD,
+    Generic,
     Point,
     edges,
+    generic_points,
     log_uniform,
     points,
     sparsities,
@@ -35,6 +38,9 @@ from property_tests.strategies import (
 INTEGRAL = 1e-10
 """Tolerance against numerical integration, relative to E[phi^2] (or to chi): SciPy's quad is asked
 for 1e-12 on each of up to twenty pieces."""
+
+WEIGHTS = (1.75, 0.25)
+"""sigma_w^2 and sigma_b^2 where any do."""
 
 CORRELATIONS = hyp.one_of(
     hyp.sampled_from([-1.0, 0.0, 1.0, 0.5, 1 - 1e-9, -1 + 1e-9]),
@@ -82,20 +88,27 @@ def smoothed_slope(point: Point, mean: float, spread: float) -> float:
 
 
 def gaussian_mean(
-    point: Point, rho: float, integrand: Callable[[float, float, float], float]
+    point: Point,
+    rho: float,
+    integrand: Callable[[float, float, float], float],
+    other: float | None = None,
 ) -> float:
-    """E over u of integrand(u, mean and spread of the other input given u)."""
-    root, spread = math.sqrt(point.q), math.sqrt(point.q * (1 - rho) * (1 + rho))
+    """E over u of integrand(u, mean and spread of the other input given u).
+
+    ``other`` is the variance of the other input, that of the point where it is not given.
+    """
+    root, root2 = math.sqrt(point.q), math.sqrt(point.q if other is None else other)
+    spread = root2 * math.sqrt((1 - rho) * (1 + rho))
     bends = [at / root for at, _ in hinges(point)] + [-at / root for at, _ in hinges(point)]
     # where the other activation bends, and the width over which it does so
     for at, _ in hinges(point):
         for sign in (1, -1):
             if rho:
-                bends += [(sign * at + k * spread) / (rho * root) for k in (-6, -2, 0, 2, 6)]
+                bends += [(sign * at + k * spread) / (rho * root2) for k in (-6, -2, 0, 2, 6)]
     cuts = sorted({-12.0, 12.0, 0.0, *(min(max(b, -12.0), 12.0) for b in bends)})
 
     def weighted(z: float) -> float:
-        return integrand(root * z, rho * root * z, spread) * math.exp(-z * z / 2)
+        return integrand(root * z, rho * root2 * z, spread) * math.exp(-z * z / 2)
 
     parts = [
         quad(weighted, a, b, epsabs=1e-14, epsrel=1e-12, limit=200)[0] for a, b in pairwise(cuts)
@@ -359,6 +372,69 @@ def test_the_covariance_map_averages_over_the_kernel(kind: str, k: int, angle: f
             terms = [products[(i + b) % n, (j + b) % n] for b in range(-k, k + 1)]
             expected = 0.25 + 1.75 / (2 * k + 1) * math.fsum(terms)
             assert math.isclose(after[i, j], expected, rel_tol=0, abs_tol=1e-13)
+
+
+@pytest.mark.claim("Eq. 4")
+@given(point=ordinary, ratio=log_uniform(0.1, 10.0), rho=CORRELATIONS)
+def test_positions_of_different_variance_are_covered_too(
+    point: Point, ratio: float, rho: float
+) -> None:
+    """Price's integral over the covariance, against one over an input and a closed form."""
+    q1, q2 = point.q, ratio * point.q
+    cross = rho * math.sqrt(q1) * math.sqrt(q2)
+    sigma = np.array([[q1, cross], [cross, q2]])
+    after = st.covariance_map(point.net(*WEIGHTS), sigma, 0)
+    mean = gaussian_mean(point, rho, lambda u, m, s: phi(point, u) * smoothed(point, m, s), q2)
+    expected = WEIGHTS[0] * mean + WEIGHTS[1]
+    assert after[0, 1] == after[1, 0]
+    scale = float(np.max(after))
+    agree("Eq. 4", after[0, 1], expected, INTEGRAL, scale=scale, point=point, ratio=ratio, rho=rho)
+    for place, q in enumerate((q1, q2)):
+        agree(
+            f"V at {place}",
+            after[place, place],
+            point.net(*WEIGHTS).variance_map(q),
+            1e-12,
+            scale=scale,
+        )
+
+
+def test_any_activation_has_a_covariance_map_at_different_variances() -> None:
+    """By nested quadrature: the same function given as a function, and as straight pieces."""
+    phi = st.ClippedReLU(0.3, 1.1)
+    given_as_function = st.Activation(phi, phi.derivative, phi.knots)
+    sigma = np.array([[0.7, 0.5, -0.2], [0.5, 1.6, 0.1], [-0.2, 0.1, 0.9]])
+    found, expected = (
+        st.covariance_map(st.MeanField(each, *WEIGHTS), sigma, 1)
+        for each in (given_as_function, phi)
+    )
+    assert np.allclose(found, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.claim("Eq. 4")
+@given(point=points(most=6.0, thinnest=1e-2, thickest=1e3), rho=hyp.floats(-1.0, 1.0))
+def test_the_route_for_unequal_variances_agrees_with_the_one_for_equal_ones(
+    point: Point, rho: float
+) -> None:
+    """The first is one integral from zero correlation; the second is many routes, each exact.
+
+    The two ends of a piece of width w cancel in the first to a part w of their size.
+    """
+    q, correlation = np.array(point.q), np.array(rho)
+    found = point.activation.mean_product_between(correlation, q, q)
+    expected = point.activation.mean_product(correlation, q)
+    scale = float(point.activation.mean_square(q))
+    agree("E phi phi", found, float(expected), 1e-12, scale=scale, point=point, rho=rho)
+
+
+@given(point=generic_points())
+def test_the_mean_slope_counts_both_halves_of_the_line_with_their_signs(point: Generic) -> None:
+    """E phi' enters the covariance at unequal variances; Stein's lemma gives it as E z phi."""
+    q = point.q
+    root = mp.sqrt(q)
+    stein = point.function.mean(q, lambda p: (0, p.intercept / root, p.slope))
+    found = point.activation.mean_derivative_power(np.array(q), 1)
+    agree("E phi'", found, stein, 1e-14, scale=max(map(abs, point.slopes)) + 1e-300, point=point)
 
 
 @pytest.mark.claim("Misprint Eq. 5", half="both")

@@ -132,6 +132,23 @@ class Activation:
         """E phi(u1) phi(u2)."""
         return self._product(lambda x, d: self(x + d) * self(x - d), 1.0 - rho, q)
 
+    def mean_product_between(self, rho: Array, q1: Array, q2: Array) -> Array:
+        """E phi(u1) phi(u2) for u1 of variance q1 and u2 of variance q2."""
+        rho, q1, q2 = np.broadcast_arrays(rho, q1, q2)
+        result = np.empty(rho.shape)
+        for place in np.ndindex(rho.shape):
+            result[place] = self._product_between(*(float(x[place]) for x in (rho, q1, q2)))
+        return result
+
+    def _product_between(self, rho: float, q1: float, q2: float) -> float:
+        root1, root2 = np.sqrt(q1), np.sqrt(q2)
+        return product_expectation(
+            lambda x, d: self(root1 * (x + d)) * self(root2 * (x - d)),
+            (self.kinks / root1, self.kinks / root2),
+            np.sqrt(0.5 * (1.0 + rho)),
+            np.sqrt(0.5 * (1.0 - rho)),
+        )
+
     def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
         """E phi'(u1) phi'(u2)."""
         return self._product(
@@ -172,18 +189,23 @@ class Activation:
         result = np.empty(gap.shape)
         for place in np.ndindex(gap.shape):
             result[place] = product_expectation(
-                integrand, self.kinks, float(common[place]), float(spread[place])
+                integrand, (self.kinks, self.kinks), float(common[place]), float(spread[place])
             )
         return result
 
 
 def product_expectation(
-    integrand: Callable[[Array, Array], Array], kinks: Array, common: float, spread: float
+    integrand: Callable[[Array, Array], Array],
+    kinks: tuple[Array, Array],
+    common: float,
+    spread: float,
 ) -> float:
     """E integrand(x, y) for independent x ~ N(0, common^2) and y ~ N(0, spread^2).
 
-    The integrand must be smooth except where x + y or x - y is one of the ``kinks``.
+    The integrand must be smooth except where x + y is one of the first ``kinks``, or x - y one of
+    the second.
     """
+    of_sum, of_difference = kinks
 
     def outer(z: Array, _: NDArray[np.intp]) -> Array:
         x = common * z.ravel()
@@ -191,11 +213,11 @@ def product_expectation(
         def inner(y: Array, row: NDArray[np.intp]) -> Array:
             return integrand(np.broadcast_to(x[row, None], y.shape), spread * y)
 
-        distances = kinks - x[:, None]
-        crossings = _over(np.concatenate([distances, -distances], axis=1), spread)
-        return expectation(inner, crossings, minor=_MINOR).reshape(z.shape)
+        x_column = x[:, None]
+        crossings = np.concatenate([of_sum - x_column, x_column - of_difference], axis=1)
+        return expectation(inner, _over(crossings, spread), minor=_MINOR).reshape(z.shape)
 
-    meetings = np.unique(0.5 * (kinks[:, None] + kinks))
+    meetings = np.unique(0.5 * (of_sum[:, None] + of_difference))
     layers = (meetings[:, None] + spread * _LAYER).reshape(1, -1)
     return float(expectation(outer, _over(layers, common), tolerance=10.0 * _TOLERANCE)[0])
 

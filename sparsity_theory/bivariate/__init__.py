@@ -29,10 +29,19 @@ to zero, is factored out in double-double. A negative correlation is a positive 
 `panels`        the quadrature over the correlation
 `conditional`   C by conditional expectation, where K cancels
 `correlations`  C, P and G: which of these for which point
+`unequal`       the integral of K for two inputs of different variances
 ==============  =====================================================
 """
 
 from .correlations import correlation, correlation_gap, slope_correlation
 from .line import Line, standardize
+from .unequal import bend_integral
 
-__all__ = ["Line", "correlation", "correlation_gap", "slope_correlation", "standardize"]
+__all__ = [
+    "Line",
+    "bend_integral",
+    "correlation",
+    "correlation_gap",
+    "slope_correlation",
+    "standardize",
+]

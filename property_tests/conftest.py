@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -31,6 +31,11 @@ settings.register_profile(
     settings.get_profile("default"),
     derandomize=False,
     max_examples=2000,
+)
+settings.register_profile(  # for tools/mutation.py: whether a test fails matters, not where
+    "mutation",
+    settings.get_profile("default"),
+    phases=[Phase.explicit, Phase.generate],
 )
 # --hypothesis-profile, applied by Hypothesis's own plugin later on, has the last word.
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -86,6 +86,17 @@ def load_claims(path: Path) -> dict[str, Claim]:
     return claims
 
 
+def find(claims: Mapping[str, Claim], name: str) -> Claim:
+    """The claim with this id.
+
+    Raises:
+        ClaimError: if there is none; the message names the nearest ids.
+    """
+    if name not in claims:
+        raise ClaimError(_unknown(name, claims))
+    return claims[name]
+
+
 def link(
     claims: Mapping[str, Claim],
     nodeid: str,

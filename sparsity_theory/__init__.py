@@ -24,7 +24,7 @@ from .bifurcation import Bifurcation, bifurcation
 from .convolution import covariance_fixed_point, covariance_map
 from .edge_of_chaos import edge_of_chaos, edge_of_chaos_for_bias
 from .finite_width import Forecast, forecast
-from .fixed_points import FixedPoint, SteepestPoint, steepest_point
+from .fixed_points import FixedPoint, FixedPointContinuumError, SteepestPoint, steepest_point
 from .jacobian import JacobianMoments
 from .mean_field import MeanField
 from .piecewise_linear import PiecewiseLinear
@@ -39,6 +39,7 @@ __all__ = [
     "ClippedReLU",
     "ClippedSoftThreshold",
     "FixedPoint",
+    "FixedPointContinuumError",
     "Forecast",
     "JacobianMoments",
     "MeanField",

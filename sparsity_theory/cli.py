@@ -212,7 +212,7 @@ def _fixed_points(net: st.MeanField) -> list[dict[str, Any]] | None:
     """Return the fixed points, or None where every variance is one (ReLU and the identity)."""
     try:
         points = net.fixed_points()
-    except ValueError:
+    except st.FixedPointContinuumError:
         return None
     return [
         {

@@ -11,8 +11,17 @@ from hypothesis import strategies as hyp
 
 import sparsity_theory as st
 from property_tests.agreement import agree
-from property_tests.balls import CorrelationMap, Network, mass, mean_square, quantile, with_chi
-from property_tests.gaussian_forms import CURVATURE, MASS, MEAN_SQUARE, SLOPE
+from property_tests.balls import (
+    CorrelationMap,
+    Network,
+    density,
+    mass,
+    mean_square,
+    quantile,
+    stability_growth,
+    with_chi,
+)
+from property_tests.gaussian_forms import CURVATURE, MASS, MEAN_SQUARE, SLOPE, W, Z
 from property_tests.reference import Function, mp, normal_quantile, of_kind, partial_moments
 from property_tests.strategies import ACTIVATIONS, CLIPPED, KINDS, Point, points
 
@@ -92,6 +101,7 @@ def test_wide_balls_enclose_the_values_inside(
 @pytest.mark.parametrize("a", [0.0, 0.3, 2.0])
 @pytest.mark.parametrize("w", [0.1, 1.0, 6.0])
 def test_exact_forms_have_the_values_of_the_balls(a: float, w: float) -> None:
+    """The last is the derivative of SLOPE / MASS in w, by the quotient rule."""
     unit = Network("crelu", arb(a), arb(w), arb(1), arb(0))
     with ctx.workprec(PRECISION):
         for form, value in (
@@ -101,6 +111,8 @@ def test_exact_forms_have_the_values_of_the_balls(a: float, w: float) -> None:
             (CURVATURE, unit.variance_curvature(arb(1))),
         ):
             assert abs(form.value(arb(a), arb(w)) - value) < 1e-50
+        growth = density(arb(a) + arb(w)) * (MASS.times(W * Z) - SLOPE).value(arb(a), arb(w))
+        assert abs(growth / mass(arb(a), arb(w)) ** 2 - stability_growth(arb(a), arb(w))) < 1e-50
 
 
 @pytest.mark.parametrize("s", ["0.5", "0.6", "0.85", "0.9999"])

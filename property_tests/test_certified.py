@@ -224,10 +224,10 @@ def test_without_clip_q_star_is_the_only_fixed_point(kind: str) -> None:
 def test_at_equal_sparsity_st_curves_more_than_relu_and_both_touch_from_above() -> None:
     """At q*, V'' = a h(a) / 2 with the hazard h = gamma / tail, and a is larger for ST.
 
-    Exact: the derivative of a h has the sign of (1 - a^2) tail(a) + a gamma(a), which itself has the
-    derivative -2 a tail(a): it falls to its limit zero, so it is positive. Stated: V' is tail(a /
-    sqrt(q)) / tail(a), with the logarithmic derivative h(a) - h(a / sqrt(q)) / sqrt(q) in a, and h
-    grows: V' grows with a above q* and falls below it, so V of ST lies above that of ReLU.
+    Exact: the derivative of a h has the sign of (1 - a^2) tail(a) + a gamma(a), which itself has
+    the derivative -2 a tail(a): it falls to its limit zero, so it is positive. Stated: V' is
+    tail(a / sqrt(q)) / tail(a), with the logarithmic derivative h(a) - h(a / sqrt(q)) / sqrt(q) in
+    a, and h grows: V' grows with a above q* and falls below it, so V of ST lies above that of ReLU.
     Computed, from the networks: V of ST above V of ReLU, and this above q.
     """
     growth = Form(tail_a=1 - A**2, density_a=A)
@@ -279,14 +279,14 @@ def test_the_fixed_point_of_the_clipped_kinds_is_stable(kind: str) -> None:
 
 @pytest.mark.claim("Fig. 3 slope", judge="certified")
 def test_the_slope_at_the_fixed_point_grows_with_the_clip_and_tends_to_one() -> None:
-    """V'(q*) = 1 - w gamma(z) / MASS, whose derivative is -gamma(z) F / MASS^2.
+    """V'(q*) = SLOPE / MASS, whose derivative is gamma(z) F / MASS^2 with F = w z MASS - SLOPE.
 
-    Exact: F = (1 - w z) MASS - w gamma(z) is zero for w = 0 and falls by (a + 2w) MASS. Stated:
-    MASS >= exp(-aw) times its value for a = 0, so 1 - V' is largest for a = 0, where MASS tends to
-    1/2 and w gamma(w) to zero. Computed: the sign of the derivative on a box, and how close to one.
+    Exact: F is zero for w = 0 and grows by (a + 2w) MASS > 0. Stated: 1 - V' = w gamma(z) / MASS,
+    and MASS >= exp(-aw - a^2 / 2) times its value for a = 0, so 1 - V' is largest for a = 0, where
+    MASS tends to 1/2 and w gamma(w) to zero. Computed: the sign of the derivative on a box, and
+    how close to one.
     """
-    falling = MASS.times(1 - W * Z) - Form(density_z=W)
-    vanishes_and_grows_by(falling, MASS.times(-(A + 2 * W)))
+    vanishes_and_grows_by(MASS.times(W * Z) - SLOPE, MASS.times(A + 2 * W))
     assert positive_everywhere(A + 2 * W)
     prove(lambda a, w: positive(stability_growth(a, w)), a=(0, 3), w=(1 / 4, 4))
     assert 1 - stability(arb(0), arb(8)) < 1e-12
@@ -294,7 +294,10 @@ def test_the_slope_at_the_fixed_point_grows_with_the_clip_and_tends_to_one() -> 
 
 @pytest.mark.claim("Fig. 3 slope", judge="certified")
 def test_with_a_negative_threshold_the_slope_first_falls_below_zero() -> None:
-    """Computed: the counterexamples outside of the domain."""
+    """Exact: with a < 0, F (above) starts at zero and falls as long as w < -a / 2, and V' with it.
+
+    Computed: so it does around tau = -1, where the claim without its domain is refuted.
+    """
     refute(lambda a, w: positive(stability_growth(a, w)), a=(-1.1, -0.9), w=(0.1, 0.2))
     prove(lambda a, w: positive(-stability(a, w)), a=(-1.1, -0.9), w=(0.4, 0.6))
 
@@ -519,11 +522,11 @@ def test_correlation_maps_of_the_clipped_kinds_bend_upwards_near_one(
     """So R lies above its tangent at one, and R(rho) > rho near one wherever chi_1 <= 1.
 
     Stated: R(rho) - rho = (1 - chi_1)(1 - rho) + the integral of (r - rho) R''(r) over rho < r < 1.
-    And R'(rho) < chi_1 at every rho below one, because E[phi'(u_1) phi'(u_2)] <= E[phi'^2], with
-    equality only if phi'(u_1) = phi'(u_2) almost surely (Cauchy and Schwarz): for chi_1 <= 1 and
-    every phi that is not linear, R(rho) - rho falls to its zero at one. On the edge R'(1) = 1, so
-    1 - rho shrinks by factors that tend to one, slower than exponentially; for chi_1 < 1 it shrinks
-    by chi_1 or more. Computed: R'' > 0 for correlations from 0.55 to one.
+    And |R'(rho)| < chi_1 for |rho| < 1, because |E[phi'(u_1) phi'(u_2)]| <= E[phi'^2], with
+    equality only if phi'(u_1) and phi'(u_2) are equal or opposite almost surely (Cauchy and
+    Schwarz): for chi_1 <= 1 and every phi that is not linear, R(rho) - rho falls to zero at one. On
+    the edge R'(1) = 1, so 1 - rho shrinks by factors that tend to one, slower than exponentially;
+    for chi_1 < 1 it shrinks by chi_1 or more. Computed: R'' > 0 for correlations from 0.56 to one.
     """
     prove(bends_upwards(kind), tau=tau, m=(0.75, 2.0), theta=(0, 0.98))
 

@@ -10,11 +10,11 @@ over z normal, where phi is t = z - a on the ramp, 0 < t < w, and w above it:
     slope        q-slope      integral of t (a + t) gamma(a + t)
     curvature    q-curvature  integral of t He_3(a + t) gamma(a + t) / 2
 
-with gamma the normal density and He_3(x) = x^3 - 3x. For q E[phi(z)^2] with a and w fixed by tau, m
-and q, ``slope`` is its first derivative in q and ``curvature`` is q times its second: normal
-variables of variance q obey the heat equation, so d/dq E[f(x)] = E[f''(x)] / 2 = E[f(x) He_2(z)] /
-2q, and integration by parts takes He_2 to He_1 and, once more, He_4 to He_3. The odd kinds have
-twice each. ``w = None`` is the unclipped kind, w to infinity.
+with gamma the normal density and He_3(x) = x^3 - 3x. For given tau and m, ``slope`` is the first
+derivative in q of E[phi(sqrt(q) z)^2] = q ``mean_square``, and ``curvature`` is q times the second:
+by the heat equation these are E[phi^2 He_2(z)] / 2q and q E[phi^2 He_4(z)] / 4q^2, and an
+integration by parts takes He_2 to He_1 and He_4 to He_3. The odd kinds have twice each, and
+``w = None`` is the unclipped kind, w to infinity.
 """
 
 from __future__ import annotations
@@ -186,7 +186,8 @@ class CorrelationMap:
         """Integral of weight times bending from 0 to theta, where the weight is at most 2."""
         equal = [pair for pair in self._pairs() if pair[1] is None]
         apart = [pair for pair in self._pairs() if pair[1] is not None]
-        rest = sum((2 * NEAR * abs(_bending(NEAR, [pair])) for pair in apart), arb(0))
+        seen = (_decay(difference, (NEAR / 2).sin() ** 2) for _, difference, _ in apart)
+        rest = 2 * NEAR * sum(seen, arb(0))  # of unequal kinks, from 0 to NEAR: at most at NEAR
         whole = _weighted(weight, equal, arb(0), theta) + _weighted(weight, apart, NEAR, theta)
         return self._scale() * (whole + rest.union(-rest))
 

@@ -4,7 +4,7 @@ A ball (``flint.arb``) encloses all values of a formula on a box, rounding inclu
 that a ball satisfies is satisfied at every point of the box, and one box where it fails everywhere
 refutes the claim. Whatever the balls are too wide to decide is bisected, within a budget::
 
-    from sparsity_theory.testing.certify import certify, positive
+    from sparsity_theory.testing.certify import Proved, certify, positive
 
     verdict = certify(lambda x, y: positive(2 - x.sin() - y.cos()), {"x": (0, 1), "y": (1, 2)})
     assert isinstance(verdict, Proved), verdict
@@ -92,7 +92,7 @@ def certify(
             of the balls, False if it fails at every point of them, and None if it cannot tell.
             Comparisons of balls (``x > y``) are true where they certainly hold, so they cannot
             tell False from None: build the predicate of ``positive`` and ``every``. The balls
-            contain their intervals and may stick out of them by a part in 1e9.
+            contain their intervals and may stick out of them by a billionth of their width.
         box: the variables' intervals, finite; one with equal ends is a constant.
         budget: the largest number of boxes to look at. The widest side of a box, relative to what
             it was, is bisected first, and the largest boxes are looked at first.

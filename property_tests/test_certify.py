@@ -151,3 +151,9 @@ def test_a_zero_at_an_end_stays_undecided() -> None:
 def test_a_bad_interval_is_named(low: float, high: float, budget: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         isolate_zeros(lambda x: x, lambda x: x, low, high, budget)
+
+
+@pytest.mark.claim("Oracle: input")
+def test_a_derivative_of_another_function_is_named_where_it_shows() -> None:
+    with pytest.raises(ValueError, match="derivative must be that of f, and is not near"):
+        isolate_zeros(lambda x: x - 3, lambda x: arb(10), 0, 4)

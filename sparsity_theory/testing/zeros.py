@@ -60,8 +60,8 @@ def isolate_zeros(
         The zeros. A double zero stays undecided, and so does one at an end.
 
     Raises:
-        ValueError: for ends that are not finite or not ascending, or a budget or precision below
-            one.
+        ValueError: for ends that are not finite or not ascending, a budget or precision below one,
+            or a derivative that is seen not to be that of f.
     """
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"low and high must be finite and ascending, got {low!r} and {high!r}")
@@ -115,7 +115,10 @@ def _newton(f: Callable[[arb], arb], derivative: Callable[[arb], arb], x: arb) -
     """Shrink a ball around its only zero until the balls of f allow no more."""
     while True:
         middle = x.mid()
-        closer = x.intersection(middle - f(middle) / derivative(x))
+        step = middle - f(middle) / derivative(x)
+        if not step.overlaps(x):
+            raise ValueError(f"derivative must be that of f, and is not near {float(middle)!r}")
+        closer = x.intersection(step)
         if not closer.rad() < 0.9 * x.rad():
             return closer
         x = closer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ builtins.__import__ = without_torch
 import sparsity_theory as st
 net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.7))
 assert abs(float(net.variance_map(1.0)) - 1) < 1e-12
-assert not {"torch", "torch_models", "matplotlib", "sklearn"} & set(sys.modules)
+assert not {"torch", "torch_models", "matplotlib", "sklearn", "flint"} & set(sys.modules)
+assert "sparsity_theory.testing" not in sys.modules
 """
 
 
@@ -48,6 +50,9 @@ def imported(package: str) -> Iterator[tuple[Path, str]]:
                 yield file.relative_to(ROOT), name.partition(".")[0]
 
 
+TEST_TOOLS = Path("sparsity_theory/testing")
+TEST_LIBRARIES = {"flint", "hypothesis", "mpmath", "pytest"}
+
 FORBIDDEN = {
     "sparsity_theory": {"torch", "torch_models", "property_tests", "asv_bench", "sklearn"},
     "torch_models": {"property_tests", "asv_bench"},
@@ -63,12 +68,27 @@ def test_no_package_imports_one_that_stands_above_it(package: str) -> None:
 
 
 @pytest.mark.claim("Oracle: no torch")
-def test_the_theory_needs_numpy_and_scipy_alone_outside_its_command_line() -> None:
+def test_the_theory_needs_numpy_and_scipy_alone_outside_its_command_line_and_test_tools() -> None:
+    """Test tools, in ``sparsity_theory/testing``, may use the libraries of the extra ``test``."""
     allowed = {"numpy", "scipy", "sparsity_theory"} | set(sys.stdlib_module_names)
     wrong = [
         (str(file), name)
         for file, name in imported("sparsity_theory")
-        if name not in allowed and file.name != "cli.py"
+        if name not in (allowed | TEST_LIBRARIES if TEST_TOOLS in file.parents else allowed)
+        and file.name != "cli.py"
+    ]
+    assert wrong == []
+
+
+@pytest.mark.claim("Oracle: no torch")
+def test_nothing_in_the_theory_imports_its_test_tools() -> None:
+    wrong = [
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "sparsity_theory").rglob("*.py")
+        if TEST_TOOLS not in file.relative_to(ROOT).parents
+        and re.search(
+            r"^\s*(from|import) .*\btesting\b", file.read_text(encoding="utf-8"), re.MULTILINE
+        )
     ]
     assert wrong == []
 
@@ -76,7 +96,7 @@ def test_the_theory_needs_numpy_and_scipy_alone_outside_its_command_line() -> No
 @pytest.mark.claim("Oracle: no torch")
 def test_the_references_share_no_code_with_the_theory() -> None:
     """What the theory is compared to must not be made of it."""
-    references = {"reference.py", "paper.py", "agreement.py"}
+    references = {"reference.py", "paper.py", "agreement.py", "balls.py", "gaussian_forms.py"}
     wrong = [
         file.name
         for file, name in imported("property_tests")

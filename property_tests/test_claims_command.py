@@ -1,0 +1,37 @@
+"""The command that lists the claims and their tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """``sparsity-theory claims`` in a process of its own: it collects the suite."""
+    command = [sys.executable, "-m", "sparsity_theory.cli", "claims", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_every_claim_is_listed_with_its_tests_and_every_test_is_there() -> None:
+    done = run("--json")
+    assert done.returncode == 0, done.stderr
+    listed = {claim["id"]: claim for claim in json.loads(done.stdout)}
+    assert {"Eq. 1", "Eq. 63", "Table 5 DNN", "Fig. 14", "Misprint Eq. 5"} <= set(listed)
+    gap = listed["Eq. 17"]
+    assert gap["judge"] == "certified"
+    assert {"certified", "identity"} == {judge for test in gap["tests"] for judge in test["judges"]}
+    for claim in listed.values():
+        for test in claim["tests"]:
+            file, _, function = test["test"].partition("::")
+            assert f"def {function.split('::')[-1]}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_an_unknown_claim_is_an_error_that_names_the_nearest() -> None:
+    done = run("Eq 17")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: no claim has the id 'Eq 17'; did you mean 'Eq. 17'")

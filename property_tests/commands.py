@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from property_tests.claims import Claim, ClaimError, Link, find, load_claims
+from sparsity_theory.command_errors import FAILED, fail
 
 SUITE = Path(__file__).parent
-BAD_VALUE, FAILED = 2, 1
 
 
 def register(app: typer.Typer) -> None:
@@ -40,14 +40,11 @@ def claims(
     try:
         chosen = list(every.values()) if name is None else [find(every, name)]
     except ClaimError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(BAD_VALUE) from error
+        fail(str(error))
     try:
         links = collected_links()
     except ModuleNotFoundError as error:
-        needed = f"error: claims needs {error.name}: pip install 'sparsity-theory[all]'"
-        typer.echo(needed, err=True)
-        raise typer.Exit(FAILED) from error
+        fail(f"claims needs {error.name}: pip install 'sparsity-theory[all]'", FAILED)
     tests = {claim.id: [link for link in links if link.claim == claim.id] for claim in chosen}
     if as_json:
         typer.echo(json.dumps([_record(c, tests[c.id]) for c in chosen], indent=1))
@@ -67,7 +64,7 @@ def collected_links() -> list[Link]:
         place = ["--rootdir", str(SUITE.parent), "-c", str(SUITE.parent / "pyproject.toml")]
         code = pytest.main([*options, *place, str(SUITE)], plugins=[found])
     if code != pytest.ExitCode.OK:
-        raise typer.BadParameter(f"the tests could not be collected:\n{printed.getvalue()}")
+        fail(f"the tests could not be collected: {printed.getvalue()}", FAILED)
     return found.links
 
 

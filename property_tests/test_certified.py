@@ -14,9 +14,7 @@ equal tau and m have one V between them, as have ReLU_tau and ST_tau.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,14 +60,13 @@ from sparsity_theory.testing.certify import (
     positive,
 )
 from sparsity_theory.testing.zeros import Zeros, isolate_zeros
+from torch_models.tables import read_tables
 
 Predicate = Callable[..., bool | None]
 
 ROWS = [
     pytest.param(row, id=f"{table} {row['kind']} {row['s']} {row['slope']}")
-    for table, content in tomllib.loads(
-        Path(__file__).with_name("published_tables.toml").read_text(encoding="utf-8")
-    ).items()
+    for table, content in read_tables().items()
     for row in content["rows"]
     if "m" in row
 ]

@@ -374,6 +374,39 @@ def test_the_covariance_map_averages_over_the_kernel(kind: str, k: int, angle: f
             assert math.isclose(after[i, j], expected, rel_tol=0, abs_tol=1e-13)
 
 
+DEAD_ZONES = [([-1.5, 2.0], [0.7, 0.0, 1.0]), ([-3.0, 0.5, 1.0], [-1.0, 0.0, 2.0, 0.5])]
+"""Silent around zero, with kinks on both sides that are no mirror images."""
+
+
+@pytest.mark.claim("Eq. 6")
+@pytest.mark.parametrize(("knots", "slopes"), DEAD_ZONES)
+@pytest.mark.parametrize("rho", [-1.0, -0.999, -0.9, -0.5, -0.1, 0.3, 0.95])
+def test_an_uneven_dead_zone_has_its_correlations_at_every_sign(
+    knots: list[float], slopes: list[float], rho: float
+) -> None:
+    """Both inputs beyond different ends of it: an expansion from rho = -1, against quadrature."""
+    phi = st.PiecewiseLinear(knots, slopes)
+    by_quadrature = st.Activation(phi, phi.derivative, knots)
+    one, at = np.ones(()), np.array(rho)
+    for name in ("mean_product", "mean_product_of_derivatives"):
+        exact = float(getattr(by_quadrature, name)(at, one))
+        scale = float(getattr(by_quadrature, name)(np.ones(()), one))
+        agree(name, getattr(phi, name)(at, one), exact, 1e-10, scale=scale, search=False)
+
+
+@pytest.mark.claim("Eq. 6")
+def test_correlations_broadcast_over_thresholds_variances_and_correlations() -> None:
+    """Every entry is what it is alone, up to the rounding of sums of another length."""
+    tau, q, rho = np.array([0.3, 1.0, 2.0]), np.array([[0.5], [1.0]]), np.array([[[-0.5]], [[0.9]]])
+    net = st.MeanField(st.ClippedReLU(tau, 0.8), 1.75, 0.25)
+    together = net.correlation_map(rho, q)
+    assert together.shape == (2, 2, 3)
+    for i, j, k in np.ndindex(together.shape):
+        alone = st.MeanField(st.ClippedReLU(tau[k], 0.8), 1.75, 0.25)
+        expected = float(alone.correlation_map(rho[i, 0, 0], q[j, 0]))
+        agree("R", together[i, j, k], expected, 1e-14, search=False)
+
+
 @pytest.mark.claim("Eq. 4")
 @given(point=ordinary, ratio=log_uniform(0.1, 10.0), rho=CORRELATIONS)
 def test_positions_of_different_variance_are_covered_too(

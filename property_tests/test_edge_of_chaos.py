@@ -6,10 +6,8 @@ Eqs. 11, 12, 15-18, 39, 42, 51-63, Figs. 3 and 8, the parameter columns of Table
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +33,7 @@ from property_tests.strategies import (
     sparsities,
     variances,
 )
+from torch_models.tables import read_tables
 
 ULPS = 16 * 2.0**-52
 """Tolerance for closed forms, as in the tests of the variance map."""
@@ -42,9 +41,7 @@ ULPS = 16 * 2.0**-52
 EXACT = 1e-25
 """Tolerance for formulas against definitions, both in 50 digits or more."""
 
-TABLES: dict[str, Any] = tomllib.loads(
-    Path(__file__).with_name("published_tables.toml").read_text(encoding="utf-8")
-)
+TABLES = read_tables()
 
 
 def activation_for(kind: str, s: float, slope: float, q_star: float = 1.0) -> Any:

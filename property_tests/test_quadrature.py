@@ -131,3 +131,13 @@ def test_a_function_that_overflows_is_named() -> None:
 def test_bad_parameters_of_smooth_variants_are_refused(tau: float, m: float, beta: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         st.SmoothClippedReLU(tau, m, beta)
+
+
+@pytest.mark.parametrize("kink", [0.0, 1e-3, -1.0])
+def test_fixed_points_are_found_whatever_the_kinks(kink: float) -> None:
+    """A kink at zero is no scale to look near; one at -1 is. V(q) = 0.45 q + 0.3 for kink = 0."""
+    relu = st.ShiftedReLU(kink)
+    phi = st.Activation(relu, relu.derivative, [kink])
+    found, expected = (st.MeanField(each, 0.9, 0.3).fixed_points() for each in (phi, relu))
+    assert [p.q for p in found] == pytest.approx([p.q for p in expected], rel=1e-8)
+    assert [p.stable for p in found] == [p.stable for p in expected] == [True]

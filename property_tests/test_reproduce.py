@@ -26,7 +26,7 @@ from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from sparsity_theory.finite_width import expected_outcome
+from sparsity_theory.forecast import expected_outcome
 from torch_models.data import (
     DIGITS_TEST_SIZE,
     DataError,

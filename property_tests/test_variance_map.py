@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from scipy.integrate import quad
 import sparsity_theory as st
 from property_tests import paper, reference
 from property_tests.agreement import agree, error
-from property_tests.reference import Function, Number, mp, partial_moments
+from property_tests.reference import Function, Number, mp, of_kind, partial_moments
 from property_tests.strategies import (
     ACTIVATIONS,
     CLIPPED,
@@ -533,3 +534,43 @@ def test_a_wrong_formula_would_be_noticed(point: Point) -> None:
     slope = float(point.net().variance_slope(point.q))
     with pytest.raises(AssertionError, match=r"V' is .* at point = Point\(kind='relu', tau=1.0"):
         agree("V'", slope * (1 + 1e-14), point.function.mean_square_slope(1.0), ULPS, point=point)
+
+
+@pytest.mark.claim("Eq. 16")
+@pytest.mark.parametrize(("tau", "m"), [(-20.1, 0.3), (-29.7, 1e-3), (-8.05, 0.05)])
+def test_a_ramp_far_on_the_negative_side_keeps_its_digits(tau: float, m: float) -> None:
+    """Reflected, it begins at -(tau + m), which is no double: an ulp there costs 20 in the tail."""
+    exact = of_kind("crelu", tau, m).mean_square_derivative(1)
+    agree("chi", st.MeanField(st.ClippedReLU(tau, m), 1.0).chi(1.0), exact, ULPS, search=False)
+
+
+@pytest.mark.claim("Eq. 3")
+@given(point=generic_points(), shift=hyp.floats(0.0, 3.0))
+def test_fourth_powers_are_their_definition(point: Generic, shift: float) -> None:
+    """They say how far q^{l+1} scatters at finite width; good to the size of the largest term."""
+    root = mp.sqrt(point.q)
+
+    def fourth(p: Any) -> tuple[Number, ...]:
+        c, s = p.intercept, p.slope * root
+        return c**4, 4 * c**3 * s, 6 * c**2 * s**2, 4 * c * s**3, s**4
+
+    exact = point.function.mean(point.q, fourth)
+    found = point.activation.mean_fourth_power(np.asarray(point.q))
+    scale = exact + 1e-2 * largest_term(point) ** 2 * point.q**2
+    agree("E phi^4", found, exact, 1e-12, scale=scale, point=point)
+
+
+@pytest.mark.claim("Eq. 3")
+@given(point=points(most=12.0))
+def test_fourth_powers_of_the_four_kinds_are_their_definition(point: Point) -> None:
+    """In the tails a^4 ulps are lost at most: 1e-11 at a = 12."""
+    root = mp.sqrt(point.q)
+
+    def fourth(p: Any) -> tuple[Number, ...]:
+        c, s = p.intercept, p.slope * root
+        return c**4, 4 * c**3 * s, 6 * c**2 * s**2, 4 * c * s**3, s**4
+
+    with mp.workdps(80):  # moments of a thin piece cancel
+        exact = point.function.mean(point.q, fourth)
+    found = point.activation.mean_fourth_power(np.asarray(point.q))
+    agree("E phi^4", found, exact, 1e-11, point=point)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _validation as check
 from ._types import Array, FloatLike, plain
@@ -59,6 +60,11 @@ class ShiftedReLU(_Thresholded):
         """phi(x), elementwise."""
         return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) - self.tau, 0.0))
 
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kink."""
+        x = np.asarray(x, dtype=np.float64)
+        return _indicator(x, x > self.tau)
+
     @classmethod
     def for_sparsity(cls, s: FloatLike, q_star: FloatLike = 1.0) -> Self:
         """The activation that is zero with probability s at variance q_star (Eq. 57).
@@ -91,6 +97,11 @@ class SoftThreshold(_Thresholded):
         x = np.asarray(x, dtype=np.float64)
         return np.asarray(x - _within(x, self.tau))
 
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kinks, and everywhere 1 for the identity."""
+        x = np.asarray(x, dtype=np.float64)
+        return _indicator(x, (np.abs(x) > self.tau) | (self.tau == 0.0))
+
     @classmethod
     def for_sparsity(cls, s: FloatLike, q_star: FloatLike = 1.0) -> Self:
         """The activation that is zero with probability s at variance q_star (Eq. 58).
@@ -116,7 +127,13 @@ class ClippedReLU(_Clipped):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        return np.asarray(np.clip(np.asarray(x, dtype=np.float64) - self.tau, 0.0, self.m))
+        rise = np.asarray(x, dtype=np.float64) - self.tau
+        return np.asarray(np.minimum(np.maximum(rise, 0.0), self.m))
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kinks."""
+        x = np.asarray(x, dtype=np.float64)
+        return _indicator(x, (x > self.tau) & (x < self.tau + self.m))
 
     @classmethod
     def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
@@ -159,6 +176,13 @@ class ClippedSoftThreshold(_Clipped):
         x = np.asarray(x, dtype=np.float64)
         return _within(x - _within(x, self.tau), self.m)
 
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kinks."""
+        x = np.asarray(x, dtype=np.float64)
+        size = np.abs(x)
+        rising = (size > self.tau) | (self.tau == 0.0)
+        return _indicator(x, rising & (size < self.tau + self.m))
+
     @classmethod
     def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
         """Zero with probability s at variance q_star, and V'(q_star) = slope on the edge of chaos.
@@ -172,7 +196,12 @@ class ClippedSoftThreshold(_Clipped):
 
 def _within(x: Array, bound: Array) -> Array:
     """x, moved into [-bound, bound]."""
-    return np.asarray(np.clip(x, -bound, bound))
+    return np.asarray(np.minimum(np.maximum(x, -bound), bound))
+
+
+def _indicator(x: Array, inside: NDArray[np.bool_]) -> Array:
+    """1 inside, 0 elsewhere, NaN where x is."""
+    return np.where(np.isnan(x), x, inside)
 
 
 ACTIVATIONS: Mapping[

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 try:
     import typer
@@ -23,6 +23,7 @@ except ModuleNotFoundError as missing:
 import numpy as np
 
 import sparsity_theory as st
+from sparsity_theory.command_errors import FAILED, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,12 +190,6 @@ def print_solution(solution: dict[str, Any], console: Console) -> None:
     console.print(correlation)
 
 
-def fail(message: str, code: int = 2) -> NoReturn:
-    """Say what is wrong in one line on standard error, and end with ``code``."""
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
-    raise typer.Exit(code)
-
-
 def main() -> None:
     """Run the command line; a user's mistake or Ctrl-C ends in one line, never in a traceback."""
     try:
@@ -227,7 +222,7 @@ def _fixed_points(net: st.MeanField) -> list[dict[str, Any]] | None:
 
 def _unavailable(command: str, module: str) -> Callable[[], None]:
     def say_so() -> None:
-        fail(f"{command} needs {module}: pip install 'sparsity-theory[all]'", code=1)
+        fail(f"{command} needs {module}: pip install 'sparsity-theory[all]'", code=FAILED)
 
     return say_so
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _validation as check
 from ._types import Array, FloatLike, plain
@@ -24,6 +25,12 @@ class GaussianExpectations(Protocol):
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """P(phi = 0)."""
 
+    def silence(self) -> tuple[Array, Array]:
+        """The ends of an interval on which phi = 0."""
+
+    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> GaussianExpectations:
+        """The activations at these places of the flattened batch of parameters."""
+
     def scales(self) -> tuple[float, float]:
         """The smallest and the largest |x| > 0 at which phi bends."""
 
@@ -32,6 +39,9 @@ class GaussianExpectations(Protocol):
 
     def mean_square(self, q: Array) -> Array:
         """E phi^2."""
+
+    def mean_fourth_power(self, q: Array) -> Array:
+        """E phi^4."""
 
     def mean_square_slope(self, q: Array) -> Array:
         """The derivative in q of E phi^2."""

@@ -22,6 +22,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _validation as check
 from . import bivariate
@@ -97,6 +98,19 @@ class Piece:
             total = total + self.value * (self.value * on.moment0)
         if self.slope != 0.0 and np.any(self.value):
             total = total + 2.0 * rise * (self.value * on.moment1)
+        return total
+
+    def mean_fourth_power(self, scale: Array) -> Array:
+        """The integral of phi(scale z)^4."""
+        on, rise, value = self.domain, self.slope * scale, self.value
+        total: Array = np.zeros(())
+        if self.slope != 0.0:
+            total = rise**4 * on.moment4
+        if np.any(value):
+            total = total + value**4 * on.moment0
+        if self.slope != 0.0 and np.any(value):
+            mixed = 4.0 * value**2 * on.moment1 + 6.0 * value * rise * on.moment2
+            total = total + value * rise * (mixed + 4.0 * rise**2 * on.moment3)
         return total
 
     def weighted_slope(self, scale: Array) -> Array:
@@ -286,6 +300,31 @@ class PiecewiseLinear:
         sizes = sizes[sizes > 0.0] if np.any(sizes) else np.ones(1)
         return float(sizes.min()), float(sizes.max())
 
+    def silence(self) -> tuple[Array, Array]:
+        """The ends of an interval on which phi = 0, the first of them if there are several.
+
+        Infinite where it has no end; empty, from 0 to 0, where phi vanishes on no interval.
+        """
+        knots, values = self._knots.high, self._knots.values
+        ends = [np.full((), -np.inf), *knots, np.full((), np.inf)]
+        for i, slope in enumerate(self._slopes):
+            if slope == 0.0 and not np.any(values[max(i - 1, 0)]):
+                return ends[i], ends[i + 1]
+        return np.zeros(()), np.zeros(())
+
+    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> PiecewiseLinear:
+        """The activations at these places of a flattened batch of that shape; one serves all."""
+        if all(knot.ndim == 0 for knot in self._knots.high):
+            return self
+
+        def chosen(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+            return tuple(np.broadcast_to(x, shape).ravel()[index] for x in arrays)
+
+        knots = self._knots
+        return PiecewiseLinear._of(
+            Knots(*map(chosen, (knots.high, knots.low, knots.gaps, knots.values))), self._slopes
+        )
+
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56)."""
         q = check.positive("q", q)
@@ -302,6 +341,10 @@ class PiecewiseLinear:
     def mean_square(self, q: Array) -> Array:
         """E phi(sqrt(q) z)^2 (Eqs. 37, 41, 44, 53)."""
         return self._expectation(q, Piece.mean_square)
+
+    def mean_fourth_power(self, q: Array) -> Array:
+        """E phi(sqrt(q) z)^4; relative accuracy falls as (knot / sqrt(q))^4 in the tails."""
+        return self._expectation(q, Piece.mean_fourth_power)
 
     def mean_square_slope(self, q: Array) -> Array:
         """d/dq of E phi(sqrt(q) z)^2 (Eqs. 38, 43, 50)."""

@@ -77,6 +77,14 @@ class Activation:
         sizes = np.abs(self.kinks[self.kinks != 0.0])
         return min([0.01, *sizes.tolist()]), max([100.0, *sizes.tolist()])
 
+    def silence(self) -> tuple[Array, Array]:
+        """An interval on which phi = 0: none is known, so the empty one."""
+        return np.zeros(()), np.zeros(())
+
+    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> Activation:
+        """The activations at these places of a batch: a function has no parameters to choose."""
+        return self
+
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56).
 
@@ -93,6 +101,10 @@ class Activation:
     def mean_square(self, q: Array) -> Array:
         """E phi^2."""
         return self._expectation(q, lambda x, z: self(x) ** 2)
+
+    def mean_fourth_power(self, q: Array) -> Array:
+        """E phi^4."""
+        return self._expectation(q, lambda x, z: self(x) ** 4)
 
     def mean_square_slope(self, q: Array) -> Array:
         """The derivative in q of E phi^2, E z phi phi' / sqrt(q)."""

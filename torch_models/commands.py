@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from sparsity_theory.command_errors import BAD_VALUE, FAILED, INTERRUPTED, fail
 from torch_models.experiments import BUDGETS, Row, Settings, chosen_rows, run_name
 from torch_models.records import ensure_writable, write_record
 
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from torch_models.data import Dataset
     from torch_models.reproduce import Initialization, Member, Prediction, RowReport
     from torch_models.training import EpochStatistics
-
-BAD_VALUE = 2
-FAILED = 1
-INTERRUPTED = 130
 
 MOST_FIGURES = 4
 """Seeds whose figures share a line; those of more are summed up by median and range."""
@@ -128,22 +125,22 @@ def reproduce(
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
     except ValueError as error:
-        _fail(str(error), BAD_VALUE)
+        fail(str(error), BAD_VALUE)
     for module, package in NEEDED.items():
         if find_spec(module) is None:
-            _fail(f"reproduce needs {package}: pip install 'sparsity-theory[all]'", FAILED)
+            fail(f"reproduce needs {package}: pip install 'sparsity-theory[all]'", FAILED)
     try:
         ensure_writable(output)
     except OSError as error:
-        _fail(f"output folder {output} cannot be written: {_reason(error)}", FAILED)
+        fail(f"output folder {output} cannot be written: {_reason(error)}", FAILED)
     finished: list[RowReport] = []
     try:
         _reproduce_rows(rows, settings, data_dir, output, threads, finished)
     except KeyboardInterrupt:
         kept = f"rows finished and kept in {output}: {len(finished)}"
-        _fail(f"interrupted; {kept if finished else 'no row was finished'}", INTERRUPTED)
+        fail(f"interrupted; {kept if finished else 'no row was finished'}", INTERRUPTED)
     except OSError as error:
-        _fail(f"{error.filename or output} cannot be used: {_reason(error)}", FAILED)
+        fail(f"{error.filename or output} cannot be used: {_reason(error)}", FAILED)
 
 
 def _reproduce_rows(
@@ -169,9 +166,9 @@ def _reproduce_rows(
         try:
             dataset = load_dataset(settings.data, data_dir, variance=row.input_variance())
         except DataError as error:
-            _fail(str(error), FAILED)
+            fail(str(error), FAILED)
         if settings.batch_size > len(dataset.train_y):
-            _fail(
+            fail(
                 f"batch size must be at most {len(dataset.train_y)}, the size of the training set, "
                 f"got {settings.batch_size}",
                 BAD_VALUE,
@@ -372,9 +369,3 @@ def _number(value: float) -> str:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong in one line on standard error, and end with ``code``."""
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
-    raise typer.Exit(code)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 import sparsity_theory as st
-from sparsity_theory.finite_width import FAILS_FROM, TRAINS_UP_TO
+from sparsity_theory.forecast import FAILS_FROM, TRAINS_UP_TO
 from torch_models.data import Dataset
 from torch_models.experiments import Row, Settings
 from torch_models.networks import DenseEnsemble

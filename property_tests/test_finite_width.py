@@ -1,0 +1,266 @@
+"""The variance of networks of finite width: its exact law, one step of it, and its small noise.
+
+Random tests compare laws by the two-sample Kolmogorov-Smirnov test, each with the false-alarm
+probability `ALARM`; seeds are fixed. Each rejects, at the same sizes, the chain of a wrong width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp, kstest
+
+import sparsity_theory as st
+from property_tests.strategies import ACTIVATIONS
+
+ALARM = 1e-8
+
+ROWS: list[tuple[str, float, float | None]] = [
+    ("relu", 0.7, None),
+    ("st", 0.6, None),
+    ("crelu", 0.7, 0.8),
+    ("cst", 0.7, 0.9),
+]
+
+
+def design(kind: str, s: float, slope: float | None) -> st.MeanField:
+    """A network on the edge of chaos."""
+    family: Any = ACTIVATIONS[kind]
+    phi = family.for_sparsity(s) if slope is None else family.for_sparsity(s, slope=slope)
+    return st.edge_of_chaos(phi)
+
+
+def dense_chain(net: st.MeanField, width: int, depth: int, networks: int, seed: int) -> Any:
+    """q^L and the sparsity of layer L, every unit drawn, as the definition says."""
+    rng = np.random.default_rng(seed)
+    q = np.ones(networks)
+    for _ in range(depth):
+        last = q
+        x = net.activation(np.sqrt(q)[:, None] * rng.standard_normal((networks, width)))
+        q = net.sigma_w2 * np.mean(x**2, axis=1) + net.sigma_b2
+    return last, np.mean(x == 0, axis=1)
+
+
+def real_networks(net: st.MeanField, width: int, depth: int, networks: int, seed: int) -> Any:
+    """q^L and the logarithm of the squared gradient's gain, from networks with weight matrices."""
+    rng = np.random.default_rng(seed)
+    h = rng.standard_normal((networks, width))
+    factors = []
+    for _ in range(depth - 1):
+        weights = np.sqrt(net.sigma_w2 / width) * rng.standard_normal((networks, width, width))
+        factors.append((weights, net.activation.derivative(h)))
+        x = net.activation(h)
+        q = net.sigma_w2 * np.mean(x**2, axis=1) + net.sigma_b2
+        bias = np.sqrt(net.sigma_b2) * rng.standard_normal((networks, width))
+        h = (weights @ x[:, :, None])[:, :, 0] + bias
+    delta = rng.standard_normal((networks, width))
+    start = np.sum(delta**2, axis=1)
+    for weights, slope in reversed(factors):
+        delta = slope * (delta[:, None, :] @ weights)[:, 0, :]
+    with np.errstate(divide="ignore"):
+        return q, np.log(np.sum(delta**2, axis=1) / start)
+
+
+@pytest.mark.claim("Finite width: law")
+@pytest.mark.parametrize(("kind", "s", "slope"), ROWS)
+@pytest.mark.parametrize(("width", "depth"), [(12, 6), (40, 10)])
+def test_the_chain_has_the_law_of_real_networks(
+    kind: str, s: float, slope: float | None, width: int, depth: int
+) -> None:
+    """q^L of 4000 networks with weight matrices against 4000 draws of the chain."""
+    net = design(kind, s, slope)
+    networks = 4000 if width < 20 else 1500
+    q, _ = real_networks(net, width, depth, networks, seed=7)
+    chain = st.draw_chain(net, width, depth, networks, seed=3)
+    assert ks_2samp(q, chain.variance[-1]).pvalue > ALARM
+    narrow = st.draw_chain(net, width // 2, depth, networks, seed=3)
+    assert ks_2samp(q, narrow.variance[-1]).pvalue < ALARM
+
+
+@pytest.mark.claim("Finite width: gain")
+@pytest.mark.parametrize(("kind", "s", "slope"), ROWS)
+@pytest.mark.parametrize(("width", "depth"), [(8, 4), (30, 6), (60, 8)])
+def test_gradients_of_real_networks_have_the_exact_law(
+    kind: str, s: float, slope: float | None, width: int, depth: int
+) -> None:
+    """Of 4000 networks, what arrives at h^1 of a random direction at h^L.
+
+    The named wrong theory takes the mean gain of every step for the gain.
+    """
+    net = design(kind, s, slope)
+    _, seen = real_networks(net, width, depth, 4000, seed=5)
+    drawn = st.draw_gradients(net, width, depth, 4000, seed=4)
+    assert drawn.shape == (depth, 4000)
+    assert np.all(drawn[-1] == 0)
+    arrived = np.isfinite(seen)
+    error = np.sqrt(2 * np.mean(arrived) * (1 - np.mean(arrived)) / 4000)
+    assert abs(np.mean(arrived) - np.mean(np.isfinite(drawn[0]))) <= 5.8 * error
+    seen, drawn = seen[arrived], drawn[0][np.isfinite(drawn[0])]
+    assert ks_2samp(seen, drawn).pvalue > ALARM
+    mean = st.draw_chain(net, width, depth, 4000, seed=4).log_backward_gain[0]
+    assert ks_2samp(seen, mean[np.isfinite(mean)]).pvalue < ALARM
+
+
+@pytest.mark.claim("Finite width: gain")
+@pytest.mark.parametrize(("kind", "s", "slope"), [ROWS[1], ROWS[3]])
+def test_backward_weights_cannot_be_taken_as_independent_of_the_forward_ones(
+    kind: str, s: float, slope: float | None
+) -> None:
+    """Eq. 24 does so; at 60 wide the gain of 4000 networks is seen to be larger.
+
+    Of a unit that passes gradients on the pre-activation is larger than of others, and so is what
+    its weights have in common with x, which lies in such units where no clip acts.
+    """
+    net = design(kind, s, slope)
+    _, seen = real_networks(net, 60, 8, 4000, seed=5)
+    chain = st.draw_chain(net, 60, 8, 4000, seed=4)
+    passing = np.maximum(chain.passing[0, :-1], 1)
+    noise = np.random.default_rng(9).chisquare(passing) / passing
+    independent = np.sum(np.log(chain.gain[:-1] * noise), axis=0)
+    assert ks_2samp(seen, independent).pvalue < ALARM
+    assert np.mean(seen) > np.mean(independent)
+
+
+def test_gradients_need_slopes_of_zero_and_one() -> None:
+    leaky = st.PiecewiseLinear([0.0], [0.1, 1.0])
+    for phi in (leaky, st.Activation(np.tanh, lambda x: 1 / np.cosh(x) ** 2)):
+        with pytest.raises(ValueError, match="activation must have slopes 0 and 1 only"):
+            st.draw_gradients(st.MeanField(phi, 1.0, 0.0, 1.0))
+
+
+@pytest.mark.claim("Finite width: law")
+@pytest.mark.parametrize(
+    "net",
+    [
+        *(design(*row) for row in ROWS),
+        st.edge_of_chaos(st.PiecewiseLinear([-0.8, 0.9], [0.5, 0.0, 1.0])),
+        st.MeanField(st.Activation(np.tanh, lambda x: 1 / np.cosh(x) ** 2), 1.3, 0.1, 1.0),
+        st.MeanField(st.PiecewiseLinear([0.3], [0.2, 1.0]), 1.3, 0.1, 1.0),
+    ],
+    ids=str,
+)
+def test_drawing_only_the_units_that_speak_gives_the_law_of_drawing_all(net: st.MeanField) -> None:
+    """40,000 networks of either, two layers deep; sparsities have few values, so means compare."""
+    width, networks = 30, 40_000
+    chain = st.draw_chain(net, width, 2, networks, seed=1)
+    q, sparsity = dense_chain(net, width, 2, networks, seed=2)
+    assert ks_2samp(chain.variance[1], q).pvalue > ALARM
+    wrong, _ = dense_chain(net, width + 12, 2, networks, seed=2)
+    assert ks_2samp(chain.variance[1], wrong).pvalue < ALARM
+    error = np.sqrt((np.var(sparsity) + np.var(chain.sparsity[1])) / networks)
+    assert abs(np.mean(sparsity) - np.mean(chain.sparsity[1])) <= 5.8 * error
+
+
+def test_initializations_given_as_arrays_have_the_laws_that_each_has_alone() -> None:
+    """Arrays of tau, m and q0 broadcast; 4000 networks each, against 4000 drawn alone."""
+    tau = np.array([[0.5], [1.0]])
+    nets = st.edge_of_chaos(st.ClippedReLU(tau, np.array([0.8, 1.2, 2.0])))
+    together = st.draw_chain(nets, 20, 5, 4000, seed=1, q0=np.array([0.5, 1.0, 2.0]))
+    assert together.variance.shape == together.gain.shape == (5, 2, 3, 4000)
+    for i, t in enumerate((0.5, 1.0)):
+        for j, (m, q0) in enumerate(((0.8, 0.5), (1.2, 1.0), (2.0, 2.0))):
+            alone = st.draw_chain(st.edge_of_chaos(st.ClippedReLU(t, m)), 20, 5, 4000, 2, q0)
+            for name in ("variance", "gain"):
+                drawn, expected = (getattr(c, name)[-1] for c in (together, alone))
+                assert ks_2samp(drawn[i, j], expected).pvalue > ALARM
+
+
+@pytest.mark.claim("Finite width: one step")
+@pytest.mark.parametrize(("kind", "s", "slope"), ROWS)
+@pytest.mark.parametrize("q", [0.5, 1.0, 3.0])
+def test_one_step_has_the_mean_of_the_variance_map_and_the_variance_of_the_closed_form(
+    kind: str, s: float, slope: float | None, q: float
+) -> None:
+    """Of 60,000 steps, each a sum of 300 units: z-scores below 5.8, that is 7e-9 each.
+
+    A variance is known to a part sqrt((kurtosis - 1) / n), measured on the sample itself.
+    """
+    net = design(kind, s, slope)
+    steps = st.draw_chain(net, 300, 2, 60_000, seed=11, q0=q).variance[1]
+    spread = float(st.one_step_variance(net, q, 300))
+    n = steps.size
+    assert abs(np.mean(steps) - net.variance_map(q)) < 5.8 * np.sqrt(spread / n)
+    squares = (steps - net.variance_map(q)) ** 2
+    assert abs(np.mean(squares) - spread) < 5.8 * np.std(squares) / np.sqrt(n)
+    assert abs(np.mean(squares) - 1.1 * spread) > 5.8 * np.std(squares) / np.sqrt(n)
+
+
+@pytest.mark.claim("Finite width: small noise")
+@pytest.mark.parametrize(("s", "slope"), [(0.7, 0.5), (0.85, 0.7), (0.5, 0.9)])
+def test_a_wide_clipped_network_is_an_autoregressive_process_around_its_fixed_point(
+    s: float, slope: float
+) -> None:
+    """From q* on, with Var[q^{l+1} | q*] = v, the variance is v (1 - V'^(2 l)) / (1 - V'^2).
+
+    1000 networks, 10,000 wide, so that what is left out, V'' std, is below 1%; a deviation is
+    known to 2.2% and a correlation to 0.03, times 5.8.
+    """
+    net = design("crelu", s, slope)
+    width, depth, networks = 10_000, 12, 1000
+    chain = st.draw_chain(net, width, depth, networks, seed=2)
+    noise = st.small_noise(net, width, depth)
+    assert np.all(noise.valid)
+    layers = np.arange(depth)
+    step = st.one_step_variance(net, 1.0, width)
+    expected = np.sqrt(step * (1 - slope ** (2 * layers)) / (1 - slope**2))
+    assert noise.std == pytest.approx(expected, rel=0.01)
+    last, before = chain.variance[-1], chain.variance[-2]
+    assert np.std(last) == pytest.approx(noise.std[-1], rel=5.8 * 0.022)
+    assert np.corrcoef(last, before)[0, 1] == pytest.approx(
+        slope * noise.std[-2] / noise.std[-1], abs=5.8 * 0.032
+    )
+    assert abs(np.mean(last) - noise.mean[-1]) < 5.8 * noise.std[-1] / np.sqrt(networks)
+    score = (last - noise.mean[-1]) / noise.std[-1]
+    assert kstest(score, "norm").pvalue > ALARM
+    assert kstest(1.7 * score, "norm").pvalue < ALARM
+
+
+@pytest.mark.claim("Finite width: small noise")
+def test_unclipped_networks_drift_upwards_as_the_curvature_says() -> None:
+    """V' = 1 keeps every step, and V'' > 0 turns their scatter into a drift of the mean.
+
+    Of 2000 networks, 4000 wide and 40 deep; the mean is known to a forty-fifth of their deviation.
+    """
+    net = design("relu", 0.6, None)
+    width, depth, networks = 4000, 40, 2000
+    noise = st.small_noise(net, width, depth)
+    assert np.all(noise.valid)
+    step = st.one_step_variance(net, 1.0, width)
+    steps = depth - 1
+    assert noise.std[-1] ** 2 == pytest.approx(steps * step, rel=0.25)
+    drift = 0.5 * net.variance_curvature(1.0) * step * steps * (steps - 1) / 2
+    assert noise.mean[-1] - 1 == pytest.approx(drift, rel=0.25)  # it feeds itself, as V' grows
+    last = st.draw_chain(net, width, depth, networks, seed=6).variance[-1]
+    error = 5.8 * noise.std[-1] / np.sqrt(networks)
+    assert abs(np.mean(last) - noise.mean[-1]) < error
+    assert np.mean(last) - 1 > error  # without V'' there is no drift
+
+
+def test_the_approximation_says_where_it_ends() -> None:
+    """A narrow unclipped network scatters by more than V is straight over; a wide one does not."""
+    net = design("st", 0.85, None)
+    narrow, wide = (st.small_noise(net, width, 100) for width in (100, 1_000_000))
+    assert narrow.valid[0]
+    assert not narrow.valid[-1]
+    assert list(narrow.valid) == sorted(narrow.valid, reverse=True)
+    assert np.all(wide.valid[:20])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"width": 0}, "width must be an integer of at least 1, got 0"),
+        ({"depth": 0}, "depth must be an integer of at least 1, got 0"),
+        ({"networks": 0}, "networks must be an integer of at least 1, got 0"),
+        ({"q0": -1.0}, "q0 must be positive and finite, got -1.0"),
+        ({"q0": np.nan}, "q0 must be positive and finite, got nan"),
+    ],
+)
+def test_a_chain_that_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        st.draw_chain(design("crelu", 0.7, 0.7), **changed)
+    unknown = st.MeanField(st.ShiftedReLU(0.0), 2.0)
+    with pytest.raises(ValueError, match="q_star is not known"):
+        st.draw_chain(unknown)

@@ -1,38 +1,66 @@
-"""Hypothesis strategies: activations, variances, sparsities and slopes, with corners on purpose.
+"""Points of this suite: an activation and a variance, beside their definition in many digits.
 
-Everything that matters depends on tau / sqrt(q) and m / sqrt(q) alone, so these ratios are drawn:
-tau / sqrt(q) from 0 to 30, deep in the tail, and m / sqrt(q) from 1e-6, a thin piece, to 1e6.
-Tests of ``sparsity_theory`` state their tolerances for this whole domain.
+The strategies that need no such definition are public, in `sparsity_theory.testing.strategies`, and
+named here again. Tests of ``sparsity_theory`` state their tolerances for the whole of their domain.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from hypothesis import strategies
-from hypothesis.strategies import SearchStrategy, composite, one_of, sampled_from
+from hypothesis.strategies import composite, one_of, sampled_from
 
 import sparsity_theory as st
 from property_tests.reference import Function, from_knots, of_kind
+from sparsity_theory.testing.strategies import (
+    ACTIVATIONS,
+    CLIPPED,
+    FARTHEST,
+    KINDS,
+    ODD,
+    ONE_SIDED,
+    THICKEST,
+    THINNEST,
+    UNCLIPPED,
+    activations,
+    bad_numbers,
+    log_uniform,
+    scaled_clips,
+    scaled_thresholds,
+    slopes,
+    sparsities,
+    straight_pieces,
+    variances,
+)
 
-KINDS = ("relu", "st", "crelu", "cst")
-UNCLIPPED = ("relu", "st")
-CLIPPED = ("crelu", "cst")
-ONE_SIDED = ("relu", "crelu")
-ODD = ("st", "cst")
-
-ACTIVATIONS: dict[str, Any] = dict(st.ACTIVATIONS)
-"""The library's four kinds by name: made from tau, or from tau and m if clipped."""
-
-FARTHEST = 30.0
-"""Largest tau / sqrt(q)."""
-
-THINNEST, THICKEST = 1e-6, 1e6
-"""Range of m / sqrt(q)."""
+__all__ = [
+    "ACTIVATIONS",
+    "CLIPPED",
+    "FARTHEST",
+    "KINDS",
+    "ODD",
+    "ONE_SIDED",
+    "THICKEST",
+    "THINNEST",
+    "UNCLIPPED",
+    "Generic",
+    "Point",
+    "activations",
+    "bad_numbers",
+    "edges",
+    "generic_points",
+    "log_uniform",
+    "points",
+    "scaled_clips",
+    "scaled_thresholds",
+    "slopes",
+    "sparsities",
+    "variances",
+]
 
 
 @dataclass(frozen=True)
@@ -85,43 +113,6 @@ class Generic:
         return from_knots(list(self.knots), list(self.slopes), self.offset)
 
 
-def log_uniform(low: float, high: float) -> SearchStrategy[float]:
-    """Positive numbers, evenly spread over orders of magnitude; shrinks towards ``low``."""
-    exponents = strategies.floats(math.log(low), math.log(high))
-    return exponents.map(lambda x: min(max(math.exp(x), low), high))
-
-
-def variances() -> SearchStrategy[float]:
-    """q: one, or within 1e-8 and 1e8, some of them powers of two and ten."""
-    return one_of(
-        sampled_from([1.0, 0.75, 4.0, 0.25, 1e-8, 1e8]),
-        log_uniform(0.1, 10.0),
-        log_uniform(1e-8, 1e8),
-    )
-
-
-def scaled_thresholds(most: float = FARTHEST) -> SearchStrategy[float]:
-    """tau / sqrt(q): zero, at least 1e-12, ordinary, and far in the tail."""
-    ordinary = [
-        x for x in (0.0, 0.2533471031357997, 1.0364333894937898, math.sqrt(3.0)) if x <= most
-    ]
-    return one_of(
-        sampled_from([*ordinary, most]),
-        strategies.floats(0.0, min(2.0, most)),
-        strategies.floats(0.0, most),
-        log_uniform(1e-12, min(1.0, most)),
-    ).map(lambda a: a if a >= 1e-12 else 0.0)
-
-
-def scaled_clips(least: float = THINNEST, most: float = THICKEST) -> SearchStrategy[float]:
-    """m / sqrt(q): thin pieces, the usual ones, and clips that hardly ever act."""
-    return one_of(
-        sampled_from([x for x in (1.0, least, most) if least <= x <= most]),
-        strategies.floats(max(0.3, least), min(3.0, most)),
-        log_uniform(least, most),
-    )
-
-
 @composite
 def points(
     draw: strategies.DrawFn,
@@ -131,48 +122,16 @@ def points(
     thickest: float = THICKEST,
 ) -> Point:
     """An activation of one of ``kinds`` and a variance to look at it with."""
-    kind = draw(sampled_from(list(kinds)))
     q = draw(variances())
-    tau = draw(scaled_thresholds(most)) * math.sqrt(q)
-    if kind in UNCLIPPED:
-        return Point(kind, tau, None, q)
-    return Point(kind, tau, draw(scaled_clips(thinnest, thickest)) * math.sqrt(q), q)
+    phi = draw(activations(kinds, q, most, thinnest, thickest))
+    return Point(phi.name, float(phi.tau), float(phi.m) if phi.clipped else None, q)
 
 
 @composite
 def generic_points(draw: strategies.DrawFn) -> Generic:
     """Continuous piecewise-linear activations with one to five knots, on either side of zero."""
     q = draw(one_of(sampled_from([1.0]), log_uniform(1e-2, 1e2)))
-    first = draw(strategies.floats(-3.0, 2.0))
-    gaps = draw(strategies.lists(log_uniform(1e-3, 3.0), max_size=4))
-    knots = [first]
-    for gap in gaps:
-        knots.append(knots[-1] + gap)
-    slope = one_of(sampled_from([0.0, 1.0, -1.0]), strategies.floats(-2.0, 2.0))
-    slopes = draw(strategies.lists(slope, min_size=len(knots) + 1, max_size=len(knots) + 1))
-    root = math.sqrt(q)
-    offset = draw(one_of(sampled_from([0.0]), strategies.floats(-2.0, 2.0)))
-    return Generic(tuple(knot * root for knot in knots), tuple(slopes), offset * root, q)
-
-
-def sparsities(kind: str) -> SearchStrategy[float]:
-    """s: from a half up for the one-sided kinds (tau >= 0), from nearly zero for the odd ones."""
-    least = 0.5 if kind in ONE_SIDED else 1e-9
-    return one_of(
-        sampled_from([least, 0.85, 0.6, 0.99, 1.0 - 1e-9, 0.5]),
-        strategies.floats(least, 0.999),
-        log_uniform(1e-15, 0.25).map(lambda gap: 1.0 - gap),
-    )
-
-
-def slopes() -> SearchStrategy[float]:
-    """Wanted values of V'(q*), between zero and one."""
-    return one_of(
-        sampled_from([0.5, 0.7, 0.9, 1e-6, 1.0 - 1e-9]),
-        strategies.floats(0.001, 0.999),
-        log_uniform(1e-9, 0.5),
-        log_uniform(1e-9, 0.5).map(lambda gap: 1.0 - gap),
-    )
+    return Generic(*draw(straight_pieces(q)), q)
 
 
 @composite
@@ -185,8 +144,3 @@ def edges(
 ) -> Point:
     """A point with q = q*, for a network on the edge of chaos: tau no deeper in the tail than 8."""
     return draw(points(kinds, most, thinnest, thickest))
-
-
-def bad_numbers() -> SearchStrategy[float]:
-    """Numbers that no argument accepts."""
-    return sampled_from([math.nan, math.inf, -math.inf])

@@ -1,1 +1,17 @@
-"""Tools for tests of theories like this one; nothing in ``sparsity_theory`` imports them."""
+"""The oracle for other people's software: is an activation, or a map, what it should be?
+
+===============  ==========================================================================
+`conformance`    `assert_conforms`: an activation or kernel of NumPy, torch or JAX
+`maps`           `assert_variance_map`, `assert_correlation_map`
+`strategies`     Hypothesis strategies for activations, variances, sparsities (needs hypothesis)
+`certify`        proofs over boxes of parameters by ball arithmetic (needs python-flint)
+`zeros`          all zeros of a function on an interval, rigorously (needs python-flint)
+===============  ==========================================================================
+
+The last three need libraries that ``pip install 'sparsity-theory[test]'`` brings.
+"""
+
+from .conformance import assert_conforms
+from .maps import assert_correlation_map, assert_variance_map
+
+__all__ = ["assert_conforms", "assert_correlation_map", "assert_variance_map"]

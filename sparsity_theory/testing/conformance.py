@@ -1,0 +1,247 @@
+"""Does somebody's own activation compute what it should? One call says where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._types import Array, FloatLike
+from .floating import FORMATS, Format
+from .libraries import LIBRARIES, Implementation, Library, library_of
+
+_RANDOM_POINTS = 200
+_STEPS = 4  # ulps on either side of a kink at which to look
+
+
+class ExactActivation(Protocol):
+    """What is asked of the activation that an implementation should be."""
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x)."""
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x)."""
+
+
+def assert_conforms(
+    implementation: Implementation,
+    activation: ExactActivation,
+    *,
+    derivative: Implementation | None = None,
+    dtype: str = "float64",
+    ulps: float = 2.0,
+    library: str | None = None,
+    either_slope: bool = False,
+) -> None:
+    """Check an implementation of an activation against the exact one, and report its worst point.
+
+    Looked at are all kinks and the numbers up to four ulps from them, signed zeros, infinities,
+    NaN, the largest and the smallest numbers of the type, and random numbers of either sign on the
+    kinks' scale; arrays that are empty, without axes, two-dimensional or not contiguous; that shape
+    and type come back, and that the argument is left alone.
+
+    A value may be off by ``ulps`` ulps of the largest of phi(x) and the kinks up to |x|: of the
+    default of 2, half an ulp is for each of the two parameters tau and m, which the implementation
+    may have rounded to its type, and half for each of a subtraction and an addition. Where phi = 0
+    before all kinks it must be 0.
+
+    The derivative, from ``derivative`` or from torch's autograd, must be exact to as many ulps. At
+    a kink that the type represents it is the smaller in magnitude of the two slopes, so that a unit
+    that is just silent passes no gradient on; next to a kink that the type rounds, either slope is
+    accepted. Its value at NaN is not looked at.
+
+    Args:
+        implementation: a function of one array (NumPy, torch, JAX), or a torch module.
+        activation: the exact one, such as ``st.ClippedReLU(tau, m)``.
+        derivative: phi', as a function of the same kind.
+        dtype: "float64", "float32", "float16" or "bfloat16".
+        ulps: the tolerance.
+        library: "numpy", "torch" or "jax", where it cannot be told from the implementation.
+        either_slope: accept either slope at every kink, as for ``torch.clamp``, whose gradient at
+            its bounds is 1.
+
+    Raises:
+        AssertionError: if it does not conform; the message names the worst point.
+        ValueError: for an unknown dtype or library, or ulps that are not positive.
+    """
+    if dtype not in FORMATS:
+        raise ValueError(f"dtype must be one of {', '.join(FORMATS)}, got {dtype!r}")
+    if library is not None and library not in LIBRARIES:
+        raise ValueError(f"library must be one of {', '.join(LIBRARIES)}, got {library!r}")
+    if not ulps > 0:
+        raise ValueError(f"ulps must be positive, got {ulps!r}")
+    found = library_of(implementation) if library is None else LIBRARIES[library]
+    check = _Check(implementation, activation, found, FORMATS[dtype], ulps, either_slope)
+    check.values()
+    check.special_values()
+    check.shapes()
+    check.slopes(derivative)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One implementation, the activation that it should be, and how closely."""
+
+    implementation: Implementation
+    activation: ExactActivation
+    library: Library
+    format: Format
+    ulps: float
+    either_slope: bool
+
+    def values(self) -> None:
+        """Phi at every finite point."""
+        x = self.points()
+        tolerance = self.ulps * self.format.ulp(np.maximum(self._kinks_up_to(x), self._size(x)))
+        silent = (self._kinks_up_to(x) == 0.0) & (self.activation(x) == 0.0)
+        self._compare("phi", self._run(x), self.activation(x), np.where(silent, 0.0, tolerance), x)
+
+    def special_values(self) -> None:
+        """Infinities go where phi goes, and NaN stays NaN."""
+        x = np.array([np.inf, -np.inf, np.nan, 1.0])
+        found, expected = self._run(x), self.activation(x)
+        tolerance = self.ulps * self.format.ulp(self._kinks_up_to(x))
+        self._compare("phi", found[:2], expected[:2], tolerance[:2], x[:2])
+        if not np.isnan(found[2]):
+            self._fail(f"phi(nan) is {found[2]!r} and should be nan: NaN must not be swallowed")
+
+    def shapes(self) -> None:
+        """Whatever the shape and the strides, the same values in the same shape and type."""
+        every = self.points()
+        x = every[np.linspace(0, every.size - 1, 24).astype(int)]
+        flat = self._run(x)
+        table, values = x.reshape(4, 6), flat.reshape(4, 6)
+        self._same("an empty array", np.zeros((0,)), np.zeros((0,)))
+        self._same("an empty array with two axes", np.zeros((0, 3)), np.zeros((0, 3)))
+        self._same("an array without axes", x[7].reshape(()), flat[7].reshape(()))
+        self._same("an array with two axes", table, values)
+        made = self.library.array(table, self.format.name)
+        self._same("a transposed array", table.T, values.T, made.T)
+        self._same("every second column", table[:, ::2], values[:, ::2], made[:, ::2])
+        if self.library.name == "numpy":
+            self._same("a reversed array", table[::-1], values[::-1], made[::-1])
+
+    def slopes(self, derivative: Implementation | None) -> None:
+        """Phi' at every finite point, if there is a way to it."""
+        x = self.points()
+        if derivative is None:
+            found = self.library.gradient(self.implementation, x, self.format.name)
+            if found is None:
+                return
+        else:
+            found = self.library.numbers(derivative(self.library.array(x, self.format.name)))
+        expected = self.activation.derivative(x)
+        for side in self._slopes_beside(x):
+            expected = np.where(found == side, side, expected)
+        tolerance = self.ulps * self.format.ulp(np.abs(expected))
+        self._compare("phi'", found, expected, np.where(expected == 0.0, 0.0, tolerance), x)
+
+    def points(self) -> Array:
+        """Where to look, ascending; all of them numbers of the type."""
+        kinks = self._kinks()
+        scale = max(1.0, float(np.max(np.abs(kinks), initial=0.0)))
+        random = np.random.default_rng(0).normal(scale=2.0 * scale, size=_RANDOM_POINTS)
+        ends = np.concatenate([[0.0], kinks, [2.0 * scale]])
+        between = 0.5 * (np.sort(ends)[1:] + np.sort(ends)[:-1])
+        smallest = 2.0 ** (self.format.lowest - self.format.bits)
+        magnitudes = [smallest, 2.0**self.format.lowest, 1e3 * scale, self.format.largest]
+        some = np.concatenate([random, between, np.array(magnitudes)])
+        near = self.format.around(kinks, _STEPS) if kinks.size else kinks
+        chosen = self.format.rounded(np.concatenate([some, -some, near, -near, [0.0]]))
+        return np.concatenate([np.unique(chosen), [-0.0]])
+
+    def _kinks(self) -> Array:
+        knots = getattr(self.activation, "knots", getattr(self.activation, "kinks", ()))
+        return np.unique(np.asarray(knots, dtype=np.float64))
+
+    def _kinks_up_to(self, x: Array) -> Array:
+        """The largest size of a kink that |x| reaches, up to rounding; 0 where it reaches none."""
+        sizes = np.abs(self._kinks())
+        reached = sizes * (1.0 - 4.0 * 2.0**-self.format.bits) <= np.abs(x)[:, None]
+        return np.asarray(np.max(np.where(reached, sizes, 0.0), axis=1, initial=0.0))
+
+    def _size(self, x: Array) -> Array:
+        return np.minimum(np.abs(self.activation(x)), self.format.largest)
+
+    def _beside_a_rounded_kink(self, x: Array) -> NDArray[np.bool_]:
+        kinks = self._kinks()
+        rounded = kinks[self.format.rounded(kinks) != kinks]
+        distance = np.abs(x[:, None] - rounded)
+        return np.asarray(np.any(distance <= 2.0 * self.format.ulp(rounded), axis=1))
+
+    def _slopes_beside(self, x: Array) -> Iterator[Array]:
+        """The slopes on either side of a kink, where it leaves a choice; NaN elsewhere."""
+        near = np.abs(x) < 0.5 * self.format.largest
+        near &= self._at_a_kink(x) if self.either_slope else self._beside_a_rounded_kink(x)
+        step = np.where(near, self.format.ulp(x) * (_STEPS / 2), 0.0)
+        for side in (x - step, x + step):
+            yield np.where(near, self.activation.derivative(side), np.nan)
+
+    def _at_a_kink(self, x: Array) -> NDArray[np.bool_]:
+        distance = np.abs(x[:, None] - self._kinks())
+        return np.asarray(np.any(distance <= self.format.ulp(self._kinks()), axis=1))
+
+    def _run(self, x: Array) -> Array:
+        """The implementation's values, with what it must keep checked on the way."""
+        return self._run_on(self.library.array(x, self.format.name), x, "an array with one axis")
+
+    def _run_on(self, given: Any, x: Array, what: str) -> Array:
+        try:
+            made = self.implementation(given)
+        except Exception as error:
+            raise AssertionError(self._sentence(f"{what} raises {error!r}")) from error
+        after = self.library.numbers(given)
+        if not np.array_equal(after, x, equal_nan=True):
+            self._fail(f"{what} is changed by the call: the argument must be left alone")
+        kind = self.library.dtype(made)
+        if kind != self.format.name:
+            self._fail(f"{what} of {self.format.name} comes back as {kind}")
+        numbers = self.library.numbers(made)
+        if numbers.shape != x.shape:
+            self._fail(f"{what} of shape {x.shape} comes back with shape {numbers.shape}")
+        return numbers
+
+    def _same(self, what: str, x: Array, expected: Array, given: Any = None) -> None:
+        given = self.library.array(x, self.format.name) if given is None else given
+        found = self._run_on(given, x, what)
+        wrong = np.argwhere(found != expected)
+        if wrong.size:
+            at = tuple(wrong[0].tolist())
+            self._fail(
+                f"{what} has phi({x[at]!r}) = {found[at]!r} at {at}, and a plain array "
+                f"{expected[at]!r}"
+            )
+
+    def _compare(
+        self, name: str, found: Array, expected: Array, tolerance: Array, x: Array
+    ) -> None:
+        with np.errstate(invalid="ignore"):
+            error = np.where(found == expected, 0.0, np.abs(found - expected))
+        excess = np.where(np.isnan(error), np.inf, error) - tolerance
+        wrong = excess > 0.0
+        if not np.any(wrong):
+            return
+        worst = int(np.argmax(excess))
+        scale = self.format.ulp(np.abs(expected[worst])) if np.isfinite(expected[worst]) else 1.0
+        self._fail(
+            f"{name}({float(x[worst])!r}) is {float(found[worst])!r} and should be "
+            f"{float(expected[worst])!r}, off by {float(error[worst] / scale):.3g} ulps; "
+            f"{int(np.sum(wrong))} of {x.size} points are wrong, {_where(x[wrong])}"
+        )
+
+    def _fail(self, what: str) -> None:
+        raise AssertionError(self._sentence(what))
+
+    def _sentence(self, what: str) -> str:
+        name = getattr(self.implementation, "__name__", None) or repr(self.implementation)
+        kind = f"{self.library.name} {self.format.name}"
+        return f"{name} does not conform to {self.activation!r} ({kind}): {what}"
+
+
+def _where(x: Array) -> str:
+    low, high = float(x.min()), float(x.max())
+    return f"all at x = {low!r}" if low == high else f"x from {low:.6g} to {high:.6g}"

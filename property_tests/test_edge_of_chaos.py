@@ -33,6 +33,11 @@ from property_tests.strategies import (
     sparsities,
     variances,
 )
+from sparsity_theory.edge_of_chaos import (
+    clip_for_slope,
+    one_sided_threshold,
+    two_sided_threshold,
+)
 from torch_models.tables import read_tables
 
 ULPS = 16 * 2.0**-52
@@ -647,3 +652,15 @@ def test_every_kind_and_row_of_the_tables_is_there() -> None:
     """33, 8 and 24 rows, as printed."""
     assert [len(list(rows(f"table_{n}"))) for n in (2, 4, 5)] == [33, 8, 24]
     assert {row["kind"] for row in rows("table_2")} == set(KINDS)
+
+
+@pytest.mark.claim("Eq. 57", "Eq. 58")
+def test_the_fixed_point_is_one_unless_told() -> None:
+    """As everywhere in the paper's tables: thresholds, clips and the edge of chaos."""
+    for threshold in (one_sided_threshold, two_sided_threshold):
+        assert threshold(0.85) == threshold(0.85, 1.0)
+    assert clip_for_slope(1.0, 0.7) == clip_for_slope(1.0, 0.7, 1.0)
+    for kind in ACTIVATIONS.values():
+        assert repr(kind.for_sparsity(0.85)) == repr(kind.for_sparsity(0.85, q_star=1.0))
+        assert st.edge_of_chaos(kind.for_sparsity(0.85)).q_star == 1.0
+    assert repr(st.ClippedReLU.for_sparsity(0.85)) == repr(st.ClippedReLU.for_sparsity(0.85, 0.7))

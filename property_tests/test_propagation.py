@@ -184,3 +184,20 @@ def test_the_near_tangency_of_crelu_at_slope_0_9_is_a_slope_of_0_976() -> None:
     assert point.excess == pytest.approx(-0.0209, abs=5e-5)
     around = point.q * np.array([0.99, 1.01])
     assert np.all(net.variance_slope(around) < point.slope)
+
+
+@pytest.mark.claim("App. A chaotic")
+def test_phases_side_by_side_have_the_correlations_that_each_has_alone() -> None:
+    """One array of networks, ordered, critical and chaotic at q = 1."""
+    phi = st.ClippedReLU(0.5, 1.0)
+    chi = np.array([0.8, 1.0, 1.2, 1.5])
+    sigma_w2 = chi / float(phi.mean_derivative_power(np.ones(()), 2))
+    sigma_b2 = 1 - sigma_w2 * float(phi.mean_square(np.ones(())))
+    nets = st.MeanField(phi, sigma_w2, sigma_b2, 1.0)
+    assert list(st.phase(nets)) == ["ordered", "critical", "chaotic", "chaotic"]
+    together = st.correlation_fixed_point(nets)
+    for i in range(4):
+        alone = st.MeanField(phi, sigma_w2[i], sigma_b2[i], 1.0)
+        assert together[i] == pytest.approx(float(st.correlation_fixed_point(alone)), abs=1e-14)
+    assert list(together[:2]) == [1.0, 1.0]
+    assert 0 < together[3] < together[2] < 1

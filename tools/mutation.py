@@ -8,7 +8,7 @@ survives. Mutants are drawn at random, so that the share killed in the sample es
 all; its 95% interval (Wilson) is printed.
 
 A survivor that computes the same is listed in ``equivalent_mutants.toml`` with the reason, and then
-does not count. An interrupted run goes on where it stopped when given the same ``--session``.
+does not count. An interrupted run goes on where it stopped when given the same ``--folder``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkR
 ROOT = Path(__file__).parents[1]
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 
-NOT_MATHEMATICS = ("__init__", "_types", "_validation", "cli", "testing")
-
 # Operators are exchanged for their inverse and comparisons for their opposite: what else Cosmic Ray
 # offers for them (shifts of floats, < for <=) is noticed by Python itself, or by nothing at all.
 OPERATORS = {
@@ -53,22 +51,28 @@ OPERATORS = {
     *("core/ReplaceBreakWithContinue", "core/AddNot"),
 }
 
-# The mathematics only; what notices most mutants, soonest, comes first.
-TESTS = (
-    "test_variance_map",
-    "test_gaussian_identities",
-    "test_edge_of_chaos",
-    "test_correlation_map",
-    "test_bivariate",
-    "test_fixed_points",
-    "test_propagation",
-    "test_jacobian",
-    "test_quadrature",
-    "test_activations",
-    "test_forecast",
-    "test_bad_input",
-    "test_certified",
-)
+# Which files of property_tests judge which files of the mathematics. What all other tests might
+# notice besides does not count, so that the share killed is a lower bound.
+JUDGES = {
+    "expectations": (
+        ("gaussian", "double_double", "piecewise_linear", "activations", "mean_field"),
+        ("variance_map", "gaussian_identities", "activations", "edge_of_chaos", "bad_input"),
+    ),
+    "correlations": (("bivariate",), ("bivariate", "correlation_map")),
+    "quadrature": (("quadrature", "smooth"), ("quadrature", "correlation_map")),
+    "solvers": (
+        ("edge_of_chaos", "roots", "jacobian"),
+        ("roots", "edge_of_chaos", "jacobian", "bad_input"),
+    ),
+    "fixed points": (
+        ("fixed_points", "bifurcation", "propagation", "convolution"),
+        ("fixed_points", "propagation", "correlation_map", "bad_input"),
+    ),
+    "finite width": (
+        ("finite_width", "gradient_law", "forecast", "stable_clip"),
+        ("finite_width", "forecast"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -96,24 +100,22 @@ def changed_lines(diff: str, sign: str) -> list[str]:
     ]
 
 
-def modules() -> list[str]:
-    """The files of the mathematics, relative to the root."""
-    files = sorted((ROOT / "sparsity_theory").rglob("*.py"))
-    names = [file.relative_to(ROOT).with_suffix("").parts for file in files]
-    return ["/".join(parts) + ".py" for parts in names if not set(parts) & set(NOT_MATHEMATICS)]
+def files_of(names: tuple[str, ...]) -> list[str]:
+    """The files of these modules and packages, relative to the root."""
+    theory = ROOT / "sparsity_theory"
+    patterns = [pattern for name in names for pattern in (f"{name}.py", f"{name}/*.py")]
+    found = [file for pattern in patterns for file in sorted(theory.glob(pattern))]
+    return [file.relative_to(ROOT).as_posix() for file in found if file.name != "__init__.py"]
 
 
-def write_configuration(file: Path, chosen: list[str]) -> None:
-    """Cosmic Ray's settings for these modules."""
-    tests = " ".join(
-        f"property_tests/{name}.py"
-        for name in TESTS
-        if (ROOT / f"property_tests/{name}.py").exists()
-    )
+def write_configuration(file: Path, group: str) -> None:
+    """Cosmic Ray's settings for one group of modules."""
+    names, judges = JUDGES[group]
+    tests = " ".join(f"property_tests/test_{name}.py" for name in judges)
     command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {tests}"
     file.write_text(
         "[cosmic-ray]\n"
-        f"module-path = {chosen!r}\n"
+        f"module-path = {files_of(names)!r}\n"
         "timeout = 300.0\n"
         "excluded-modules = []\n"
         f'test-command = "{command}"\n'
@@ -146,16 +148,22 @@ def cosmic_ray(tree: Path, *arguments: str | Path) -> None:
     subprocess.run(command, cwd=tree, env=environment, check=True)
 
 
-def keep_sample(session: Path, size: int, seed: int) -> None:
-    """Mark as skipped every mutant of another operator, and all but ``size`` of the rest."""
+def wanted_jobs(session: Path) -> list[str]:
+    """The mutants made by one of `OPERATORS`, in an order that does not depend on the session."""
     with use_db(session, WorkDB.Mode.open) as database:
         items = sorted(database.work_items, key=lambda item: str(item.mutations))
-        wanted = [item for item in items if item.mutations[0].operator_name in OPERATORS]
-        if size:
-            wanted = random.Random(seed).sample(wanted, min(size, len(wanted)))
-        kept = {item.job_id for item in wanted}
-        skipped = [item.job_id for item in items if item.job_id not in kept]
-        database.set_multiple_results(skipped, WorkResult(WorkerOutcome.SKIPPED))
+    return [item.job_id for item in items if item.mutations[0].operator_name in OPERATORS]
+
+
+def keep_sample(sessions: list[Path], size: int, seed: int) -> None:
+    """Mark as skipped every mutant of another operator, and all but ``size`` of the rest."""
+    wanted = [job for session in sessions for job in wanted_jobs(session)]
+    kept = set(random.Random(seed).sample(range(len(wanted)), size) if size else range(len(wanted)))
+    chosen = {job for place, job in enumerate(wanted) if place in kept}
+    for session in sessions:
+        with use_db(session, WorkDB.Mode.open) as database:
+            skipped = [item.job_id for item in database.work_items if item.job_id not in chosen]
+            database.set_multiple_results(skipped, WorkResult(WorkerOutcome.SKIPPED))
 
 
 def read_results(session: Path) -> list[tuple[Mutant, bool]]:
@@ -206,28 +214,47 @@ def report(results: list[tuple[Mutant, bool]], equivalent: dict[Mutant, str]) ->
     return len(survivors)
 
 
+def run(sessions: dict[str, Path], size: int, seed: int) -> None:
+    """Begin the sessions, or go on with them."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        copy_tree(tree)
+        settings = {group: tree / f"{session.stem}.toml" for group, session in sessions.items()}
+        for group, file in settings.items():
+            write_configuration(file, group)
+        new = [group for group, session in sessions.items() if not session.exists()]
+        for group in new:
+            cosmic_ray(tree, "init", settings[group], sessions[group])
+        if new:
+            keep_sample([sessions[group] for group in new], size, seed)
+        for group, session in sessions.items():
+            cosmic_ray(tree, "baseline", settings[group])
+            cosmic_ray(tree, "exec", settings[group], session)
+
+
 def main() -> int:
-    """Run a session, or go on with one, and report."""
+    """Run the sessions and report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sample", type=int, default=300, help="mutants to try; 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--module", action="append", help="only this file; may be repeated")
-    parser.add_argument("--session", type=Path, default=Path("mutation.sqlite"))
-    parser.add_argument("--report", action="store_true", help="only report on the session")
+    parser.add_argument("--group", action="append", choices=JUDGES, help="only these; all if none")
+    parser.add_argument("--folder", type=Path, default=Path("mutation"), help="of the sessions")
+    parser.add_argument("--report", action="store_true", help="only report on the sessions")
     chosen = parser.parse_args()
-    session = chosen.session.absolute()
+    folder = chosen.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    sessions = {
+        group: folder / f"{group.replace(' ', '_')}.sqlite" for group in chosen.group or JUDGES
+    }
     if not chosen.report:
-        with tempfile.TemporaryDirectory() as folder:
-            tree = Path(folder)
-            copy_tree(tree)
-            settings = tree / "cosmic-ray.toml"
-            write_configuration(settings, chosen.module or modules())
-            if not session.exists():
-                cosmic_ray(tree, "init", settings, session)
-                keep_sample(session, chosen.sample, chosen.seed)
-            cosmic_ray(tree, "baseline", settings)
-            cosmic_ray(tree, "exec", settings, session)
-    return 1 if report(read_results(session), read_equivalent()) else 0
+        run(sessions, chosen.sample, chosen.seed)
+    results = [
+        result
+        for session in sessions.values()
+        if session.exists()
+        for result in read_results(session)
+    ]
+    return 1 if report(results, read_equivalent()) else 0
 
 
 if __name__ == "__main__":

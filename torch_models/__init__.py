@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from torch_models.activations import ShiftedReLU as ShiftedReLU
     from torch_models.activations import SoftThreshold as SoftThreshold
     from torch_models.activations import SparseActivation as SparseActivation
+    from torch_models.convolutional import ConvolutionalEnsemble as ConvolutionalEnsemble
     from torch_models.data import Dataset as Dataset
     from torch_models.data import load_dataset as load_dataset
+    from torch_models.initialization import draw_orthogonal_ as draw_orthogonal_
     from torch_models.initialization import edge_of_chaos_ as edge_of_chaos_
     from torch_models.networks import DenseEnsemble as DenseEnsemble
     from torch_models.observe import LayerStatistics as LayerStatistics
     from torch_models.observe import gradient_growth as gradient_growth
+    from torch_models.observe import jacobian_spectrum as jacobian_spectrum
+    from torch_models.observe import observe_covariances as observe_covariances
     from torch_models.observe import observe_gradients as observe_gradients
     from torch_models.training import Divergence as Divergence
     from torch_models.training import EpochStatistics as EpochStatistics
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ClippedReLU": "activations",
     "ClippedSoftThreshold": "activations",
+    "ConvolutionalEnsemble": "convolutional",
     "Dataset": "data",
     "DenseEnsemble": "networks",
     "Divergence": "training",
@@ -39,10 +44,13 @@ _HOMES = {
     "SoftThreshold": "activations",
     "SparseActivation": "activations",
     "TrainingResult": "training",
+    "draw_orthogonal_": "initialization",
     "edge_of_chaos_": "initialization",
     "evaluate": "training",
     "gradient_growth": "observe",
+    "jacobian_spectrum": "observe",
     "load_dataset": "data",
+    "observe_covariances": "observe",
     "observe_gradients": "observe",
     "train": "training",
 }

@@ -65,6 +65,25 @@ def draw_(tensor: Tensor, variance: float, generator: torch.Generator | None) ->
     tensor.copy_(drawn.normal_(0.0, math.sqrt(variance), generator=generator))
 
 
+@torch.no_grad()
+def draw_orthogonal_(tensor: Tensor, variance: float, generator: torch.Generator | None) -> None:
+    """Fill a matrix with a random orthogonal one, scaled to entries of ``variance``, in place.
+
+    Uniform over orthogonal matrices (Haar): the Q of a Gaussian matrix's QR decomposition with the
+    signs of R's diagonal. Of a matrix that is not square the shorter side is orthogonal. A vector,
+    such as a bias, is drawn by `draw_`. Arguments as there.
+    """
+    if tensor.is_meta or tensor.ndim != 2 or variance == 0:
+        draw_(tensor, variance, generator)
+        return
+    rows, columns = tensor.shape
+    gaussian = torch.empty(max(rows, columns), min(rows, columns), dtype=torch.float64)
+    draw_(gaussian, 1.0, generator)
+    q, r = torch.linalg.qr(gaussian)
+    q = q * r.diagonal().sign()
+    tensor.copy_((q if rows >= columns else q.T) * math.sqrt(variance * max(rows, columns)))
+
+
 def edge_of_chaos_(
     module: Module, net: MeanField, generator: torch.Generator | None = None
 ) -> Module:

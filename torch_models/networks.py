@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +13,10 @@ from torch_models.initialization import draw_, layer_laws
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
+
+
+DrawInPlace = Callable[[Tensor, float, torch.Generator | None], None]
+"""Fills a tensor with random numbers of a given variance."""
 
 
 class DenseEnsemble(nn.Module):
@@ -31,6 +35,7 @@ class DenseEnsemble(nn.Module):
         in_features, width, depth, out_features: shape of every member, each at least 1.
         seeds: one per member.
         dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
+        draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones.
 
     Attributes:
         weights: depth + 1 parameters (members, out, in), the readout last.
@@ -51,6 +56,7 @@ class DenseEnsemble(nn.Module):
         seeds: Sequence[int],
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        draw: DrawInPlace = draw_,
     ) -> None:
         super().__init__()
         if not nets:
@@ -63,7 +69,7 @@ class DenseEnsemble(nn.Module):
                 raise ValueError(f"{name} must be at least 1, got {size}")
         self.nets, self.seeds = tuple(nets), tuple(seeds)
         self.in_features, self.out_features = in_features, out_features
-        self.width, self.depth = width, depth
+        self.width, self.depth, self.draw = width, depth, draw
         self.activation = SparseActivation.from_theory([net.activation for net in nets])
         self.activation.to(device, dtype)
 
@@ -82,7 +88,7 @@ class DenseEnsemble(nn.Module):
             generator = torch.Generator().manual_seed(seed)
             laws = layer_laws(net, fan_ins)
             for weight, bias, law in zip(self.weights, self.biases, laws, strict=True):
-                draw_(weight[member], law.weight_variance, generator)
+                self.draw(weight[member], law.weight_variance, generator)
                 draw_(bias[member], law.bias_variance, generator)
 
     @property
@@ -144,6 +150,7 @@ class DenseEnsemble(nn.Module):
             [self.seeds[row] for row in rows],
             dtype=self.weights[0].dtype,
             device="meta",
+            draw=self.draw,
         )
         state = {name: values[rows] for name, values in self.state_dict().items()}
         chosen.load_state_dict(state, assign=True)

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from torch_models.convolutional import ConvolutionalEnsemble
 from torch_models.networks import DenseEnsemble
 from torch_models.training import cross_entropy
 
 Floats = NDArray[np.float64]
+Ensemble = DenseEnsemble | ConvolutionalEnsemble
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class LayerStatistics:
 
 
 @torch.no_grad()
-def observe(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> LayerStatistics:
-    """Variance and sparsity of every layer on inputs (batch, in_features).
+def observe(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> LayerStatistics:
+    """Variance and sparsity of every layer on inputs that the ensemble propagates.
 
     One forward pass without gradients that holds one layer at a time. Squares are summed in
     float64, so that q^l is right as long as h^l is finite.
@@ -39,8 +41,44 @@ def observe(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> LayerS
     variance, sparsity = [], []
     for h, activations in ensemble.propagate(_to_ensemble(ensemble, x)):
         variance.append(_mean_square(h))
-        sparsity.append(1 - activations.count_nonzero(dim=(1, 2)).double() / h[0].numel())
+        sparsity.append(1 - activations.flatten(1).count_nonzero(dim=1).double() / h[0].numel())
     return LayerStatistics(_by_member(variance), _by_member(sparsity))
+
+
+@torch.no_grad()
+def observe_covariances(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> Floats:
+    """Mean products over units of h^l between all inputs (batch, in_features).
+
+    Returns:
+        (members, depth, batch, batch): q^l of every input on the diagonal, and off it the
+        correlation of two inputs times the root of the product of theirs.
+    """
+    products = [
+        (h.double() @ h.double().mT) / h.shape[-1]
+        for h, _ in ensemble.propagate(_to_ensemble(ensemble, x))
+    ]
+    covariances: Floats = torch.stack(products, dim=1).cpu().numpy()
+    return covariances
+
+
+@torch.no_grad()
+def jacobian_spectrum(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> Floats:
+    """Eigenvalues of J J^T, J = D^L W^L ... D^2 W^2, for one input (1, in_features) (Eq. 25).
+
+    Layers 2 to L, all with the weights of the initialization: what becomes of a small change of x^1
+    on its way to x^L.
+
+    Returns:
+        (members, width), ascending.
+    """
+    layers = ensemble.propagate(_to_ensemble(ensemble, x))
+    _, activations = next(layers)
+    jacobian = torch.eye(ensemble.width).to(activations).expand(ensemble.members, -1, -1)
+    for weight, (_, activations) in zip(list(ensemble.weights)[1:], layers, strict=False):
+        rows = activations.mT.expand(-1, -1, ensemble.width)  # (members, width, width)
+        jacobian = ensemble.activation.pull_back(weight @ jacobian, rows)
+    squares: Floats = torch.linalg.svdvals(jacobian).double().square().flip(-1).cpu().numpy()
+    return squares
 
 
 def observe_gradients(
@@ -90,8 +128,8 @@ def gradient_growth(
 
 
 def _mean_square(values: Tensor) -> Tensor:
-    """Mean over samples and units (members,) in float64 of (members, batch, width)."""
-    norm: Tensor = torch.linalg.vector_norm(values, dim=(1, 2), dtype=torch.float64)
+    """Mean over samples and units (members,) in float64 of (members, batch, ...)."""
+    norm: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1, dtype=torch.float64)
     return norm.square() / values[0].numel()
 
 
@@ -109,6 +147,6 @@ def _by_member(layers: list[Tensor]) -> Floats:
     return stacked
 
 
-def _to_ensemble(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> Tensor:
+def _to_ensemble(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Tensor:
     weight = ensemble.weights[0]
     return torch.as_tensor(x, dtype=weight.dtype, device=weight.device)

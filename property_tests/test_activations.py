@@ -180,3 +180,39 @@ def test_thresholds_and_clips_may_be_arrays(kind: str, data: hyp.DataObject) -> 
     for i, point in enumerate(chosen):
         assert np.array_equal(together[0][:, i], point.activation(x[:, i]))
         assert np.array_equal(together[1][:, i], point.activation.derivative(x[:, i]))
+
+
+@given(point=generic_points(), x=hyp.floats(-10.0, 10.0))
+def test_the_derivative_of_any_piecewise_linear_activation_is_its_slope_there(
+    point: Generic, x: float
+) -> None:
+    """Between knots the slope of the piece; at a knot the smaller in size of its two neighbours."""
+    phi, x = point.activation, x * math.sqrt(point.q)
+    pieces = list(zip(point.slopes[:-1], point.knots, point.slopes[1:], strict=True))
+    inside = next((left for left, knot, _ in pieces if x < knot), point.slopes[-1])
+    if x not in point.knots:
+        assert float(phi.derivative(x)) == inside
+    for left, knot, right in pieces:
+        smaller = left if abs(left) < abs(right) else right
+        assert abs(float(phi.derivative(knot))) == abs(smaller)
+    assert math.isnan(phi.derivative(math.nan))
+    assert float(phi.derivative(-math.inf)) == point.slopes[0]
+    assert float(phi.derivative(math.inf)) == point.slopes[-1]
+
+
+def test_without_a_threshold_the_unclipped_kinds_are_the_relu_and_the_identity() -> None:
+    x = np.linspace(-3.0, 3.0, 13)
+    assert np.array_equal(st.ShiftedReLU()(x), np.maximum(x, 0.0))
+    assert np.array_equal(st.SoftThreshold()(x), x)
+    assert np.array_equal(st.SoftThreshold().derivative(x), np.ones(13))
+
+
+def test_maps_are_taken_at_variance_one_unless_told() -> None:
+    phi = st.ClippedReLU(1.0, 1.5)
+    net = st.MeanField(phi, 3.0, q_star=1.0)
+    assert net.sigma_b2 == 0.0
+    assert phi.sparsity() == phi.sparsity(1.0)
+    for name in ("correlation_map", "correlation_slope", "correlation_gap"):
+        assert getattr(net, name)(0.3) == getattr(net, name)(0.3, 1.0)
+    assert st.PiecewiseLinear([1.0], [0.0, 1.0])(1.0) == 0.0
+    assert repr(net.jacobian_moments(3)) == repr(net.jacobian_moments(3, orthogonal=False))

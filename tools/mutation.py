@@ -55,14 +55,21 @@ OPERATORS = {
 # notice besides does not count, so that the share killed is a lower bound.
 JUDGES = {
     "expectations": (
-        ("gaussian", "double_double", "piecewise_linear", "activations", "mean_field"),
-        ("variance_map", "gaussian_identities", "activations", "edge_of_chaos", "bad_input"),
+        ("gaussian", "double_double"),
+        ("double_double", "variance_map", "gaussian_identities", "edge_of_chaos"),
+    ),
+    "pieces": (
+        ("piecewise_linear", "activations", "mean_field"),
+        (
+            *("variance_map", "activations", "edge_of_chaos", "correlation_map", "jacobian"),
+            *("bivariate", "finite_width", "fixed_points", "bad_input", "conformance"),
+        ),
     ),
     "correlations": (("bivariate",), ("bivariate", "correlation_map")),
     "quadrature": (("quadrature", "smooth"), ("quadrature", "correlation_map")),
     "solvers": (
         ("edge_of_chaos", "roots", "jacobian"),
-        ("roots", "edge_of_chaos", "jacobian", "bad_input"),
+        ("roots", "edge_of_chaos", "propagation", "jacobian", "bad_input"),
     ),
     "fixed points": (
         ("fixed_points", "bifurcation", "propagation", "convolution"),

@@ -1,0 +1,107 @@
+"""``sparsity-theory stable-clip``: how large a clip networks of a width and depth bear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import sparsity_theory as st
+from sparsity_theory.command_errors import FAILED, fail
+
+SPARSITIES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+WIDTHS = (100, 300, 1000)
+COLOURS = ("#E69F00", "#0072B2", "#009E73")
+MARKERS = ("o", "s", "^")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command("stable-clip")(stable_clip)
+
+
+def stable_clip(
+    activation: Annotated[str, typer.Option(help="crelu or cst.")] = "crelu",
+    sparsity: Annotated[
+        list[float] | None,
+        typer.Option(help="May be repeated.", show_default=", ".join(map(str, SPARSITIES))),
+    ] = None,
+    width: Annotated[
+        list[int] | None,
+        typer.Option(help="May be repeated.", show_default=", ".join(map(str, WIDTHS))),
+    ] = None,
+    depth: Annotated[int, typer.Option(help="Hidden layers.")] = 100,
+    risk: Annotated[float, typer.Option(help="Largest failure probability allowed.")] = 0.01,
+    networks: Annotated[int, typer.Option(help="Random networks for each clip tried.")] = 1000,
+    picture: Annotated[
+        Path | None, typer.Option(help="PNG chart of V'(q*) to draw.", show_default="none")
+    ] = None,
+) -> None:
+    """Find the largest clip m for which random networks fail no more often than the risk.
+
+    A network fails whose squared gradients grow a thousandfold on their way back; nothing is
+    trained.
+    """
+    if picture is not None and find_spec("matplotlib") is None:
+        fail("the chart needs matplotlib: pip install 'sparsity-theory[all]'", FAILED)
+    if picture is not None and not picture.absolute().parent.is_dir():
+        fail(f"picture {picture} cannot be written: there is no folder {picture.parent}", FAILED)
+    sizes = [(s, w) for w in width or WIDTHS for s in sparsity or SPARSITIES]
+    console = Console(stderr=True)
+    try:
+        found = {
+            (s, w): st.largest_stable_clip(activation, s, w, depth, 1.0, risk, networks)
+            for s, w in track(sizes, "drawing networks", console=console, transient=True)
+        }
+    except ValueError as error:
+        fail(str(error))
+    _print(found)
+    if picture is not None:
+        label = st.ACTIVATIONS[activation].label
+        draw(f"{label}, depth {depth}, at a risk of {risk:.0%}", found, picture)
+        typer.echo(f"\ndrawn to {picture}")
+
+
+def _print(found: dict[tuple[float, int], st.StableClip]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in ("width", "s", "m", "V'(q*)", "V''(q*)", "failing"):
+        table.add_column(column, justify="right")
+    for (s, w), clip in found.items():
+        values = (clip.m, clip.slope, clip.curvature)
+        numbers = (f"{value:.3f}" for value in values)
+        table.add_row(str(w), f"{s:g}", *numbers, f"{clip.failure_probability:.1%}")
+    Console(highlight=False).print(table)
+
+
+def draw(title: str, found: dict[tuple[float, int], st.StableClip], path: Path) -> None:
+    """Draw m and V'(q*) over the sparsity, a line for each width, as PNG at ``path``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from torch_models.records import replacing
+
+    figure = Figure(figsize=(11, 4.4), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2)
+    widths: Sequence[int] = sorted({w for _, w in found})
+    for axes, name, label in zip(panels, ("m", "slope"), ("clip m", "V'(q*)"), strict=True):
+        for place, width in enumerate(widths):
+            line = sorted((s, getattr(clip, name)) for (s, w), clip in found.items() if w == width)
+            axes.plot(
+                *zip(*line, strict=True),
+                color=COLOURS[place % len(COLOURS)],
+                marker=MARKERS[place % len(MARKERS)],
+                label=f"width {width}",
+            )
+        axes.set(xlabel="sparsity s", title=f"largest stable {label}")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False)
+    figure.suptitle(title, fontweight="bold")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from . import _validation as check
 from . import bivariate
-from ._types import Array, FloatLike
+from ._types import Array, FloatLike, plain
 from .double_double import two_sum
 from .gaussian import FAR, Interval, Tail
 
@@ -259,6 +259,10 @@ class PiecewiseLinear:
 
     def _set(self, knots: Knots, slopes: tuple[float, ...]) -> None:
         self._knots, self._slopes = knots, slopes
+
+    def __repr__(self) -> str:
+        knots, slopes = self.knots.tolist(), list(self._slopes)
+        return f"PiecewiseLinear(knots={knots}, slopes={slopes}, offset={plain(self.offset)})"
 
     @property
     def knots(self) -> Array:

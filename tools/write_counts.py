@@ -1,6 +1,6 @@
 """Write the counts of the ledger into README.md, or check those that stand there.
 
-Run: ``pytest --ledger ledger.json``, then ``python tools/write_counts.py ledger.json`` (``--check``
+Run: ``pytest --ledger=ledger.json``, then ``python tools/write_counts.py ledger.json`` (``--check``
 to compare only).
 """
 
@@ -38,7 +38,7 @@ def counts(ledger: dict[str, Any]) -> str:
 def main() -> int:
     """Write, or check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("ledger", type=Path, help="written by pytest --ledger FILE.json")
+    parser.add_argument("ledger", type=Path, help="written by pytest --ledger=FILE.json")
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     chosen = parser.parse_args()
     text = README.read_text(encoding="utf-8")

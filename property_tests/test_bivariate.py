@@ -223,3 +223,23 @@ def test_the_conditional_expectation_is_what_the_integral_over_correlations_is(
     other = correlations._from_either(correlations._C, line, rho)
     tolerance = 1e-14 / math.sqrt(m)
     assert np.max(np.abs(one / other - 1)) < tolerance
+
+
+@pytest.mark.claim("Eq. 6")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("m", [1e-4, 1.1])
+def test_gaps_of_every_size_in_one_call_are_what_they_are_alone(kind: str, m: float) -> None:
+    """Points of one line share their panels, from a gap of 1e-300 to one of 2."""
+    phi = Point(kind, 0.8, None if kind in ("relu", "st") else m, 1.0).activation
+    gaps = np.concatenate([np.geomspace(1e-300, 2.0, 400), np.geomspace(1e-16, 1.0, 400)])
+    together = phi.mean_product_gap(gaps, ONE)
+    for i in range(0, gaps.size, 7):
+        alone = float(phi.mean_product_gap(gaps[i], ONE))
+        agree("gap", together[i], alone, 1e-14, search=False, gap=gaps[i])
+    rho = np.concatenate([1 - gaps[gaps < 1], gaps[gaps < 1] - 1, [0.0, 1.0, -1.0]])
+    for name in ("mean_product", "mean_product_of_derivatives"):
+        together = getattr(phi, name)(rho, ONE)
+        scale = float(getattr(phi, name)(ONE, ONE))
+        for i in range(0, rho.size, 11):
+            alone = float(getattr(phi, name)(rho[i], ONE))
+            agree(name, together[i], alone, 1e-14, scale=scale, search=False, rho=rho[i])

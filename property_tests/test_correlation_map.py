@@ -397,7 +397,11 @@ def test_an_uneven_dead_zone_has_its_correlations_at_every_sign(
 @pytest.mark.claim("Eq. 6")
 def test_correlations_broadcast_over_thresholds_variances_and_correlations() -> None:
     """Every entry is what it is alone, up to the rounding of sums of another length."""
-    tau, q, rho = np.array([0.3, 1.0, 2.0]), np.array([[0.5], [1.0]]), np.array([[[-0.5]], [[0.9]]])
+    tau, q, rho = (
+        np.array([-0.5, 0.3, 2.0]),
+        np.array([[0.5], [1.0]]),
+        np.array([[[-0.5]], [[0.9]]]),
+    )
     net = st.MeanField(st.ClippedReLU(tau, 0.8), 1.75, 0.25)
     together = net.correlation_map(rho, q)
     assert together.shape == (2, 2, 3)

@@ -259,12 +259,19 @@ def growth_of_gradients(width: int, depth: int, members: int, device: str = "cpu
         row = published.row
         x = torch.randn(1, 50, generator=torch.Generator().manual_seed(8))
         x = x / x.square().mean().sqrt() * math.sqrt(row.input_variance())
-        nets, seeds = [row.net()] * members, range(members)
-        ensemble = DenseEnsemble(nets, 50, width, depth, 1, seeds, device=device)
-        sizes = observe_gradients(ensemble, x) ** 2
-        growth = np.nan_to_num(sizes.max(axis=1) / sizes[:, -1], nan=1e12, posinf=1e12)
-        severities.append(float(np.log10(np.mean(np.minimum(growth, 1e12)))))
+        growths = []
+        for seeds in batched(range(members), 20):
+            nets = [row.net()] * len(seeds)
+            ensemble = DenseEnsemble(nets, 50, width, depth, 1, seeds, device=device)
+            sizes = observe_gradients(ensemble, x) ** 2
+            growths.append(np.nan_to_num(sizes.max(axis=1) / sizes[:, -1], nan=1e12, posinf=1e12))
+        severities.append(float(np.log10(np.mean(np.minimum(np.concatenate(growths), 1e12)))))
     return np.array(severities)
+
+
+def batched(seeds: range, size: int) -> list[range]:
+    """Consecutive parts of so many seeds, so that a stack's weights fit in memory."""
+    return [seeds[start : start + size] for start in range(0, len(seeds), size)]
 
 
 def check_growth_against_curvature(growth: Floats) -> None:

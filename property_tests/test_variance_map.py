@@ -574,3 +574,30 @@ def test_fourth_powers_of_the_four_kinds_are_their_definition(point: Point) -> N
         exact = point.function.mean(point.q, fourth)
     found = point.activation.mean_fourth_power(np.asarray(point.q))
     agree("E phi^4", found, exact, 1e-11, point=point)
+
+
+@pytest.mark.claim("Scaling")
+@given(point=generic_points(), scale=hyp.sampled_from([1e-4, 0.3, 50.0, 1e4, 1e6]))
+def test_any_activation_in_other_units_has_the_same_maps(point: Generic, scale: float) -> None:
+    """phi(x) -> c phi(x / c): V(c^2 q) = c^2 V(q), and V' and chi as they were."""
+    phi, q = point.activation, np.array(point.q)
+    knots = [scale * knot for knot in point.knots]
+    larger = st.PiecewiseLinear(knots, point.slopes, scale * point.offset)
+    size = largest_term(point)
+    for name, power in (
+        ("mean", 1),
+        ("mean_square", 2),
+        ("mean_square_slope", 0),
+        ("mean_fourth_power", 4),
+    ):
+        found = float(getattr(larger, name)(scale**2 * q)) / scale**power
+        expected = float(getattr(phi, name)(q))
+        allowed = expected if expected > 0 else 0.0
+        agree(
+            name,
+            found,
+            expected,
+            1e-12,
+            scale=max(allowed, size ** max(power / 2, 1) * point.q ** (power / 2)),
+            point=point,
+        )

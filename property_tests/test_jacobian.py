@@ -13,13 +13,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as hyp
 
 import sparsity_theory as st
 from property_tests.agreement import agree
 from property_tests.reference import mp, normal_cdf
-from property_tests.strategies import ACTIVATIONS, CLIPPED, KINDS, UNCLIPPED, Point, edges
+from property_tests.strategies import (
+    ACTIVATIONS,
+    CLIPPED,
+    KINDS,
+    UNCLIPPED,
+    Generic,
+    Point,
+    edges,
+    generic_points,
+)
 
 ULPS = 16 * 2.0**-52
 """Tolerance for the moments: chi_1 is good to a few ulps, and mu_2 / mu_1^2 to a few more."""
@@ -391,3 +400,17 @@ def test_the_sum_over_inputs_ends_at_the_fan_in(fan_in: int, width: int, q: floa
     as_printed = fan_in * (1.75 / width) * squares + 0.25
     agree("what is meant", meant, float(net.variance_map(q)), 1e-14, search=False)
     assert abs(as_printed - meant) > 1e-6 * abs(fan_in - width) / width * squares
+
+
+@pytest.mark.claim("Eq. 29", "Eq. 30")
+@given(point=generic_points(), depth=hyp.integers(1, 20))
+def test_slopes_of_any_size_enter_the_spectrum_by_their_second_and_fourth_powers(
+    point: Generic, depth: int
+) -> None:
+    """Of the paper's four kinds, whose slopes are 0 and 1, all powers are the same."""
+    first, second = (point.function.mean(point.q, lambda p, k=k: (p.slope**k,)) for k in (2, 4))
+    assume(float(first) > 1e-3)
+    net = st.MeanField(point.activation, 1 / float(first), 0.0, q_star=point.q)
+    m1, _, variance = net.jacobian_moments(depth)
+    agree("m_1", m1, 1, 2 * depth * ULPS, point=point, depth=depth)
+    agree("variance", variance, depth * second / first**2, 1e-12, point=point, depth=depth)

@@ -408,7 +408,8 @@ def test_slopes_of_any_size_enter_the_spectrum_by_their_second_and_fourth_powers
     point: Generic, depth: int
 ) -> None:
     """Of the paper's four kinds, whose slopes are 0 and 1, all powers are the same."""
-    first, second = (point.function.mean(point.q, lambda p, k=k: (p.slope**k,)) for k in (2, 4))
+    first = point.function.mean(point.q, lambda p: (p.slope**2,))
+    second = point.function.mean(point.q, lambda p: (p.slope**4,))
     assume(float(first) > 1e-3)
     net = st.MeanField(point.activation, 1 / float(first), 0.0, q_star=point.q)
     m1, _, variance = net.jacobian_moments(depth)

@@ -98,5 +98,6 @@ def random_dataset(samples: int) -> Dataset:
         test_x=x[:1],
         test_y=y[:1],
         classes=CLASSES,
+        image_shape=(1, 1, FEATURES),
         checksums={},
     )

@@ -722,6 +722,7 @@ def small_dataset(samples: int = 70, features: int = 20, classes: int = 5) -> Da
     train_part, held_out = slice(0, samples), slice(samples, None)
     return Dataset(
         name="teacher", source="drawn here", classes=classes, checksums={},
+        image_shape=(1, 1, features),
         train_x=x[train_part], train_y=y[train_part],
         validation_x=x[held_out], validation_y=y[held_out],
         test_x=x[held_out], test_y=y[held_out],

@@ -163,7 +163,7 @@ def test_idx_files_are_read_plain_or_compressed(folder: Path) -> None:
     np.testing.assert_array_equal(
         data.test_x.numpy(), normalize_images(expected.reshape(10, 12), 0.75)
     )
-    assert set(data.checksums) == {path.name for path in folder.iterdir()}
+    assert set(data.checksums) == {*IDX, *(path.name for path in folder.iterdir())}
     assert "not the published" in data.source
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from torch_models.activations import SparseActivation as SparseActivation
     from torch_models.convolutional import ConvolutionalEnsemble as ConvolutionalEnsemble
     from torch_models.data import Dataset as Dataset
+    from torch_models.data import coarsen as coarsen
+    from torch_models.data import find_dataset as find_dataset
     from torch_models.data import load_dataset as load_dataset
+    from torch_models.data import subset as subset
     from torch_models.initialization import draw_orthogonal_ as draw_orthogonal_
     from torch_models.initialization import edge_of_chaos_ as edge_of_chaos_
     from torch_models.networks import DenseEnsemble as DenseEnsemble
@@ -44,14 +47,17 @@ _HOMES = {
     "SoftThreshold": "activations",
     "SparseActivation": "activations",
     "TrainingResult": "training",
+    "coarsen": "data",
     "draw_orthogonal_": "initialization",
     "edge_of_chaos_": "initialization",
     "evaluate": "training",
+    "find_dataset": "data",
     "gradient_growth": "observe",
     "jacobian_spectrum": "observe",
     "load_dataset": "data",
     "observe_covariances": "observe",
     "observe_gradients": "observe",
+    "subset": "data",
     "train": "training",
 }
 

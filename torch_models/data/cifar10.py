@@ -1,0 +1,103 @@
+"""CIFAR-10 from the six files of its binary version, or from OpenML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from torch_models.data.dataset import CLASSES, DataError, RawImages
+from torch_models.data.files import Content, folder_of, read_content
+from torch_models.data.openml import fetch_images
+
+CIFAR10_SHAPE = (3, 32, 32)
+RECORD_BYTES = 1 + 3 * 32 * 32
+FILE_BYTES = 10_000 * RECORD_BYTES
+
+CIFAR10_FOLDERS = ("cifar10", "cifar-10-batches-bin")
+"""Where else the files may lie in a folder of data; the second is what the archive unpacks to."""
+
+TEST_BATCH = "test_batch.bin"
+
+CIFAR10_MD5 = {
+    "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+    "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+    TEST_BATCH: "803d5f7f4d78ea53de84dbe85f74fb6d",
+}
+"""md5 of the content of the files in the published archive ``cifar-10-binary.tar.gz``."""
+
+
+def load_cifar10(data_dir: Path | None) -> RawImages:
+    """Read the six files from a folder, or fetch the images where no folder is given."""
+    return fetch_cifar10() if data_dir is None else read_cifar10(data_dir)
+
+
+def read_cifar10(folder: Path) -> RawImages:
+    """Read the binary version, plain or compressed; ``DataError`` names the first file that is bad.
+
+    Copies exist in which single images went through a lossy format, so other content than the
+    published is taken, and so are files of fewer images: ``source`` says how many files are as
+    published.
+    """
+    folder = folder_of(TEST_BATCH, folder, CIFAR10_FOLDERS)
+    contents = {name: read_content(name, folder) for name in CIFAR10_MD5}
+    records = {name: _parse_records(content) for name, content in contents.items()}
+    test = records.pop(TEST_BATCH)
+    train = np.concatenate(list(records.values()))
+    return RawImages(
+        source=_source(contents),
+        image_shape=CIFAR10_SHAPE,
+        train_pixels=train[:, 1:],
+        train_labels=train[:, 0].astype(np.int64),
+        test_pixels=test[:, 1:],
+        test_labels=test[:, 0].astype(np.int64),
+        checksums={k: v for content in contents.values() for k, v in content.checksums.items()},
+    )
+
+
+def fetch_cifar10() -> RawImages:
+    """Fetch ``CIFAR_10`` from OpenML into scikit-learn's cache, where it is found again."""
+    return fetch_images(
+        "CIFAR_10",
+        called="CIFAR-10",
+        files="the six files of the binary version",
+        image_shape=CIFAR10_SHAPE,
+        train=50_000,
+    )
+
+
+def _source(contents: dict[str, Content]) -> str:
+    """Say how far the files are the published ones."""
+    whole = sum(len(content.data) == FILE_BYTES for content in contents.values())
+    published = sum(content.md5 == CIFAR10_MD5[name] for name, content in contents.items())
+    if published == len(contents):
+        return "CIFAR-10 as published"
+    if whole == len(contents):
+        return f"CIFAR-10 files, {published} of {len(contents)} as published"
+    return (
+        f"files in CIFAR-10's format, {published} of {len(contents)} as published, "
+        f"{len(contents) - whole} of fewer images"
+    )
+
+
+def _parse_records(content: Content) -> NDArray[np.uint8]:
+    """Parse records of a label and the planes R, G and B, returning (n, 1 + 3072)."""
+    data, path = content.data, content.path
+    if len(data) > FILE_BYTES:
+        raise DataError(f"{path} is too long: {len(data)} bytes, the published has {FILE_BYTES}")
+    if not data:
+        raise DataError(f"{path} is empty")
+    if len(data) % RECORD_BYTES:
+        raise DataError(
+            f"{path} is truncated or no such file: {len(data)} bytes are not a whole number of "
+            f"images of {RECORD_BYTES}"
+        )
+    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, RECORD_BYTES)
+    label = records[:, 0].max()
+    if label >= CLASSES:
+        raise DataError(f"{path} holds the label {label}; labels are 0 to 9")
+    return records

@@ -1,0 +1,129 @@
+"""Images ready for training, every one centred and scaled by itself.
+
+So q^0 = |x|^2 / N_0 is the same for all of them: the variance map (Eq. 3) then speaks of every
+image alike, and the first layer, which keeps its input's variance (App. D), hands q^0 on to the
+second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+HELD_OUT = 0.1
+"""Share of the training set held out for validation (Sec. 4 and App. D of the paper)."""
+
+CLASSES = 10
+"""All data sets have ten."""
+
+BLOCK = 1024
+"""Images normalized at a time: their float64 copies stay small beside the data set."""
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message names the folder or file and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images as rows of float32 with |x|^2 / N_0 = variance, labels as int64.
+
+    A row holds the ``image_shape`` (channels, rows, columns) of its image in that order, so that
+    ``train_x.view(-1, *image_shape)`` is what a convolutional network reads. ``checksums`` holds
+    the ``"md5:..."`` of every file as it lies there and, under the name without ``.gz``, ``.xz``
+    or ``.bz2``, of its content (or one per array, where there are no files), and ``source`` says in
+    words where the images come from.
+    """
+
+    name: str
+    source: str
+    train_x: torch.Tensor  # (n, features)
+    train_y: torch.Tensor  # (n,)
+    validation_x: torch.Tensor
+    validation_y: torch.Tensor
+    test_x: torch.Tensor
+    test_y: torch.Tensor
+    classes: int
+    image_shape: tuple[int, int, int]
+    checksums: dict[str, str]
+
+    @property
+    def features(self) -> int:
+        """N_0, the number of pixels of one image (times its channels)."""
+        return int(self.train_x.shape[1])
+
+    @property
+    def variance(self) -> float:
+        """q^0 of every image, as measured on the first."""
+        return float(self.train_x[0].double().square().mean())
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Pixels as they come (n, features), labels (n,), already split into training and test."""
+
+    source: str
+    image_shape: tuple[int, int, int]
+    train_pixels: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_pixels: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    checksums: dict[str, str]
+
+
+def dataset_of(name: str, raw: RawImages, variance: float, seed: int) -> Dataset:
+    """Hold out 10% of the training set by ``seed`` and normalize every image to ``variance``.
+
+    Raises ``DataError`` for an image of one colour.
+    """
+    held_out, kept = held_out_split(len(raw.train_labels), seed)
+    labels = torch.from_numpy(raw.train_labels)
+    return Dataset(
+        name=name,
+        source=raw.source,
+        train_x=torch.from_numpy(normalize_images(raw.train_pixels, variance, kept.numpy())),
+        train_y=labels[kept],
+        validation_x=torch.from_numpy(
+            normalize_images(raw.train_pixels, variance, held_out.numpy())
+        ),
+        validation_y=labels[held_out],
+        test_x=torch.from_numpy(normalize_images(raw.test_pixels, variance)),
+        test_y=torch.from_numpy(raw.test_labels),
+        classes=CLASSES,
+        image_shape=raw.image_shape,
+        checksums=raw.checksums,
+    )
+
+
+def normalize_images(
+    pixels: NDArray[np.float64 | np.float32 | np.uint8],
+    variance: float,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
+    """Centre and scale each row so that its mean is 0 and |x|^2 / N_0 is ``variance``.
+
+    ``rows`` picks and orders the images; by default all are taken as they come. Raises
+    ``DataError`` for an image of one colour, which no scale can bring there.
+    """
+    rows = np.arange(len(pixels)) if rows is None else rows
+    normalized = np.empty((len(rows), pixels.shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), BLOCK):
+        chosen = rows[start : start + BLOCK]
+        block = pixels[chosen].astype(np.float64)
+        block -= block.mean(axis=1, keepdims=True)
+        scale = np.sqrt(np.mean(block**2, axis=1, keepdims=True))
+        if not np.all(scale > 0):
+            index = int(chosen[np.argmin(scale)])
+            raise DataError(f"image {index} has the same value everywhere and cannot be scaled")
+        normalized[start : start + BLOCK] = block * (np.sqrt(variance) / scale)
+    return normalized
+
+
+def held_out_split(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices held out for validation (a tenth, at least one) and those kept for training."""
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
+    cut = max(1, round(HELD_OUT * count))
+    return order[:cut], order[cut:]

@@ -1,0 +1,94 @@
+"""Files of a data set, plain or compressed, found in a folder and read with their checksums."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch_models.data.dataset import DataError
+
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".xz": lzma.decompress,
+    ".bz2": bz2.decompress,
+}
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds once decompressed, and the checksums of the file and of its content."""
+
+    path: Path
+    data: bytes
+    checksums: dict[str, str]
+
+    @property
+    def md5(self) -> str:
+        """Hexadecimal md5 of the content."""
+        return self.checksums[content_name(self.path.name)].removeprefix("md5:")
+
+
+def folder_of(name: str, folder: Path, subfolders: tuple[str, ...]) -> Path:
+    """Return ``folder`` or its first subfolder that holds the file ``name``, in any compression.
+
+    Raises ``DataError`` for a folder that cannot be read or has no such file.
+    """
+    try:
+        present = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise DataError(f"data folder {folder} cannot be read: {reason_of(error)}") from error
+    if not present.isdisjoint(spellings(name)):
+        return folder
+    for subfolder in subfolders:
+        if any((folder / subfolder / spelling).exists() for spelling in spellings(name)):
+            return folder / subfolder
+    raise DataError(f"data folder {folder} has {absent(name)}")
+
+
+def read_content(name: str, folder: Path) -> Content:
+    """Read the file ``name`` of a folder, plain or as ``.gz``, ``.xz`` or ``.bz2``.
+
+    Raises ``DataError`` for a file that is not there, cannot be read or is not what its suffix
+    says.
+    """
+    path = next((folder / n for n in spellings(name) if (folder / n).exists()), None)
+    if path is None:
+        raise DataError(f"data folder {folder} has {absent(name)}")
+    try:
+        stored = path.read_bytes()
+        data = DECOMPRESS[path.suffix](stored) if path.suffix in DECOMPRESS else stored
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
+    return Content(path, data, {path.name: md5(stored), name: md5(data)})
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Names under which a file may lie: compressed, the way it is published, before plain."""
+    return (f"{name}.gz", name, f"{name}.xz", f"{name}.bz2")
+
+
+def content_name(name: str) -> str:
+    """Name of a file once decompressed."""
+    path = Path(name)
+    return path.stem if path.suffix in DECOMPRESS else name
+
+
+def absent(name: str) -> str:
+    """Words for a file that is not there."""
+    return f"no file {name} (plain or as {', '.join(DECOMPRESS)})"
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file or folder could not be read, in few words."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def md5(data: bytes | memoryview) -> str:
+    """Checksum of bytes, ``"md5:..."``."""
+    return "md5:" + hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,46 @@
+"""Images fetched from OpenML, for those who have a network and no files."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from torch_models.data.dataset import DataError, RawImages
+from torch_models.data.files import md5
+
+
+def fetch_images(
+    dataset: str, *, called: str, files: str, image_shape: tuple[int, int, int], train: int
+) -> RawImages:
+    """Fetch version 1 of a data set into scikit-learn's cache, where it is found again.
+
+    The first ``train`` images are those to train on and the others the test set. Raises
+    ``DataError`` that names the way out, a folder of ``files``, where nothing can be fetched.
+    """
+    from sklearn.datasets import fetch_openml
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of every failed try before it gives up
+            bunch = fetch_openml(
+                dataset, version=1, as_frame=False, parser="liac-arff", n_retries=1
+            )
+    except (OSError, ValueError) as error:  # no route, a proxy's refusal, a broken download
+        reason = str(getattr(error, "reason", error)) or type(error).__name__
+        raise DataError(
+            f"{called} could not be fetched from OpenML ({' '.join(reason.split())}); give the "
+            f"folder of {files} with --data-dir"
+        ) from error
+    pixels, labels = bunch.data.astype(np.uint8, order="C"), bunch.target.astype(np.int64)
+    if not np.array_equal(pixels, bunch.data):
+        raise DataError(f"OpenML's {dataset} does not hold grey levels from 0 to 255")
+    return RawImages(
+        source=f"OpenML, {dataset} version 1, all after the first {train:,} images to test on",
+        image_shape=image_shape,
+        train_pixels=pixels[:train],
+        train_labels=labels[:train],
+        test_pixels=pixels[train:],
+        test_labels=labels[train:],
+        checksums={"pixels": md5(pixels.data), "labels": md5(labels.data)},
+    )

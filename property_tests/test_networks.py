@@ -33,7 +33,6 @@ from torch import Tensor, nn
 
 import sparsity_theory as st
 import torch_models
-from torch_models import training
 from torch_models.activations import (
     ClippedReLU,
     ClippedSoftThreshold,
@@ -45,7 +44,7 @@ from torch_models.data import Dataset
 from torch_models.initialization import edge_of_chaos_
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe, observe_gradients
-from torch_models.training import Divergence, EpochStatistics, evaluate, train
+from torch_models.training import Divergence, EpochStatistics, Training, evaluate, train
 
 Floats = NDArray[np.float64]
 
@@ -855,19 +854,15 @@ def test_an_interrupted_training_leaves_the_weights_of_its_last_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Stopped in the middle of an epoch, with one member already dropped; and with none."""
-    step = training._step
+    advance = Training.advance
 
     def stopped(ensemble: DenseEnsemble) -> DenseEnsemble:
-        steps_left = 10  # of seven in an epoch
-
-        def count_down(*arguments: Any) -> Any:
-            nonlocal steps_left
-            if steps_left == 0:
+        def until_the_tenth(training: Training) -> None:  # of seven in an epoch
+            if training.step == 10:
                 raise KeyboardInterrupt
-            steps_left -= 1
-            return step(*arguments)
+            advance(training)
 
-        monkeypatch.setattr(training, "_step", count_down)
+        monkeypatch.setattr(Training, "advance", until_the_tenth)
         with pytest.raises(KeyboardInterrupt):
             train(ensemble, small_dataset(), epochs=9, learning_rate=0.05, batch_size=10)
         return ensemble

@@ -7,11 +7,14 @@ are there before any weight changes, so that a step can still be refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from torch_models.losses import cross_entropy, cross_entropy_error
 
 if TYPE_CHECKING:
     from torch_models.networks import DenseEnsemble
@@ -19,22 +22,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backpropagation:
-    """One batch's way through a stack, there and back; nothing has been updated yet.
+    """One batch's way through a stack, there and back.
 
     Attributes:
+        stack: the networks, not updated until `descend`.
         losses: mean cross-entropy of every member, (members,).
         inputs: x^0, ..., x^L: what enters layer 1, ..., L and the readout, (members, batch, in).
         errors: delta^1, ..., delta^L and the readout's: the loss's gradient by each layer's
             pre-activations, (members, batch, out).
     """
 
+    stack: DenseEnsemble
     losses: Tensor
     inputs: list[Tensor]
     errors: list[Tensor]
 
-    def first_gradient(self) -> Tensor:
-        """The gradient by the first layer's weights, (members, out, in) (Eq. 23)."""
-        return torch.bmm(self.errors[0].mT, self.inputs[0])
+    def first_gradient_norm(self) -> Tensor:
+        """Norm of the gradient by the first layer's weights, (members,)."""
+        return next(self._norms())
+
+    def gradient_norms(self) -> Tensor:
+        """Frobenius norm of the gradient by each layer's weights, (members, depth + 1) (Eq. 23)."""
+        return torch.stack(list(self._norms()), dim=-1)
+
+    def _norms(self) -> Iterator[Tensor]:
+        for error, entering in zip(self.errors, self.inputs, strict=True):
+            yield torch.linalg.vector_norm(torch.bmm(error.mT, entering), dim=(1, 2))
+
+    @torch.no_grad()
+    def descend(self, learning_rate: float) -> None:
+        """Take the step of plain gradient descent, in place (Eqs. 22 and 23)."""
+        layers = zip(self.stack.weights, self.stack.biases, self.inputs, self.errors, strict=True)
+        for weight, bias, entering, error in layers:
+            weight.baddbmm_(error.mT, entering, alpha=-learning_rate)
+            bias.add_(error.sum(1, keepdim=True), alpha=-learning_rate)
 
 
 @torch.no_grad()
@@ -43,15 +64,9 @@ def backpropagate(stack: DenseEnsemble, x: Tensor, labels: Tensor) -> Backpropag
 
     The loss of a member is the mean cross-entropy over the batch; members do not mix.
     """
-    inputs = [x.expand(stack.members, -1, -1)]
-    inputs += [activations for _, activations in stack.propagate(x)]
-    log_probability = stack.readout(inputs[-1]).log_softmax(-1)  # (members, batch, classes)
-    target = labels.expand(log_probability.shape[:-1]).unsqueeze(-1)  # (members, batch, 1)
-    losses = -log_probability.gather(-1, target).mean((-2, -1))
-
-    error = log_probability.exp()
-    error.scatter_add_(-1, target, torch.full_like(error[..., :1], -1.0))
-    error /= len(x)
+    inputs = [stack.scaled(x), *(activations for _, activations in stack.propagate(x))]
+    logits = stack.readout(inputs[-1])
+    error = cross_entropy_error(logits, labels)
     errors = [error]
     for weight, activations in zip(
         reversed(list(stack.weights)[1:]), reversed(inputs[1:]), strict=True
@@ -59,13 +74,4 @@ def backpropagate(stack: DenseEnsemble, x: Tensor, labels: Tensor) -> Backpropag
         # Eq. 21, as D^l (W^{l+1})^T delta^{l+1}.
         error = stack.activation.pull_back(torch.bmm(error, weight), activations)
         errors.append(error)
-    return Backpropagation(losses, inputs, errors[::-1])
-
-
-@torch.no_grad()
-def descend(stack: DenseEnsemble, batch: Backpropagation, learning_rate: float) -> None:
-    """Take the step of plain gradient descent, in place (Eqs. 22 and 23)."""
-    layers = zip(stack.weights, stack.biases, batch.inputs, batch.errors, strict=True)
-    for weight, bias, entering, error in layers:
-        weight.baddbmm_(error.mT, entering, alpha=-learning_rate)
-        bias.add_(error.sum(1, keepdim=True), alpha=-learning_rate)
+    return Backpropagation(stack, cross_entropy(logits, labels).mean(-1), inputs, errors[::-1])

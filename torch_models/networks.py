@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from torch_models.activations import SparseActivation
+from torch_models.backpropagation import Backpropagation, backpropagate
 from torch_models.initialization import draw_, layer_laws
+from torch_models.inputs import input_scale_buffer
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
@@ -36,15 +38,21 @@ class DenseEnsemble(nn.Module):
         seeds: one per member.
         dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
         draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones.
+        input_scales: what the inputs of each member are multiplied by, 1 by default, so that
+            members of different input variance (App. C) can share their images.
 
     Attributes:
         weights: depth + 1 parameters (members, out, in), the readout last.
         biases: depth + 1 parameters (members, 1, out).
+        input_scales: buffer (members, 1, 1).
 
     Raises:
-        ValueError: if there is no member, ``seeds`` has another length than ``nets``, a size is not
-            positive, or a net is not a single initialization of one of the four activations.
+        ValueError: if there is no member, ``seeds`` or ``input_scales`` has another length than
+            ``nets``, a size or a scale is not positive, or a net is not a single initialization of
+            one of the four activations.
     """
+
+    input_scales: Tensor
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class DenseEnsemble(nn.Module):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         draw: DrawInPlace = draw_,
+        input_scales: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         if not nets:
@@ -72,6 +81,8 @@ class DenseEnsemble(nn.Module):
         self.width, self.depth, self.draw = width, depth, draw
         self.activation = SparseActivation.from_theory([net.activation for net in nets])
         self.activation.to(device, dtype)
+        scales = input_scale_buffer(input_scales, len(nets), axes=3)
+        self.register_buffer("input_scales", scales.to(device, dtype))
 
         def parameter(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(len(nets), *shape, dtype=dtype, device=device))
@@ -96,12 +107,25 @@ class DenseEnsemble(nn.Module):
         """Number of networks in the stack."""
         return len(self.nets)
 
+    def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """The rows (n, features) of a data set as inputs: for a dense network just these.
+
+        Raises:
+            ValueError: if they have another number of features than ``in_features``.
+        """
+        if rows.shape[-1] != self.in_features:
+            raise ValueError(f"dataset must have {self.in_features} features, got {rows.shape[-1]}")
+        return rows
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """x^0 of every member, (members, batch, in_features): the input times its scale."""
+        return x * self.input_scales
+
     def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (h^l, x^l), pre-activations and activations, for l = 1..depth.
 
         Args:
-            x: (batch, in_features), shared by the members and not copied for them, or
-                (members, batch, in_features).
+            x: (batch, in_features), shared by the members, or (members, batch, in_features).
 
         Raises:
             ValueError: if ``x`` has another shape.
@@ -111,7 +135,7 @@ class DenseEnsemble(nn.Module):
                 f"x must have shape (batch, {self.in_features}) or "
                 f"({self.members}, batch, {self.in_features}), got {tuple(x.shape)}"
             )
-        x = x.expand(self.members, -1, -1)
+        x = self.scaled(x)
         for weight, bias in zip(list(self.weights)[:-1], self.biases, strict=False):
             h = torch.baddbmm(bias, x, weight.mT)  # (members, batch, width)
             x = self.activation(h)
@@ -134,6 +158,10 @@ class DenseEnsemble(nn.Module):
         for _, activations in self.propagate(x):
             last = activations
         return self.readout(last)
+
+    def backpropagate(self, x: Tensor, labels: Tensor) -> Backpropagation:
+        """Send a batch (batch, in_features) forward and its errors back; nothing is updated yet."""
+        return backpropagate(self, x, labels)
 
     def select(self, members: Sequence[int]) -> DenseEnsemble:
         """A new ensemble of copies of the given members, in that order.

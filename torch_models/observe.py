@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from torch_models.convolutional import ConvolutionalEnsemble
+from torch_models.ensembles import Ensemble
+from torch_models.losses import cross_entropy
 from torch_models.networks import DenseEnsemble
-from torch_models.training import cross_entropy
 
 Floats = NDArray[np.float64]
-Ensemble = DenseEnsemble | ConvolutionalEnsemble
 
 
 @dataclass(frozen=True)

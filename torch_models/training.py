@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from torch_models.backpropagation import backpropagate, descend
-from torch_models.networks import DenseEnsemble
+from torch_models.losses import cross_entropy
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
     from torch_models.data import Dataset
+    from torch_models.ensembles import Ensemble
 
 GRADIENT_LIMIT = 1e6
 """A member whose first-layer gradient has a larger norm than this has diverged."""
@@ -33,6 +33,9 @@ EVALUATION_BATCH = 512
 
 KEPT_SPARSITY = 0.5
 """A member whose sparsity falls below this part of what it was made for has diverged."""
+
+RECORDED_STEPS = 15
+"""Steps at the beginning whose gradient norms are kept layer by layer (Fig. 5)."""
 
 DivergenceKind = Literal["non-finite loss", "gradient above 1e6", "sparsity lost"]
 Floats = NDArray[np.float64]
@@ -86,8 +89,176 @@ class Evaluation:
     sparsity: Floats  # (members, depth)
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How a stack is trained: plain SGD without momentum.
+
+    In each epoch one permutation of the training set, drawn from a generator that starts with
+    ``seed``, is cut into batches of ``batch_size`` (the last may be smaller), the same for all
+    members.
+
+    Raises:
+        ValueError: unless ``epochs`` and ``batch_size`` are at least 1 and ``learning_rate`` is
+            positive and finite.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse at once what would fail, or mean nothing, in mid-run."""
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
+
+
+class Training:
+    """A stack in training: `advance` takes one step, and after any of them it may stop.
+
+    A member has diverged when its loss is not finite, when the norm of its loss's gradient by the
+    first layer's weights is above ``GRADIENT_LIMIT`` or NaN, or when its sparsity on the validation
+    set after an epoch has fallen below ``KEPT_SPARSITY`` times what its activation was made for.
+    The first layer is the place to look because gradients grow on their way back to it (Eq. 24). A
+    diverged member keeps the weights it had before that step, or after that epoch.
+
+    Attributes:
+        ensemble: changed in place; up to date after `write_back`.
+        schedule: epochs, step size and batches.
+        step: steps taken.
+        epochs: what was measured after each epoch.
+        gradient_norms: of the first ``RECORDED_STEPS`` steps, before each: (members, depth + 1),
+            Frobenius norms of the gradient by each layer's weights, NaN once a member has diverged.
+        divergences: one per member, None while it is well.
+
+    Raises:
+        ValueError: if the data set does not fit the ensemble.
+    """
+
+    def __init__(self, ensemble: Ensemble, dataset: Dataset, schedule: Schedule) -> None:
+        _check_fit(ensemble, dataset)
+        self.ensemble, self.dataset, self.schedule = ensemble, dataset, schedule
+        self.step = 0
+        self.epochs: list[EpochStatistics] = []
+        self.gradient_norms: list[Floats] = []
+        self.divergences: list[Divergence | None] = [None] * ensemble.members
+        self._survivors = _Survivors(ensemble)
+        self._x, self._y = _to_ensemble(ensemble, dataset, dataset.train_x, dataset.train_y)
+        self._order = torch.Generator().manual_seed(schedule.seed)
+        self._shuffle()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are over or no member is left."""
+        return not self._survivors.members or len(self.epochs) == self.schedule.epochs
+
+    @property
+    def alive(self) -> list[int]:
+        """The members that still train."""
+        return list(self._survivors.members)
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Number of batches."""
+        return len(self._batches)
+
+    def advance(self) -> None:
+        """Take one step; after the last one of an epoch, measure the members on held-out data."""
+        batch = self._batches[self.step % len(self._batches)]
+        self.step += 1
+        losses = self._descend(self._x[batch], self._y[batch])
+        members = self._survivors.members
+        if members:
+            self._loss[members] += losses * (len(batch) / len(self._x))
+        if not members or self.step % len(self._batches) == 0:
+            self._end_epoch()
+
+    def write_back(self) -> None:
+        """Bring ``ensemble`` up to date."""
+        self._survivors.write_back()
+
+    def state(self) -> TrainingState:
+        """Everything besides the weights that going on from here takes."""
+        return TrainingState(
+            self.step, self._order_before, self._loss, list(self.epochs), list(self.gradient_norms)
+        )
+
+    def resume(self, state: TrainingState) -> None:
+        """Go on from ``state``, with an ensemble that has the weights that belong to it."""
+        self.step, self.epochs = state.step, list(state.epochs)
+        self.gradient_norms = list(state.gradient_norms)
+        self._order.set_state(state.order)
+        self._shuffle()
+        self._loss = state.loss.copy()
+
+    def _shuffle(self) -> None:
+        """Draw the order of the samples in a new epoch."""
+        self._order_before = self._order.get_state()
+        shuffled = torch.randperm(len(self._x), generator=self._order).to(self._x.device)
+        self._batches = torch.split(shuffled, self.schedule.batch_size)
+        self._loss = np.zeros(self.ensemble.members)
+
+    def _descend(self, x: Tensor, y: Tensor) -> Floats:
+        """One step of the survivors; returns their losses before it, in float64.
+
+        Whoever diverges is dropped before the update, and the step is taken again without them; the
+        others' gradients come out the same.
+        """
+        norms = np.full((self.ensemble.members, self.ensemble.depth + 1), np.nan)
+        while self._survivors.members:
+            with _same_products_alone_as_stacked(self._survivors.stack):
+                batch = self._survivors.stack.backpropagate(x, y)
+                if self.step <= RECORDED_STEPS:
+                    norms[self._survivors.members] = batch.gradient_norms().double().cpu().numpy()
+                kinds = _diagnose(batch.losses, batch.first_gradient_norm())
+                if not kinds:
+                    batch.descend(self.schedule.learning_rate)
+                    break
+            self._drop(kinds)
+        if self.step <= RECORDED_STEPS:
+            self.gradient_norms.append(norms)
+        losses: Floats = batch.losses.double().cpu().numpy()
+        return losses
+
+    def _end_epoch(self) -> None:
+        self.write_back()
+        self.epochs.append(
+            _epoch_statistics(len(self.epochs) + 1, self._loss, self._survivors, self.dataset)
+        )
+        self._drop(_without_sparsity(self._survivors, self.epochs[-1]), epoch=len(self.epochs))
+        self._shuffle()
+
+    def _drop(self, kinds: dict[int, DivergenceKind], epoch: int | None = None) -> None:
+        """Freeze the members at these places of the stack, for these reasons."""
+        for place, kind in kinds.items():
+            member = self._survivors.members[place]
+            in_epoch = len(self.epochs) + 1 if epoch is None else epoch
+            self.divergences[member] = Divergence(self.step, in_epoch, kind)
+        if kinds:
+            self._survivors.drop(kinds)
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands between two steps, but for the weights.
+
+    Plain SGD has no memory of its own, so this is all: the steps taken, the state of the generator
+    of the samples' order at the beginning of this epoch, each member's loss so far in it, and what
+    was measured before.
+    """
+
+    step: int
+    order: Tensor  # uint8
+    loss: Floats  # (members,)
+    epochs: list[EpochStatistics]
+    gradient_norms: list[Floats]  # of (members, depth + 1)
+
+
 def train(
-    ensemble: DenseEnsemble,
+    ensemble: Ensemble,
     dataset: Dataset,
     *,
     epochs: int,
@@ -98,18 +269,8 @@ def train(
 ) -> TrainingResult:
     """Train every member in place, by plain SGD (no momentum) on its own mean cross-entropy.
 
-    All members see the same batches: in each epoch one permutation of the training set, drawn from
-    a generator with ``seed``, cut into batches (the last may be smaller).
-
-    A member has diverged when its loss is not finite, when the norm of its loss's gradient with
-    respect to the first layer's weights is above ``GRADIENT_LIMIT`` or NaN, or when its sparsity
-    on the validation set after an epoch has fallen below ``KEPT_SPARSITY`` times what its
-    activation was made for. The first layer is the place to look because gradients grow on their
-    way back to it (Eq. 24). A diverged member keeps the weights it had before that step, or after
-    that epoch.
-
-    The ensemble is up to date whenever ``on_epoch`` is called, and also when training is
-    interrupted.
+    `Schedule` says how the batches are made, `Training` when a member counts as diverged. The
+    ensemble is up to date whenever ``on_epoch`` is called, and also when training is interrupted.
 
     Args:
         ensemble: changed in place.
@@ -123,71 +284,48 @@ def train(
     Raises:
         ValueError: for an argument out of range, or a data set that does not fit the ensemble.
     """
-    _check_arguments(ensemble, dataset, epochs, learning_rate, batch_size)
-    x, y = _to_ensemble(ensemble, dataset.train_x, dataset.train_y)
-    order = torch.Generator().manual_seed(seed)
-    survivors = _Survivors(ensemble)
-    divergences: list[Divergence | None] = [None] * ensemble.members
-    history: list[EpochStatistics] = []
-    step = 0
+    training = Training(ensemble, dataset, Schedule(epochs, learning_rate, batch_size, seed))
     try:
-        for epoch in range(1, epochs + 1):
-            loss = np.zeros(ensemble.members)
-            shuffled = torch.randperm(len(x), generator=order).to(x.device)
-            for batch in torch.split(shuffled, batch_size):
-                step += 1
-                losses, diverged = _step(survivors, x[batch], y[batch], learning_rate)
-                for member, kind in diverged.items():
-                    divergences[member] = Divergence(step, epoch, kind)
-                if not survivors.members:
-                    break
-                loss[survivors.members] += losses.double().cpu().numpy() * (len(batch) / len(x))
-            survivors.write_back()
-            history.append(_epoch_statistics(epoch, loss, survivors, dataset))
-            for member in _without_sparsity(survivors, history[-1]):
-                divergences[member] = Divergence(step, epoch, "sparsity lost")
-            if on_epoch is not None:
-                on_epoch(history[-1])
-            if not survivors.members:
-                break
+        while not training.finished:
+            seen = len(training.epochs)
+            training.advance()
+            if on_epoch is not None and len(training.epochs) > seen:
+                on_epoch(training.epochs[-1])
     finally:
-        survivors.write_back()
-    return TrainingResult(tuple(history), tuple(divergences))
+        training.write_back()
+    return TrainingResult(tuple(training.epochs), tuple(training.divergences))
 
 
 @torch.no_grad()
 def evaluate(
-    ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating], y: Tensor | NDArray[np.integer]
+    ensemble: Ensemble, x: Tensor | NDArray[np.floating], y: Tensor | NDArray[np.integer]
 ) -> Evaluation:
-    """Accuracy, loss and sparsity of every member on inputs (n, in_features) and labels (n,).
+    """Accuracy, loss and sparsity of every member on inputs that it propagates and labels (n,).
 
     No gradients; NaN where there is no sample.
     """
-    x, y = _to_ensemble(ensemble, x, y)
+    weight = ensemble.weights[0]
+    x = torch.as_tensor(x, dtype=weight.dtype, device=weight.device)
+    y = torch.as_tensor(y, dtype=torch.int64, device=weight.device)
     correct = torch.zeros(ensemble.members, dtype=torch.int64, device=x.device)
     loss = torch.zeros(ensemble.members, dtype=torch.float64, device=x.device)
     nonzero = torch.zeros(ensemble.members, ensemble.depth, dtype=torch.int64, device=x.device)
+    units = 0  # in a layer, over all samples; layers are of one size
     with _same_products_alone_as_stacked(ensemble):
         for part in torch.split(torch.arange(len(x), device=x.device), EVALUATION_BATCH):
             inputs, labels = x[part], y[part]
             for layer, (_, activations) in enumerate(ensemble.propagate(inputs)):
-                nonzero[:, layer] += activations.count_nonzero(dim=(1, 2))
+                nonzero[:, layer] += activations.flatten(1).count_nonzero(dim=1)
+            units += activations[0].numel()
             logits = ensemble.readout(activations)  # (members, batch, classes)
             right = (logits.argmax(-1) == labels) & ~logits.isnan().any(-1)
             correct += right.sum(-1)
             loss += cross_entropy(logits, labels).double().sum(-1)
-    units = len(x) * ensemble.width
     return Evaluation(
         accuracy=(correct.double() / len(x)).cpu().numpy(),
         loss=(loss / len(x)).cpu().numpy(),
         sparsity=(1 - nonzero.double() / units).cpu().numpy(),
     )
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy (members, batch) of logits (members, batch, classes) for labels (batch,)."""
-    of_each_sample = labels.expand(logits.shape[:-1]).unsqueeze(-1)  # (members, batch, 1)
-    return -logits.log_softmax(-1).gather(-1, of_each_sample).squeeze(-1)
 
 
 class _Survivors:
@@ -196,7 +334,7 @@ class _Survivors:
     While all are well the stack is the full ensemble itself and nothing is copied.
     """
 
-    def __init__(self, full: DenseEnsemble) -> None:
+    def __init__(self, full: Ensemble) -> None:
         self.full = full
         self.stack = full
         self.members = list(range(full.members))
@@ -216,33 +354,10 @@ class _Survivors:
             self.full.assign(self.members, self.stack)
 
 
-def _step(
-    survivors: _Survivors, x: Tensor, y: Tensor, learning_rate: float
-) -> tuple[Tensor, dict[int, DivergenceKind]]:
-    """One step of the survivors: their losses before it, and who diverged, by member.
-
-    Whoever diverges is dropped before the update, and the step is taken again without them; the
-    others' gradients come out the same.
-    """
-    diverged: dict[int, DivergenceKind] = {}
-    while True:
-        with _same_products_alone_as_stacked(survivors.stack):
-            batch = backpropagate(survivors.stack, x, y)
-            kinds = _diagnose(batch.losses, batch.first_gradient())
-            if not kinds:
-                descend(survivors.stack, batch, learning_rate)
-                return batch.losses, diverged
-        diverged |= {survivors.members[place]: kind for place, kind in kinds.items()}
-        survivors.drop(kinds)
-        if not survivors.members:
-            return batch.losses, diverged
-
-
-def _diagnose(losses: Tensor, first_gradient: Tensor) -> dict[int, DivergenceKind]:
-    """What is wrong with whom, by place in the stack, from (members,) and (members, out, in)."""
-    norms = torch.linalg.vector_norm(first_gradient, dim=(1, 2)).tolist()
+def _diagnose(losses: Tensor, norms: Tensor) -> dict[int, DivergenceKind]:
+    """What is wrong with whom, by place in the stack, from its losses and first gradient norms."""
     kinds: dict[int, DivergenceKind] = {}
-    for place, (loss, norm) in enumerate(zip(losses.tolist(), norms, strict=True)):
+    for place, (loss, norm) in enumerate(zip(losses.tolist(), norms.tolist(), strict=True)):
         if not math.isfinite(loss):
             kinds[place] = "non-finite loss"
         elif not norm <= GRADIENT_LIMIT:  # NaN too
@@ -250,18 +365,16 @@ def _diagnose(losses: Tensor, first_gradient: Tensor) -> dict[int, DivergenceKin
     return kinds
 
 
-def _without_sparsity(survivors: _Survivors, statistics: EpochStatistics) -> list[int]:
-    """Drop the members that have lost their sparsity, and say which."""
-    places = [
-        place
+def _without_sparsity(
+    survivors: _Survivors, statistics: EpochStatistics
+) -> dict[int, DivergenceKind]:
+    """The members that have lost their sparsity, by place in the stack."""
+    return {
+        place: "sparsity lost"
         for place, member in enumerate(survivors.members)
         if statistics.sparsity[member].mean()
         < KEPT_SPARSITY * _expected_sparsity(survivors.stack.nets[place])
-    ]
-    lost = [survivors.members[place] for place in places]
-    if lost:
-        survivors.drop(places)
-    return lost
+    }
 
 
 def _expected_sparsity(net: MeanField) -> float:
@@ -269,7 +382,7 @@ def _expected_sparsity(net: MeanField) -> float:
 
 
 @contextmanager
-def _same_products_alone_as_stacked(stack: DenseEnsemble) -> Iterator[None]:
+def _same_products_alone_as_stacked(stack: Ensemble) -> Iterator[None]:
     """Make a lone member's numbers the same, bit for bit, as in any stack.
 
     A batched product gives each matrix product to one thread, but a stack of one is handed to the
@@ -295,32 +408,26 @@ def _epoch_statistics(
     sparsity = np.full((members, depth), np.nan)
     rows = survivors.members
     if rows:
-        found = evaluate(survivors.stack, dataset.validation_x, dataset.validation_y)
+        x, y = _to_ensemble(survivors.full, dataset, dataset.validation_x, dataset.validation_y)
+        found = evaluate(survivors.stack, x, y)
         losses[rows], accuracy[rows], sparsity[rows] = loss[rows], found.accuracy, found.sparsity
     return EpochStatistics(epoch, losses, accuracy, sparsity)
 
 
 def _to_ensemble(
-    ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating], y: Tensor | NDArray[np.integer]
+    ensemble: Ensemble, dataset: Dataset, x: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Inputs and labels as tensors in the ensemble's dtype and on its device."""
+    """Rows of a data set and their labels as what the ensemble takes, in its dtype and place."""
     weight = ensemble.weights[0]
     return (
-        torch.as_tensor(x, dtype=weight.dtype, device=weight.device),
-        torch.as_tensor(y, dtype=torch.int64, device=weight.device),
+        ensemble.shaped(x.to(weight.device, weight.dtype), dataset.image_shape),
+        y.to(weight.device, torch.int64),
     )
 
 
-def _check_arguments(
-    ensemble: DenseEnsemble, dataset: Dataset, epochs: int, learning_rate: float, batch_size: int
-) -> None:
-    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}")
-    if dataset.features != ensemble.in_features or dataset.classes > ensemble.out_features:
+def _check_fit(ensemble: Ensemble, dataset: Dataset) -> None:
+    if dataset.classes > ensemble.out_features:
         raise ValueError(
-            f"dataset {dataset.name!r} has {dataset.features} features, {dataset.classes} classes; "
-            f"the ensemble takes {ensemble.in_features} and tells {ensemble.out_features} apart"
+            f"dataset {dataset.name!r} has {dataset.classes} classes, the ensemble tells "
+            f"{ensemble.out_features} apart"
         )

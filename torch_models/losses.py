@@ -1,0 +1,24 @@
+"""The loss that all networks are trained on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy (members, batch) of logits (members, batch, classes) for labels (batch,)."""
+    return -logits.log_softmax(-1).gather(-1, _of_each_sample(logits, labels)).squeeze(-1)
+
+
+def cross_entropy_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """The gradient by the logits of each member's mean cross-entropy over the batch, same shape."""
+    error = logits.softmax(-1)
+    target = _of_each_sample(logits, labels)
+    error.scatter_add_(-1, target, torch.full_like(error[..., :1], -1.0))
+    return error.div_(len(labels))
+
+
+def _of_each_sample(logits: Tensor, labels: Tensor) -> Tensor:
+    """The index of each sample's class, (members, batch, 1)."""
+    return labels.expand(logits.shape[:-1]).unsqueeze(-1)

@@ -33,8 +33,8 @@ def find_dataset(
     """
     check_request(name, variance)
     wanted = contents_of(checksums)
-    places: list[Path | None]
-    places = [*folders, *listed_folders()] if is_of_files(wanted) else [None]
+    of_arrays = wanted.keys() == {"pixels", "labels"}
+    places: list[Path | None] = [None] if of_arrays else [*folders, *listed_folders()]
     failures: list[str] = []
     for place in places:
         try:
@@ -59,11 +59,6 @@ def listed_folders() -> Iterator[Path]:
 def contents_of(checksums: Mapping[str, str]) -> dict[str, str]:
     """Checksums of contents alone, without those of files as they lie compressed."""
     return {name: value for name, value in checksums.items() if content_name(name) == name}
-
-
-def is_of_files(checksums: Mapping[str, str]) -> bool:
-    """Tell the checksums of files from those of arrays that came without a folder."""
-    return not {"pixels", "labels"}.issuperset(checksums)
 
 
 def difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:

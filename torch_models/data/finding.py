@@ -64,4 +64,6 @@ def contents_of(checksums: Mapping[str, str]) -> dict[str, str]:
 def difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     """Say in what the first file differs."""
     name = next(n for n in [*wanted, *found] if found.get(n) != wanted.get(n))
-    return f"{name} of {found.get(name, 'no checksum')} instead of {wanted.get(name, 'none')}"
+    if name not in found:
+        return f"no {name}"
+    return f"{name} of {found[name]} instead of {wanted.get(name, 'none')}"

@@ -1,18 +1,16 @@
-"""The command that predicts, builds, trains and judges: its data, its records and its verdicts."""
+"""The command that predicts, builds, trains and judges: its records and its verdicts."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import math
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,20 +19,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as some
-from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
+from property_tests.image_files import write_mnist
 from sparsity_theory.forecast import expected_outcome
-from torch_models.data import (
-    DIGITS_TEST_SIZE,
-    DataError,
-    Dataset,
-    held_out_split,
-    load_dataset,
-    normalize_images,
-)
+from torch_models.data import Dataset, load_dataset
 from torch_models.experiments import DEFAULT_ROWS, Row, Settings, chosen_rows, run_name
 from torch_models.figures import cobweb, save_figure
 from torch_models.records import ensure_writable, read_record, replacing, write_record
@@ -81,201 +69,6 @@ class Silent:
     def on_epoch(self, statistics: EpochStatistics) -> None:
         """Keep it."""
         self.calls.append("epoch")
-
-
-# --- data ---------------------------------------------------------------------------------------
-
-
-@given(
-    pixels=arrays(np.uint8, (3, 16), elements=some.integers(0, 255)),
-    variance=some.floats(0.01, 100.0),
-)
-def test_every_image_has_mean_zero_and_exactly_the_variance_asked_for(
-    pixels: NDArray[np.uint8], variance: float
-) -> None:
-    pixels[:, 0], pixels[:, 1] = 0, 255  # an image of one colour has no scale
-    x = normalize_images(pixels, variance).astype(np.float64)
-    # Rounding to float32 moves each pixel by at most 6e-8 of itself.
-    np.testing.assert_allclose(np.mean(x**2, axis=1), variance, rtol=2e-7)
-    np.testing.assert_allclose(x.mean(axis=1), 0.0, atol=1e-7 * math.sqrt(variance))
-
-
-def test_an_image_of_one_colour_is_refused_by_its_index() -> None:
-    pixels = np.arange(48, dtype=np.uint8).reshape(3, 16)
-    pixels[1] = 7
-    with pytest.raises(DataError, match="image 1 has the same value everywhere"):
-        normalize_images(pixels, 1.0)
-
-
-def test_the_digits_are_split_into_disjoint_parts() -> None:
-    held_out, kept = held_out_split(1437, seed=0)
-    assert sorted([*held_out.tolist(), *kept.tolist()]) == list(range(1437))
-    digits = load_dataset("digits")
-    sizes = len(digits.train_y), len(digits.validation_y), len(digits.test_y)
-    assert sizes == (1293, 144, DIGITS_TEST_SIZE)
-    assert sum(sizes) == 1797
-    images = torch.cat([digits.train_x, digits.validation_x, digits.test_x])
-    assert len(torch.unique(images, dim=0)) == 1797  # no image in two parts
-
-
-def test_the_seed_moves_the_held_out_part_and_never_the_test_set() -> None:
-    first, second = load_dataset("digits", seed=0), load_dataset("digits", seed=1)
-    assert torch.equal(first.test_x, second.test_x)
-    assert not torch.equal(first.validation_y, second.validation_y)
-    assert torch.equal(first.validation_x, load_dataset("digits", seed=0).validation_x)
-
-
-IDX = {
-    "train-images-idx3-ubyte": (2051, (20, 4, 3)),
-    "train-labels-idx1-ubyte": (2049, (20,)),
-    "t10k-images-idx3-ubyte": (2051, (10, 4, 3)),
-    "t10k-labels-idx1-ubyte": (2049, (10,)),
-}
-
-
-def idx_bytes(name: str) -> bytes:
-    """A small file in the format of the MNIST file of that name."""
-    magic, shape = IDX[name]
-    body = np.random.default_rng(len(name)).integers(0, 10, size=shape, dtype=np.uint8)
-    return struct.pack(f">{1 + len(shape)}I", magic, *shape) + body.tobytes()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder in MNIST's layout: two files compressed, two plain."""
-    path = tmp_path / "mnist"
-    path.mkdir()
-    for name in IDX:
-        data = idx_bytes(name)
-        if name.startswith("train"):
-            (path / f"{name}.gz").write_bytes(gzip.compress(data))
-        else:
-            (path / name).write_bytes(data)
-    return path
-
-
-def test_idx_files_are_read_plain_or_compressed(folder: Path) -> None:
-    data = load_dataset("mnist", folder, variance=0.75)
-    assert (data.features, len(data.train_y), len(data.validation_y), len(data.test_y)) == (
-        12, 18, 2, 10,
-    )  # fmt: skip
-    expected = np.frombuffer(idx_bytes("t10k-images-idx3-ubyte"), np.uint8, offset=16)
-    np.testing.assert_array_equal(
-        data.test_x.numpy(), normalize_images(expected.reshape(10, 12), 0.75)
-    )
-    assert set(data.checksums) == {*IDX, *(path.name for path in folder.iterdir())}
-    assert "not the published" in data.source
-
-
-def truncate_gzip(folder: Path) -> str:
-    path = folder / "train-images-idx3-ubyte.gz"
-    path.write_bytes(path.read_bytes()[:-20])
-    return path.name
-
-
-def corrupt_gzip(folder: Path) -> str:
-    path = folder / "train-labels-idx1-ubyte.gz"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(bytes(data))
-    return path.name
-
-
-def truncate_plain(folder: Path) -> str:
-    path = folder / "t10k-images-idx3-ubyte"
-    path.write_bytes(path.read_bytes()[:-1])
-    return path.name
-
-
-def cut_header(folder: Path) -> str:
-    path = folder / "t10k-labels-idx1-ubyte"
-    path.write_bytes(path.read_bytes()[:5])
-    return path.name
-
-
-def lengthen(folder: Path) -> str:
-    path = folder / "t10k-images-idx3-ubyte"
-    path.write_bytes(path.read_bytes() + b"\0")
-    return path.name
-
-
-def wrong_magic(folder: Path) -> str:
-    path = folder / "t10k-labels-idx1-ubyte"
-    path.write_bytes(b"\0\0\x08\x03" + path.read_bytes()[4:])
-    return path.name
-
-
-def strange_label(folder: Path) -> str:
-    path = folder / "t10k-labels-idx1-ubyte"
-    path.write_bytes(path.read_bytes()[:-1] + b"\x0b")
-    return path.name
-
-
-def remove(folder: Path) -> str:
-    (folder / "t10k-labels-idx1-ubyte").unlink()
-    return "t10k-labels-idx1-ubyte"
-
-
-def drop_a_label(folder: Path) -> str:
-    path = folder / "t10k-labels-idx1-ubyte"
-    path.write_bytes(struct.pack(">2I", 2049, 9) + b"\1" * 9)
-    return path.name
-
-
-def same_size_other_content(folder: Path) -> str:
-    path = folder / "train-labels-idx1-ubyte.gz"
-    path.write_bytes(gzip.compress(struct.pack(">2I", 2049, 60000) + b"\1" * 60000))
-    return path.name
-
-
-def no_file_at_all(folder: Path) -> str:
-    path = folder / "t10k-labels-idx1-ubyte"
-    path.unlink()
-    path.mkdir()
-    return path.name
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        truncate_gzip, corrupt_gzip, truncate_plain, cut_header, lengthen, wrong_magic,
-        strange_label, remove, drop_a_label, same_size_other_content, no_file_at_all,
-    ],
-)  # fmt: skip
-def test_a_damaged_file_is_named_in_one_line(
-    folder: Path, damage: Callable[[Path], str], tmp_path: Path
-) -> None:
-    name = damage(folder)
-    with pytest.raises(DataError, match=name) as caught:
-        load_dataset("mnist", folder)
-    assert "\n" not in str(caught.value)
-    result = invoke("reproduce", "--data", "mnist", "--data-dir", folder, "--output", tmp_path)
-    assert_one_line(result, 1, name)
-
-
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere cannot be read: No such file"):
-        load_dataset("mnist", tmp_path / "nowhere")
-
-
-def test_without_a_network_the_way_out_is_named_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise URLError(OSError(-3, "Temporary failure in name resolution"))
-
-    monkeypatch.setattr("sklearn.datasets.fetch_openml", refuse)
-    result = invoke("reproduce", "--data", "mnist", "--output", tmp_path)
-    assert_one_line(result, 1, "--data-dir")
-    assert "name resolution" in result.stderr
-
-
-@pytest.mark.data
-def test_the_published_mnist_is_recognized() -> None:
-    data = load_dataset("mnist", Path(os.environ["MNIST_DIR"]))
-    assert data.source == "MNIST as published"
-    assert (len(data.train_y), len(data.validation_y), len(data.test_y)) == (54000, 6000, 10000)
-    assert data.checksums["t10k-labels-idx1-ubyte.gz"] == "md5:ec29112dd5afa0611ce80d1b7f02629c"
 
 
 # --- rows, settings and names -------------------------------------------------------------------
@@ -523,12 +316,32 @@ def test_an_output_folder_that_cannot_be_written_is_found_before_training(tmp_pa
     assert_one_line(result, 1, "cannot be written")
 
 
+def test_a_damaged_file_is_named_in_one_line(tmp_path: Path) -> None:
+    folder = write_mnist(tmp_path / "mnist")
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(b"cut")
+    result = invoke("reproduce", "--data", "mnist", "--data-dir", folder, "--output", tmp_path)
+    assert_one_line(result, 1, "t10k-labels-idx1-ubyte")
+
+
+def test_without_a_network_the_way_out_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError(OSError(-3, "Temporary failure in name resolution"))
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", refuse)
+    result = invoke("reproduce", "--data", "mnist", "--output", tmp_path)
+    assert_one_line(result, 1, "--data-dir")
+    assert "name resolution" in result.stderr
+
+
 def test_digits_take_no_folder(tmp_path: Path) -> None:
     result = invoke("reproduce", "--data-dir", tmp_path, "--output", tmp_path)
     assert_one_line(result, 1, "need no data folder")
 
 
-def test_a_row_runs_from_parameters_to_files_in_plain_text(folder: Path, tmp_path: Path) -> None:
+def test_a_row_runs_from_parameters_to_files_in_plain_text(tmp_path: Path) -> None:
+    folder = write_mnist(tmp_path / "mnist")
     result = invoke(
         "reproduce", "--activation", "st", "--sparsity", 0.8, "--width", 20, "--depth", 3,
         "--seeds", 2, "--epochs", 2, "--batch-size", 8, "--data", "mnist", "--data-dir", folder,

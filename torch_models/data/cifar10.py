@@ -93,8 +93,8 @@ def _parse_records(content: Content) -> NDArray[np.uint8]:
         raise DataError(f"{path} is empty")
     if len(data) % RECORD_BYTES:
         raise DataError(
-            f"{path} is truncated or no such file: {len(data)} bytes are not a whole number of "
-            f"images of {RECORD_BYTES}"
+            f"{path} is truncated: {len(data)} bytes are no whole number of images of "
+            f"{RECORD_BYTES} bytes"
         )
     records = np.frombuffer(data, dtype=np.uint8).reshape(-1, RECORD_BYTES)
     label = records[:, 0].max()

@@ -40,14 +40,12 @@ def folder_of(name: str, folder: Path, subfolders: tuple[str, ...]) -> Path:
     Raises ``DataError`` for a folder that cannot be read or has no such file.
     """
     try:
-        present = {entry.name for entry in folder.iterdir()}
+        next(folder.iterdir(), None)
+        for place in (folder, *(folder / subfolder for subfolder in subfolders)):
+            if any((place / spelling).exists() for spelling in spellings(name)):
+                return place
     except OSError as error:
         raise DataError(f"data folder {folder} cannot be read: {reason_of(error)}") from error
-    if not present.isdisjoint(spellings(name)):
-        return folder
-    for subfolder in subfolders:
-        if any((folder / subfolder / spelling).exists() for spelling in spellings(name)):
-            return folder / subfolder
     raise DataError(f"data folder {folder} has {absent(name)}")
 
 

@@ -33,8 +33,8 @@ def find_dataset(
     """
     check_request(name, variance)
     wanted = contents_of(checksums)
-    places: list[Path | None]
-    places = [*folders, *listed_folders()] if is_of_files(wanted) else [None]
+    of_arrays = wanted.keys() == {"pixels", "labels"}
+    places: list[Path | None] = [None] if of_arrays else [*folders, *listed_folders()]
     failures: list[str] = []
     for place in places:
         try:
@@ -61,12 +61,9 @@ def contents_of(checksums: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in checksums.items() if content_name(name) == name}
 
 
-def is_of_files(checksums: Mapping[str, str]) -> bool:
-    """Tell the checksums of files from those of arrays that came without a folder."""
-    return not {"pixels", "labels"}.issuperset(checksums)
-
-
 def difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     """Say in what the first file differs."""
     name = next(n for n in [*wanted, *found] if found.get(n) != wanted.get(n))
-    return f"{name} of {found.get(name, 'no checksum')} instead of {wanted.get(name, 'none')}"
+    if name not in found:
+        return f"no {name}"
+    return f"{name} of {found[name]} instead of {wanted.get(name, 'none')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,7 @@ from rich.table import Table
 from sparsity_theory.command_errors import BAD_VALUE, FAILED, INTERRUPTED, fail
 from torch_models.experiments import BUDGETS, Row, Settings, chosen_rows, run_name
 from torch_models.records import ensure_writable, write_record
+from torch_models.sweep_command import Request, reproduce_tables
 
 if TYPE_CHECKING:
     from torch_models.data import Dataset
@@ -38,7 +40,16 @@ MOST_MEMBERS = 12
 DEFAULT_THREADS = 2
 """Threads unless told: the products are small, and more threads mostly wait for each other."""
 
-NEEDED = {"torch": "torch", "sklearn": "scikit-learn", "matplotlib": "matplotlib"}
+DEFAULT_STACK = 4
+"""Networks in a stack: twice the threads, so that none waits; more only delay the first record."""
+
+NEEDED = {
+    "torch": "torch",
+    "sklearn": "scikit-learn",
+    "matplotlib": "matplotlib",
+    "safetensors": "safetensors",
+    "filelock": "filelock",
+}
 
 OUTCOMES = {
     "trains": "every network trains and stays sparse",
@@ -67,6 +78,37 @@ def _budget(name: str) -> str:
 
 
 def reproduce(
+    table: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Train the networks of Table 2, 4 or 5; may be repeated.",
+            show_default="three rows of the paper's story",
+        ),
+    ] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --table: one of its rows, such as crelu-0.85-0.7; may be repeated.",
+            show_default="all",
+        ),
+    ] = None,
+    network: Annotated[
+        str, typer.Option(help="With --table: dnn on MNIST, or cnn on CIFAR-10.")
+    ] = "dnn",
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="With --table: full (the paper's), short (hours on a laptop) or smoke (minutes, "
+            "on digits). Options below change it."
+        ),
+    ] = "smoke",
+    again: Annotated[
+        bool, typer.Option("--again", help="With --table: repeat finished runs.")
+    ] = False,
+    stack: Annotated[
+        int, typer.Option(help="With --table: networks trained together at most.")
+    ] = DEFAULT_STACK,
+    device: Annotated[str, typer.Option(help="With --table: cpu or cuda.")] = "cpu",
     activation: Annotated[
         str | None,
         typer.Option(
@@ -79,9 +121,15 @@ def reproduce(
     slope: Annotated[
         float | None, typer.Option(help="Its V'(q*), if clipped.", show_default="0.7")
     ] = None,
-    width: Annotated[int, typer.Option(help="Units in a layer.")] = Settings.width,
-    depth: Annotated[int, typer.Option(help="Hidden layers.")] = Settings.depth,
-    seeds: Annotated[int, typer.Option(help="Networks in a row.")] = Settings.seeds,
+    width: Annotated[
+        int | None, typer.Option(help="Units in a layer.", show_default=str(Settings.width))
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Hidden layers.", show_default=str(Settings.depth))
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Networks in a row.", show_default=str(Settings.seeds))
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Passes over the training set.", show_default=_budget("epochs")),
@@ -95,11 +143,16 @@ def reproduce(
     batch_size: Annotated[
         int | None, typer.Option(help="Images in a step.", show_default=_budget("batch_size"))
     ] = None,
-    data: Annotated[str, typer.Option(help="digits (included) or mnist.")] = Settings.data,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="digits (included), mnist or cifar10.", show_default="digits, or the budget's"
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of MNIST's four IDX files, plain or .gz.", show_default="from OpenML"
+            help="Folder of the official files of MNIST or CIFAR-10.", show_default="from OpenML"
         ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for records and pictures.")] = Path("runs"),
@@ -107,28 +160,53 @@ def reproduce(
         int | None, typer.Option(help="CPU threads.", show_default=f"at most {DEFAULT_THREADS}")
     ] = None,
 ) -> None:
-    """Solve for rows of the paper, forecast them, build, measure and train them, and judge."""
+    """Solve for rows of the paper, forecast them, build, measure and train them, and judge.
+
+    With --table, train the networks of the paper's tables: one record a network, interrupted runs
+    go on, finished ones are not repeated. `sparsity-theory table` shows what came of them.
+    """
+    if threads is not None and threads < 1:
+        fail(f"threads must be at least 1, got {threads}", BAD_VALUE)
+    _require_packages()
+    given = {
+        "width": width,
+        "depth": depth,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+    }
+    if table:
+        if (activation, sparsity, slope) != (None, None, None):
+            fail("activation, sparsity and slope do not go with --table; use --row", BAD_VALUE)
+        reproduce_tables(
+            Request(
+                tables=table,
+                network=network,
+                rows=row or (),
+                budget=budget,
+                seeds=seeds,
+                changes={**given, "data": data},
+                data_dir=data_dir,
+                output=output,
+                threads=threads or min(DEFAULT_THREADS, os.cpu_count() or 1),
+                members=stack,
+                device=device,
+                again=again,
+            )
+        )
+        return
+    if row:
+        fail("row needs a table beside it, such as --table 2", BAD_VALUE)
+    data = data or Settings.data
+    defaults = {**asdict(BUDGETS.get(data, BUDGETS["digits"])), "seeds": Settings.seeds}
+    chosen = {key: value for key, value in {**given, "seeds": seeds}.items() if value is not None}
     try:
         rows = chosen_rows(activation, sparsity, slope)
-        budget = BUDGETS.get(data, BUDGETS["digits"])
-        settings = Settings(
-            data=data,
-            width=width,
-            depth=depth,
-            seeds=seeds,
-            epochs=budget.epochs if epochs is None else epochs,
-            learning_rate=budget.learning_rate if learning_rate is None else learning_rate,
-            batch_size=budget.batch_size if batch_size is None else batch_size,
-        )
-        for row in rows:
-            row.net()
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1, got {threads}")
+        settings = Settings(data=data, **{**defaults, **chosen})
+        for each in rows:
+            each.net()
     except ValueError as error:
         fail(str(error), BAD_VALUE)
-    for module, package in NEEDED.items():
-        if find_spec(module) is None:
-            fail(f"reproduce needs {package}: pip install 'sparsity-theory[all]'", FAILED)
     try:
         ensure_writable(output)
     except OSError as error:
@@ -141,6 +219,12 @@ def reproduce(
         fail(f"interrupted; {kept if finished else 'no row was finished'}", INTERRUPTED)
     except OSError as error:
         fail(f"{error.filename or output} cannot be used: {_reason(error)}", FAILED)
+
+
+def _require_packages() -> None:
+    for module, package in NEEDED.items():
+        if find_spec(module) is None:
+            fail(f"reproduce needs {package}: pip install 'sparsity-theory[all]'", FAILED)
 
 
 def _reproduce_rows(

@@ -1,4 +1,4 @@
-"""Inputs of stacked networks: all see the same images, each scaled to the variance it starts from."""
+"""Inputs of stacked networks: the same images, scaled to the variance each starts from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One JSON record a row, written so that a reader finds the old one or the new one, never half.
+"""JSON records, written so that a reader finds the old one or the new one, never half.
 
 JSON has no NaN and no infinities. A record holds ``null`` for NaN (a figure that does not exist,
 such as the loss of a member that has diverged) and the strings ``"inf"`` and ``"-inf"`` for the
@@ -44,8 +44,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write ``record`` as JSON at ``path``, atomically; see ``to_plain`` for what it may hold."""
-    text = json.dumps(to_plain(record), indent=1, allow_nan=False) + "\n"
+    """Write ``record`` as JSON at ``path``, atomically: a line for each of its keys.
+
+    See ``to_plain`` for what it may hold.
+    """
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
+        for key, value in to_plain(record).items()
+    ]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

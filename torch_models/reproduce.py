@@ -6,16 +6,11 @@ Nothing here prints. What the user sees while a row runs goes through a ``Watche
 from __future__ import annotations
 
 import math
-import os
-import platform
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import sparsity_theory as st
@@ -24,6 +19,7 @@ from torch_models.data import Dataset
 from torch_models.experiments import Row, Settings
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe
+from torch_models.provenance import hardware, versions
 from torch_models.training import Divergence, EpochStatistics, TrainingResult, evaluate, train
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
@@ -322,43 +318,11 @@ def record_of(report: RowReport, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of everything that had a hand in the figures."""
-    found = {"python": platform.python_version()}
-    for name in ("sparsity-theory", "numpy", "scipy", "torch", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def hardware() -> dict[str, Any]:
-    """Describe the machine in words that do not say whose it is."""
-    return {
-        "processor": _processor(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": "cpu",
-    }
-
-
 def _fixed_points(net: st.MeanField) -> tuple[st.FixedPoint, ...] | None:
     try:
         return net.fixed_points()
     except ValueError:  # V is the identity
         return None
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
 
 
 def _three(values: Any) -> tuple[float, float, float]:

@@ -29,13 +29,15 @@ class PublishedRow:
     """One row of a table: the networks, and the test figures that the paper reports of them.
 
     ``dnn`` are five dense networks on MNIST, ``cnn`` one convolutional network on CIFAR-10, which
-    Table 2 alone has. ``printed`` is the row as in `published_tables.toml`, digits as printed.
+    Table 2 alone has; ``depth`` and ``cnn_depth`` are their hidden layers. ``printed`` is the row
+    as in `published_tables.toml`, digits as printed.
     """
 
     table: int
     row: Row
     width: int
     depth: int
+    cnn_depth: int | None
     q_star: float
     dnn: Figures
     cnn: Figures | None
@@ -76,6 +78,7 @@ def _published(table: int, content: dict[str, Any], printed: dict[str, Any]) -> 
         row=Row(printed["kind"], float(printed["s"]), slope),
         width=content["width"],
         depth=content["depth"],
+        cnn_depth=content.get("cnn_depth"),
         q_star=content["q_star"],
         dnn=_figures(printed["dnn"]),
         cnn=_figures(printed["cnn"]) if "cnn" in printed else None,

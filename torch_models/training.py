@@ -161,6 +161,12 @@ class Training:
         return list(self._survivors.members)
 
     @property
+    def ended(self) -> set[int]:
+        """The members whose training is over: those that have diverged, at the end all."""
+        gone = set(range(self.ensemble.members))
+        return gone if self.finished else gone - set(self._survivors.members)
+
+    @property
     def steps_an_epoch(self) -> int:
         """Number of batches."""
         return len(self._batches)

@@ -1,0 +1,138 @@
+"""Where one network of a stack stands in its training, in one safetensors file.
+
+A checkpoint belongs to a single network, not to its stack: networks that stand at the same step can
+go on together in any company, since on a CPU the numbers of one do not depend on the others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from torch_models.ensembles import Ensemble
+from torch_models.records import replacing, to_plain
+from torch_models.training import EpochStatistics, Training, TrainingState
+
+ORDER = "order"
+"""The tensor with the state of the generator of the samples' order; the others are parameters."""
+
+HISTORY = "history"
+"""The part of the file's metadata with the figures measured so far, as JSON."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that was found whole: the step at which its network stands."""
+
+    path: Path
+    step: int
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Where the checkpoint of the run of this name is."""
+    return folder / f"{name}.checkpoint.safetensors"
+
+
+def save_checkpoint(folder: Path, name: str, training: Training, member: int) -> None:
+    """Write where a member stands, atomically. The ensemble must be up to date."""
+    state = training.state()
+    tensors = {
+        parameter: values[member].detach().contiguous()
+        for parameter, values in training.ensemble.named_parameters()
+    }
+    history = {
+        "step": state.step,
+        "loss": state.loss[member],
+        "epochs": [
+            {
+                "loss": statistics.loss[member],
+                "validation_accuracy": statistics.validation_accuracy[member],
+                "sparsity": statistics.sparsity[member],
+            }
+            for statistics in state.epochs
+        ],
+        "gradient_norms": [norms[member] for norms in state.gradient_norms],
+    }
+    with replacing(checkpoint_path(folder, name)) as temporary:
+        save_file(
+            tensors | {ORDER: state.order},
+            temporary,
+            metadata={HISTORY: json.dumps(to_plain(history), allow_nan=False)},
+        )
+
+
+def forget_checkpoint(folder: Path, name: str) -> None:
+    """Delete the checkpoint of the run of this name, if there is one."""
+    checkpoint_path(folder, name).unlink(missing_ok=True)
+
+
+def find_checkpoint(folder: Path, name: str) -> Checkpoint | None:
+    """The checkpoint of the run of this name, or None where there is none that is whole."""
+    path = checkpoint_path(folder, name)
+    try:
+        return Checkpoint(path, int(_history(path)["step"]))
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+
+
+def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
+    """Bring a fresh training to where the checkpoints of its members stand, all at one step.
+
+    Raises:
+        ValueError: if they stand at different steps, or are of another number than the members.
+    """
+    steps = sorted({checkpoint.step for checkpoint in checkpoints})
+    if len(checkpoints) != training.ensemble.members or len(steps) != 1:
+        raise ValueError(
+            f"checkpoints must be one for each of {training.ensemble.members} members, at one "
+            f"step, got {len(checkpoints)} at {steps}"
+        )
+    order = _load_weights(training.ensemble, [checkpoint.path for checkpoint in checkpoints])
+    histories = [_history(checkpoint.path) for checkpoint in checkpoints]
+    epochs = [
+        EpochStatistics(
+            number,
+            *(
+                np.array(
+                    [history["epochs"][number - 1][name] for history in histories], dtype=float
+                )
+                for name in ("loss", "validation_accuracy", "sparsity")
+            ),
+        )
+        for number in range(1, len(histories[0]["epochs"]) + 1)
+    ]
+    norms = np.array([history["gradient_norms"] for history in histories], dtype=float)
+    training.resume(
+        TrainingState(
+            step=steps[0],
+            order=order,
+            loss=np.array([history["loss"] for history in histories], dtype=float),
+            epochs=epochs,
+            gradient_norms=list(np.moveaxis(norms, 1, 0)),
+        )
+    )
+
+
+def _load_weights(ensemble: Ensemble, paths: Sequence[Path]) -> Tensor:
+    """Fill the ensemble's parameters, member by member; returns the generator's state."""
+    parameters = dict(ensemble.named_parameters())
+    for member, path in enumerate(paths):
+        tensors = load_file(path)
+        order = tensors.pop(ORDER)
+        for name, values in tensors.items():
+            parameters[name].data[member] = values
+    return order
+
+
+def _history(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        history: dict[str, Any] = json.loads(file.metadata()[HISTORY])
+    return history

@@ -1,0 +1,229 @@
+"""Runs of one experiment trained together as a stack, each with a record of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from torch_models.checkpoints import find_checkpoint, resume, save_checkpoint
+from torch_models.convolutional import ConvolutionalEnsemble
+from torch_models.data import Dataset
+from torch_models.ensembles import Ensemble
+from torch_models.networks import DenseEnsemble
+from torch_models.observe import gradient_growth, observe
+from torch_models.provenance import commit, hardware, versions
+from torch_models.runs import Run
+from torch_models.training import Evaluation, Schedule, Training, evaluate
+
+FORMAT = 2
+"""Of the records made here."""
+
+CHECKPOINT_SECONDS = 60.0
+"""Time between two checkpoints of a stack: what an interruption costs at most."""
+
+IMAGES = 256
+"""Held-out images over which variance and sparsity at initialization are averaged."""
+
+DIGITS = 5
+"""Significant digits of the figures in a record."""
+
+
+class Watcher(Protocol):
+    """Told of what happens to a stack."""
+
+    def on_stack(self, runs: Sequence[Run], training: Training) -> None:
+        """Networks begin to train, or go on."""
+
+    def on_step(self, training: Training) -> None:
+        """One more step is taken."""
+
+
+def train_stack(
+    runs: Sequence[Run],
+    dataset: Dataset,
+    watcher: Watcher,
+    device: str = "cpu",
+    folder: Path | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """Train runs of one experiment, yielding each with its record as soon as it has ended.
+
+    With a ``folder``, checkpoints are written there, and the stack goes on from those that it finds
+    there, if all runs have one.
+    """
+    began = time.perf_counter()
+    ensemble = build(runs, dataset, device)
+    before = _initialization(ensemble, dataset)
+    experiment = runs[0].experiment
+    training = Training(
+        ensemble,
+        dataset,
+        Schedule(
+            experiment.epochs, experiment.learning_rate, experiment.batch_size, experiment.order
+        ),
+    )
+    checkpoints = [folder and find_checkpoint(folder, run.name) for run in runs]
+    if all(checkpoints):
+        resume(training, [checkpoint for checkpoint in checkpoints if checkpoint])
+    watcher.on_stack(runs, training)
+    saved, told = time.monotonic(), set[int]()
+    while True:
+        if news := sorted(training.ended - told):
+            training.write_back()
+            chosen = ensemble.select(news)
+            x = chosen.shaped(dataset.test_x, dataset.image_shape)
+            tested = evaluate(chosen, x, dataset.test_y)
+            made = _provenance(time.perf_counter() - began, len(runs), device)
+            for place, member in enumerate(news):
+                yield (
+                    runs[member],
+                    {
+                        **_description(runs[member], dataset),
+                        "initialization": rounded({name: v[member] for name, v in before.items()}),
+                        **rounded(_course(training, member)),
+                        "test": rounded(_figures(tested, place)),
+                        "weights": _digest(chosen, place),
+                        "provenance": made,
+                    },
+                )
+            told.update(news)
+        if training.finished:
+            return
+        training.advance()
+        watcher.on_step(training)
+        if folder and time.monotonic() - saved >= checkpoint_seconds:
+            training.write_back()
+            for member in training.alive:
+                save_checkpoint(folder, runs[member].name, training, member)
+            saved = time.monotonic()
+
+
+def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensemble:
+    """The networks of runs of one experiment, as drawn.
+
+    The images of ``dataset`` have variance 1; each network scales them to its row's q^0.
+    """
+    experiment = runs[0].experiment
+    nets, seeds = [run.row.net() for run in runs], [run.seed for run in runs]
+    scales = [math.sqrt(run.row.input_variance()) for run in runs]
+    if experiment.network == "dnn":
+        return DenseEnsemble(
+            nets,
+            dataset.features,
+            experiment.width,
+            experiment.depth,
+            dataset.classes,
+            seeds,
+            device=device,
+            input_scales=scales,
+        )
+    return ConvolutionalEnsemble(
+        nets,
+        dataset.image_shape[0],
+        experiment.width,
+        experiment.depth,
+        seeds,
+        dimensions=2,
+        out_features=dataset.classes,
+        device=device,
+        input_scales=scales,
+    )
+
+
+def rounded(value: Any) -> Any:
+    """Round every number in lists and dictionaries to the significant digits that a record has."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return rounded(value.tolist())
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def _initialization(ensemble: Ensemble, dataset: Dataset) -> dict[str, Any]:
+    """What is seen of the networks before training, by name, each with the members first."""
+    images = ensemble.shaped(dataset.validation_x[:IMAGES], dataset.image_shape)
+    seen = observe(ensemble, images)
+    return {
+        "variance": seen.variance,
+        "sparsity": seen.sparsity,
+        "gain": gradient_growth(ensemble, images[:1]),
+    }
+
+
+def _description(run: Run, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "name": run.name,
+        "table": run.table,
+        "row": {**asdict(run.row), "label": run.row.label},
+        "budget": run.budget,
+        "experiment": asdict(run.experiment),
+        "seed": run.seed,
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "checksums": dataset.checksums,
+            "train": len(dataset.train_y),
+            "validation": len(dataset.validation_y),
+            "test": len(dataset.test_y),
+        },
+    }
+
+
+def _course(training: Training, member: int) -> dict[str, Any]:
+    """What was measured of a member while it trained."""
+    divergence = training.divergences[member]
+    last = len(training.epochs) if divergence is None else divergence.epoch
+    return {
+        "divergence": None if divergence is None else asdict(divergence),
+        "epochs": [
+            {
+                "epoch": statistics.epoch,
+                "loss": statistics.loss[member],
+                "validation_accuracy": statistics.validation_accuracy[member],
+                "sparsity": statistics.sparsity[member],
+            }
+            for statistics in training.epochs[:last]
+            if not math.isnan(statistics.loss[member])
+        ],
+        "gradient_norms": [
+            norms[member] for norms in training.gradient_norms if not np.isnan(norms[member]).all()
+        ],
+    }
+
+
+def _figures(tested: Evaluation, place: int) -> dict[str, Any]:
+    return {
+        "accuracy": tested.accuracy[place],
+        "loss": tested.loss[place],
+        "sparsity": tested.sparsity[place].mean(),
+        "layer_sparsity": tested.sparsity[place],
+    }
+
+
+def _digest(ensemble: Ensemble, member: int) -> str:
+    """A hash of a member's parameters: two runs ended alike if theirs are equal."""
+    digest = hashlib.sha256()
+    for parameter in ensemble.parameters():
+        digest.update(parameter[member].detach().cpu().numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _provenance(seconds: float, members: int, device: str) -> dict[str, Any]:
+    """Where a record comes from; ``seconds`` is the stack's time since it began or went on."""
+    return {
+        "seconds": round(seconds, 1),
+        "members": members,
+        "versions": versions(),
+        "hardware": hardware(device),
+        "commit": commit(),
+    }

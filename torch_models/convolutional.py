@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from torch_models.activations import SparseActivation
+from torch_models.circular import convolve
+from torch_models.convolutional_backpropagation import ConvolutionalBackpropagation, backpropagate
 from torch_models.initialization import draw_, layer_laws
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
-
-_CONVOLUTIONS = {1: nn.functional.conv1d, 2: nn.functional.conv2d}
 
 
 class ConvolutionalEnsemble(nn.Module):
@@ -25,8 +26,12 @@ class ConvolutionalEnsemble(nn.Module):
     positions are counted modulo their number. Layer 1 keeps its input's variance (App. D); the
     others have weights N(0, sigma_w^2 / ((2 k + 1)^d channels)) and biases N(0, sigma_b^2).
 
+    The paper does not say how its networks end. Here every channel is averaged over its positions,
+    and a linear readout with weights N(0, sigma_w^2 / channels) and biases N(0, sigma_b^2) follows.
+
     Members never meet, and each is drawn from a generator of its own, in the order W^1, W^2, b^2,
-    ..., so that it is the same alone and in a stack.
+    ..., so that it is the same alone and in a stack. On the CPU all of its numbers are: see
+    ``torch_models.circular``.
 
     Args:
         nets: one mean field per member; kinds may differ.
@@ -35,15 +40,23 @@ class ConvolutionalEnsemble(nn.Module):
         half_width: k, at least 0.
         dimensions: d, 1 or 2.
         dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
+        out_features: number of classes that the readout tells apart, at least 1.
+        input_scales: one for each member, by which its input is multiplied, positive and finite;
+            ones by default.
 
     Attributes:
-        weights: depth parameters (members, out, in, 2 k + 1[, 2 k + 1]).
-        biases: depth parameters (members, out).
+        weights: depth parameters (members, out, in, 2 k + 1[, 2 k + 1]), and the readout's
+            (members, out, in, 1[, 1]).
+        biases: depth + 1 parameters (members, out), the readout's last.
+        input_scales: buffer (members, 1, 1, 1[, 1]).
 
     Raises:
-        ValueError: if there is no member, ``seeds`` has another length than ``nets``, a size is out
-            of range, or a net is not a single initialization of one of the four activations.
+        ValueError: if there is no member, ``seeds`` or ``input_scales`` has another length than
+            ``nets``, a size or scale is out of range, or a net is not a single initialization of
+            one of the four activations.
     """
+
+    input_scales: Tensor
 
     def __init__(
         self,
@@ -56,32 +69,48 @@ class ConvolutionalEnsemble(nn.Module):
         dimensions: int = 1,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        out_features: int = 10,
+        input_scales: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         if not nets:
             raise ValueError("nets must hold at least one member, got none")
         if len(seeds) != len(nets):
             raise ValueError(f"seeds must be one per net: got {len(seeds)} for {len(nets)} nets")
-        for name, size in (("in_channels", in_channels), ("channels", channels), ("depth", depth)):
+        names = ("in_channels", "channels", "depth", "out_features")
+        for name, size in zip(names, (in_channels, channels, depth, out_features), strict=True):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         if half_width < 0:
             raise ValueError(f"half_width must be at least 0, got {half_width}")
-        if dimensions not in _CONVOLUTIONS:
+        if dimensions not in (1, 2):
             raise ValueError(f"dimensions must be 1 or 2, got {dimensions}")
+        scales = [1.0] * len(nets) if input_scales is None else list(input_scales)
+        if len(scales) != len(nets):
+            raise ValueError(
+                f"input_scales must be one per net: got {len(scales)} for {len(nets)} nets"
+            )
+        if not all(math.isfinite(scale) and scale > 0 for scale in scales):
+            raise ValueError(f"input_scales must be positive and finite, got {scales}")
         self.nets, self.seeds = tuple(nets), tuple(seeds)
         self.in_channels, self.channels, self.depth = in_channels, channels, depth
-        self.half_width, self.dimensions = half_width, dimensions
+        self.half_width, self.dimensions, self.out_features = half_width, dimensions, out_features
         self.activation = SparseActivation.from_theory([net.activation for net in nets])
         self.activation.to(device, dtype)
+
+        for_inputs = torch.tensor(scales, dtype=dtype, device=device)
+        self.register_buffer("input_scales", for_inputs.view(-1, *(1,) * (dimensions + 2)))
 
         def parameter(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(len(nets), *shape, dtype=dtype, device=device))
 
-        kernel = (2 * half_width + 1,) * dimensions
-        ins = [in_channels] + [channels] * (depth - 1)
-        self.weights = nn.ParameterList(parameter(channels, size, *kernel) for size in ins)
-        self.biases = nn.ParameterList(parameter(channels) for _ in ins)
+        ins, outs = [in_channels] + [channels] * depth, [channels] * depth + [out_features]
+        sizes = [2 * half_width + 1] * depth + [1]
+        self.weights = nn.ParameterList(
+            parameter(out, in_, *(size,) * dimensions)
+            for out, in_, size in zip(outs, ins, sizes, strict=True)
+        )
+        self.biases = nn.ParameterList(parameter(out) for out in outs)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -99,6 +128,43 @@ class ConvolutionalEnsemble(nn.Module):
         """Number of networks in the stack."""
         return len(self.nets)
 
+    def shaped(self, x: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """Rows of a table as the images that ``propagate`` takes.
+
+        Args:
+            x: (n, features).
+            image_shape: (channels, rows, columns) of every row.
+
+        Returns:
+            (n, channels, rows, columns); with one dimension (n, channels, rows * columns).
+
+        Raises:
+            ValueError: if an image has not ``in_channels`` channels or not ``features`` numbers.
+        """
+        features, channels = x.shape[-1], image_shape[0]
+        if math.prod(image_shape) != features or channels != self.in_channels:
+            raise ValueError(
+                f"image_shape must be ({self.in_channels}, rows, columns) with {features} numbers "
+                f"for x of shape {tuple(x.shape)}, got {tuple(image_shape)}"
+            )
+        images = x.view(-1, *image_shape)
+        return images if self.dimensions == 2 else images.flatten(2)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """x^0 (members, batch, in_channels, *positions): ``x`` times every member's input scale.
+
+        Takes ``x``, and raises, as ``propagate`` does.
+        """
+        axes = self.dimensions + 2
+        channels_at = x.ndim - self.dimensions - 1
+        if x.ndim not in (axes, axes + 1) or x.shape[channels_at] != self.in_channels:
+            raise ValueError(
+                f"x must have shape (batch, {self.in_channels}, *positions) with "
+                f"{self.dimensions} dimensions of positions, or the members before, "
+                f"got {tuple(x.shape)}"
+            )
+        return self.input_scales * x
+
     def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (h^l, x^l), (members, batch, channels, *positions), for l = 1..depth.
 
@@ -111,33 +177,67 @@ class ConvolutionalEnsemble(nn.Module):
         Raises:
             ValueError: if ``x`` has another shape.
         """
-        axes = self.dimensions + 2
-        channels_at = x.ndim - self.dimensions - 1
-        if x.ndim not in (axes, axes + 1) or x.shape[channels_at] != self.in_channels:
-            raise ValueError(
-                f"x must have shape (batch, {self.in_channels}, *positions) with "
-                f"{self.dimensions} dimensions of positions, or the members before, "
-                f"got {tuple(x.shape)}"
-            )
-        x = x.expand(self.members, *x.shape[-axes:])
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            h = self._convolve(x, weight, bias)
+        x = self.scaled(x)
+        for weight, bias in zip(list(self.weights)[:-1], self.biases, strict=False):
+            h = convolve(x, weight, bias)
             x = self.activation(h.flatten(2)).view_as(h)
             yield h, x
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """One layer; the members are groups of channels of one convolution."""
-        folded = x.transpose(0, 1).flatten(1, 2)  # (batch, members * in, *positions)
-        around = nn.functional.pad(folded, (self.half_width,) * 2 * self.dimensions, "circular")
-        h: Tensor = _CONVOLUTIONS[self.dimensions](
-            around, weight.flatten(0, 1), bias.flatten(), groups=self.members
+    def pull_back(self, grad: Tensor, activations: Tensor) -> Tensor:
+        """The gradient by h^l of what has gradient ``grad`` by ``activations`` x^l (Eq. 21)."""
+        return self.activation.pull_back(grad.flatten(2), activations.flatten(2)).view_as(grad)
+
+    def averages(self, x: Tensor) -> Tensor:
+        """The mean over positions, (members, batch, channels, 1[, 1])."""
+        return x.mean(tuple(range(3, x.ndim)), keepdim=True)
+
+    def readout(self, x: Tensor) -> Tensor:
+        """Logits (members, batch, out_features) of the last layer's activations x^L."""
+        return convolve(self.averages(x), self.weights[-1], self.biases[-1]).flatten(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (members, batch, out_features); takes ``x`` as ``propagate`` does."""
+        for _, activations in self.propagate(x):
+            last = activations
+        return self.readout(last)
+
+    def backpropagate(self, x: Tensor, labels: Tensor) -> ConvolutionalBackpropagation:
+        """Losses and gradients of a batch; ``labels`` (batch,), ``x`` as ``propagate`` takes it."""
+        return backpropagate(self, x, labels)
+
+    def select(self, members: Sequence[int]) -> ConvolutionalEnsemble:
+        """A new ensemble of copies of the given members, in that order.
+
+        Every parameter and buffer has the members as its first axis, so this is one index each.
+        """
+        rows = list(members)
+        chosen = ConvolutionalEnsemble(
+            [self.nets[row] for row in rows],
+            self.in_channels,
+            self.channels,
+            self.depth,
+            [self.seeds[row] for row in rows],
+            self.half_width,
+            self.dimensions,
+            dtype=self.weights[0].dtype,
+            device="meta",
+            out_features=self.out_features,
         )
-        by_member = h.view(len(h), self.members, self.channels, *h.shape[2:])
-        return by_member.transpose(0, 1).contiguous()
+        state = {name: values[rows] for name, values in self.state_dict().items()}
+        chosen.load_state_dict(state, assign=True)
+        return chosen
+
+    @torch.no_grad()
+    def assign(self, members: Sequence[int], other: ConvolutionalEnsemble) -> None:
+        """Overwrite the given members' weights and biases with those of ``other``, in its order."""
+        rows = list(members)
+        for own, theirs in zip(self.parameters(), other.parameters(), strict=True):
+            own[rows] = theirs
 
     def extra_repr(self) -> str:
         """Sizes."""
         return (
             f"members={self.members}, in_channels={self.in_channels}, channels={self.channels}, "
-            f"depth={self.depth}, half_width={self.half_width}, dimensions={self.dimensions}"
+            f"depth={self.depth}, half_width={self.half_width}, dimensions={self.dimensions}, "
+            f"out_features={self.out_features}"
         )

@@ -81,7 +81,7 @@ def jacobian_spectrum(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating])
 
 
 def observe_gradients(
-    ensemble: DenseEnsemble,
+    ensemble: Ensemble,
     x: Tensor | NDArray[np.floating],
     y: Tensor | NDArray[np.integer] | None = None,
     seed: int = 0,
@@ -104,12 +104,12 @@ def observe_gradients(
             loss = cross_entropy(ensemble.readout(activations[-1]), labels).sum()
             deltas = torch.autograd.grad(loss, layers)
     sizes = [_mean_square(delta).sqrt() for delta in deltas]
-    finite = [h.isfinite().all(-1).all(-1) for h in layers]  # where not, phi' means nothing
+    finite = [h.isfinite().flatten(1).all(-1) for h in layers]  # where not, phi' means nothing
     return _by_member([s.where(f, math.nan) for s, f in zip(sizes, finite, strict=True)])
 
 
 def gradient_growth(
-    ensemble: DenseEnsemble,
+    ensemble: Ensemble,
     x: Tensor | NDArray[np.floating],
     y: Tensor | NDArray[np.integer] | None = None,
     seed: int = 0,
@@ -133,9 +133,9 @@ def _mean_square(values: Tensor) -> Tensor:
 
 
 def _random_directions(like: Tensor, seed: int) -> Tensor:
-    """One random unit vector per sample, shared by the members: (members, batch, width)."""
+    """One random unit vector per sample, shared by the members, in the shape of h^l."""
     drawn = torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed))
-    directions = torch.nn.functional.normalize(drawn, dim=-1).to(like)
+    directions = torch.nn.functional.normalize(drawn.flatten(1)).view_as(drawn).to(like)
     expanded: Tensor = directions.expand_as(like)
     return expanded
 

@@ -13,6 +13,7 @@ from torch_models.activations import SparseActivation
 from torch_models.circular import convolve
 from torch_models.convolutional_backpropagation import ConvolutionalBackpropagation, backpropagate
 from torch_models.initialization import draw_, layer_laws
+from torch_models.inputs import input_scale_buffer
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
@@ -85,21 +86,14 @@ class ConvolutionalEnsemble(nn.Module):
             raise ValueError(f"half_width must be at least 0, got {half_width}")
         if dimensions not in (1, 2):
             raise ValueError(f"dimensions must be 1 or 2, got {dimensions}")
-        scales = [1.0] * len(nets) if input_scales is None else list(input_scales)
-        if len(scales) != len(nets):
-            raise ValueError(
-                f"input_scales must be one per net: got {len(scales)} for {len(nets)} nets"
-            )
-        if not all(math.isfinite(scale) and scale > 0 for scale in scales):
-            raise ValueError(f"input_scales must be positive and finite, got {scales}")
         self.nets, self.seeds = tuple(nets), tuple(seeds)
         self.in_channels, self.channels, self.depth = in_channels, channels, depth
         self.half_width, self.dimensions, self.out_features = half_width, dimensions, out_features
         self.activation = SparseActivation.from_theory([net.activation for net in nets])
         self.activation.to(device, dtype)
 
-        for_inputs = torch.tensor(scales, dtype=dtype, device=device)
-        self.register_buffer("input_scales", for_inputs.view(-1, *(1,) * (dimensions + 2)))
+        scales = input_scale_buffer(input_scales, len(nets), axes=dimensions + 3)
+        self.register_buffer("input_scales", scales.to(device, dtype))
 
         def parameter(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(len(nets), *shape, dtype=dtype, device=device))
@@ -228,7 +222,7 @@ class ConvolutionalEnsemble(nn.Module):
         return chosen
 
     @torch.no_grad()
-    def assign(self, members: Sequence[int], other: ConvolutionalEnsemble) -> None:
+    def assign(self, members: Sequence[int], other: nn.Module) -> None:
         """Overwrite the given members' weights and biases with those of ``other``, in its order."""
         rows = list(members)
         for own, theirs in zip(self.parameters(), other.parameters(), strict=True):

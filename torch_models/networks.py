@@ -185,7 +185,7 @@ class DenseEnsemble(nn.Module):
         return chosen
 
     @torch.no_grad()
-    def assign(self, members: Sequence[int], other: DenseEnsemble) -> None:
+    def assign(self, members: Sequence[int], other: nn.Module) -> None:
         """Overwrite the given members' weights and biases with those of ``other``, in its order."""
         rows = list(members)
         for own, theirs in zip(self.parameters(), other.parameters(), strict=True):

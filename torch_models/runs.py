@@ -132,11 +132,11 @@ def find_budget(name: str, table: int, network: str, **changes: Any) -> Budget:
 def runs_of(
     table: int, budget: Budget, rows: Iterable[PublishedRow], seeds: Sequence[int]
 ) -> list[Run]:
-    """One run a row and seed; rows of a kind stand together, seed by seed."""
+    """One run a row and seed: all rows with the first seed come first, so that a table fills up."""
     return [
         Run(table, published.row, budget.name, budget.experiment, seed)
-        for published in rows
         for seed in seeds
+        for published in rows
     ]
 
 

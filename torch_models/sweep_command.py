@@ -219,5 +219,6 @@ class SweepDisplay:
         end = "" if divergence is None else f", {divergence['kind']} at step {divergence['step']}"
         self.console.print(
             f"  {run.row.label} seed {run.seed}: test accuracy {test['accuracy']:.3f}, sparsity "
-            f"{test['sparsity']:.3f}{end}"
+            f"{test['sparsity']:.3f}{end}",
+            soft_wrap=True,
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,23 +27,64 @@ if TYPE_CHECKING:
     from sparsity_theory.mean_field import GaussianExpectations
 
 
+class Kinks(NamedTuple):
+    """Where phi changes its slope, and its values there, as tensors that broadcast with x.
+
+    ``top`` is the least |phi| at the upper kink: x - tau may round to just below m there.
+    """
+
+    low: Tensor
+    tau: Tensor
+    floor: Tensor
+    m: Tensor
+    top: Tensor
+
+
+def shrink_and_clip_(x: Tensor, kinks: Kinks, scratch: Tensor) -> Tensor:
+    """phi(x) as above, in place and without gradients; ``scratch`` is of the shape of ``x``.
+
+    Everything is minimum, maximum and subtraction: on a CPU these run several times faster than
+    comparisons, ``where`` and clamp with tensor bounds.
+    """
+    torch.maximum(x, kinks.low, out=scratch)
+    torch.minimum(scratch, kinks.tau, out=scratch)
+    torch.sub(x, scratch, out=x)
+    torch.maximum(x, kinks.floor, out=x)
+    return torch.minimum(x, kinks.m, out=x)
+
+
+def pass_between_kinks_(grad: Tensor, y: Tensor, top: Tensor, scratch: Tensor) -> Tensor:
+    """`pass_between_kinks`, in place of ``grad``; ``scratch`` is (2, *grad.shape)."""
+    size, rest = scratch
+    torch.abs(y, out=size)
+    torch.sub(top, size, out=rest)
+    torch.minimum(size, rest, out=size)
+    passed: Tensor = torch.ops.aten.threshold_backward.grad_input(grad, size, 0.0, grad_input=grad)
+    return passed
+
+
+def pass_between_kinks(grad: Tensor, y: Tensor, top: Tensor) -> Tensor:
+    """``grad`` where y = phi(x) lies strictly between 0 and +-top, zero elsewhere."""
+    size = y.abs()
+    to_nearest_kink = torch.minimum(size, top - size)
+    # The backward of relu: zero where its second argument is <= 0, and NaN is not <= 0.
+    passed: Tensor = torch.ops.aten.threshold_backward(grad, to_nearest_kink, 0.0)
+    return passed
+
+
 class _DeadZoneAndClip(torch.autograd.Function):
-    """phi(x) as above, with derivative one strictly between the kinks and zero on them and outside.
+    """phi(x) with derivative one strictly between the kinks and zero on them and outside.
 
     A custom function because torch's own clamp passes the gradient on *at* its bounds, where the
     theory's derivative is zero. The rule is written in differentiable operations, so forward mode,
     double backward and torch.func work. NaN stays NaN both ways.
-
-    Everything is minimum, maximum and subtraction: on a CPU these run several times faster than
-    comparisons, ``where`` and clamp with tensor bounds.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        x: Tensor, low: Tensor, tau: Tensor, floor: Tensor, m: Tensor, top: Tensor
-    ) -> Tensor:
+    def forward(x: Tensor, *kinks: Tensor) -> Tensor:
+        low, tau, floor, m, _ = kinks
         beyond = x - torch.minimum(torch.maximum(x, low), tau)
         return torch.minimum(torch.maximum(beyond, floor), m)
 
@@ -55,20 +96,11 @@ class _DeadZoneAndClip(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        return _pass_between_kinks(grad_outputs[0], *ctx.saved_tensors), *(None,) * 5
+        return pass_between_kinks(grad_outputs[0], *ctx.saved_tensors), *(None,) * 5
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Tensor:
-        return _pass_between_kinks(grad_inputs[0], *ctx.saved_tensors)
-
-
-def _pass_between_kinks(grad: Tensor, y: Tensor, top: Tensor) -> Tensor:
-    """``grad`` where y = phi(x) lies strictly between 0 and +-top, zero elsewhere."""
-    size = y.abs()
-    to_nearest_kink = torch.minimum(size, top - size)
-    # The backward of relu: zero where its second argument is <= 0, and NaN is not <= 0.
-    passed: Tensor = torch.ops.aten.threshold_backward(grad, to_nearest_kink, 0.0)
-    return passed
+        return pass_between_kinks(grad_inputs[0], *ctx.saved_tensors)
 
 
 class SparseActivation(nn.Module):
@@ -133,21 +165,23 @@ class SparseActivation(nn.Module):
         """Return phi(x), in x's shape and floating dtype."""
         if not x.is_floating_point():
             raise ValueError(f"x must have a floating dtype, got {x.dtype}")
-        tau, m = self.tau.to(x.dtype), self.m.to(x.dtype)
-        low = torch.where(self.odd, -tau, tau)
-        floor = torch.where(self.odd, -m, 0.0)
-        top = self._top(x.dtype)
-        y: Tensor = _DeadZoneAndClip.apply(x, low, tau, floor, m, top)  # type: ignore[no-untyped-call]
+        y: Tensor = _DeadZoneAndClip.apply(x, *self.kinks(x.dtype))  # type: ignore[no-untyped-call]
         return y
 
     def pull_back(self, grad: Tensor, y: Tensor) -> Tensor:
         """Return phi'(x) * grad, the gradient by x of what has gradient ``grad`` by y = phi(x)."""
-        return _pass_between_kinks(grad, y, self._top(y.dtype))
+        return pass_between_kinks(grad, y, self.kinks(y.dtype).top)
 
-    def _top(self, dtype: torch.dtype) -> Tensor:
-        """The least |phi| at the upper kink: x - tau may round to just below m there."""
+    def kinks(self, dtype: torch.dtype) -> Kinks:
+        """The kinks in the precision in which they are met."""
         tau, m = self.tau.to(dtype), self.m.to(dtype)
-        return torch.minimum(m, (tau + m) - tau)
+        return Kinks(
+            low=torch.where(self.odd, -tau, tau),
+            tau=tau,
+            floor=torch.where(self.odd, -m, 0.0),
+            m=m,
+            top=torch.minimum(m, (tau + m) - tau),
+        )
 
     def extra_repr(self) -> str:
         """``tau=1.03643, m=1.17037``; for a stack the number of members and the ranges."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from torch_models.activations import pass_between_kinks_, shrink_and_clip_
 from torch_models.losses import cross_entropy, cross_entropy_error
 
 if TYPE_CHECKING:
@@ -64,14 +65,17 @@ def backpropagate(stack: DenseEnsemble, x: Tensor, labels: Tensor) -> Backpropag
 
     The loss of a member is the mean cross-entropy over the batch; members do not mix.
     """
-    inputs = [stack.scaled(x), *(activations for _, activations in stack.propagate(x))]
+    kinks = stack.activation.kinks(stack.weights[0].dtype)  # once, not once a layer
+    weights, biases = list(stack.weights), list(stack.biases)
+    inputs = [stack.scaled(x)]
+    scratch = inputs[0].new_empty(2, stack.members, len(x), stack.width)
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        h = torch.baddbmm(bias, inputs[-1], weight.mT)
+        inputs.append(shrink_and_clip_(h, kinks, scratch[0]))
     logits = stack.readout(inputs[-1])
-    error = cross_entropy_error(logits, labels)
-    errors = [error]
-    for weight, activations in zip(
-        reversed(list(stack.weights)[1:]), reversed(inputs[1:]), strict=True
-    ):
+    errors = [cross_entropy_error(logits, labels)]
+    for weight, activations in zip(reversed(weights[1:]), reversed(inputs[1:]), strict=True):
         # Eq. 21, as D^l (W^{l+1})^T delta^{l+1}.
-        error = stack.activation.pull_back(torch.bmm(error, weight), activations)
-        errors.append(error)
+        error = torch.bmm(errors[-1], weight)
+        errors.append(pass_between_kinks_(error, activations, kinks.top, scratch))
     return Backpropagation(stack, cross_entropy(logits, labels).mean(-1), inputs, errors[::-1])

@@ -272,6 +272,12 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
         rows_moved,
         ("Table 2 parameters", "Table 4 parameters", "Table 5 parameters"),
     ),
+    (
+        "edge_of_chaos.test_shallower_networks_fail_and_train_where_appendix_h_says",
+        "property_tests.test_edge_of_chaos.consistent",
+        complement,
+        ("App. H",),
+    ),
     # correlations and covariances
     (
         "correlation_map.test_the_correlation_map_is_the_mean_product_of_two_activations",
@@ -330,6 +336,12 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
         "sparsity_theory.MeanField.jacobian_moments",
         always_gaussian,
         ("Eq. 31",),
+    ),
+    (
+        "jacobian.test_erf_with_orthogonal_weights_tends_to_isometry_and_relu_does_not",
+        "sparsity_theory.MeanField.jacobian_moments",
+        always_gaussian,
+        ("App. A isometry",),
     ),
     (
         "jacobian.test_unclipped_spectra_spread_with_depth_whatever_the_fixed_point",
@@ -411,7 +423,26 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
         ROW_POINTS,
         "property_tests.test_certified.with_chi",
         weights_times(0.5),
-        ("Sec. 3.1 bifurcation",),
+        ("Sec. 3.1 bifurcation", "Table 2 fixed points", "Table 5 fixed points"),
+    ),
+    (
+        "certified.test_above_one_chi_is_the_least_rate_of_growth_above_q_star_and_below_it_"
+        "variances_fall",
+        "property_tests.test_certified.with_chi",
+        weights_times(0.5),
+        ("App. B growth",),
+    ),
+    (
+        "certified.test_the_variance_map_of_elu_without_bias_lies_below_the_diagonal",
+        "property_tests.test_certified.elu_mean_square",
+        doubled,
+        ("Footnote 2 ELU",),
+    ),
+    (
+        "certified.test_weights_of_the_edge_of_chaos_would_grow_the_variance_of_a_dense_input",
+        "property_tests.test_certified.with_chi",
+        weights_times(0.25),
+        ("App. D growth",),
     ),
     (
         "certified.test_crelu_at_85_percent_and_slope_0_9_has_one_fixed_point_and_v_stays_near_q",

@@ -641,6 +641,24 @@ def test_unclipped_convolutional_networks_fail_at_other_sparsities_than_printed(
     assert soft == {"0.5": False, "0.6": False, "0.7": False}
 
 
+def consistent(row: dict[str, Any]) -> bool:
+    """Whether all five runs of a row trained: none near the 10% of a guess."""
+    mean, spread = row["dnn"]["accuracy"]
+    return bool(mean > 0.75 and spread < 0.05)
+
+
+@pytest.mark.claim("App. H")
+def test_shallower_networks_fail_and_train_where_appendix_h_says() -> None:
+    first_failure = {
+        kind: min(r["s"] for r in rows("table_4") if r["kind"] == kind and not consistent(r))
+        for kind in UNCLIPPED
+    }
+    assert first_failure == {"relu": "0.80", "st": "0.70"}
+    sparsest = [r for r in rows("table_5") if (r["s"], r["slope"]) == ("0.90", "0.7")]
+    assert {r["kind"] for r in sparsest} == set(CLIPPED)
+    assert all(map(consistent, sparsest))
+
+
 @pytest.mark.claim("Misprint Sec. 3.1", half="both")
 def test_the_kinds_of_table_2_chosen_by_their_clip_are_the_clipped_ones() -> None:
     with_clip = {row["kind"] for row in rows("table_2") if "m" in row}

@@ -364,6 +364,29 @@ def test_the_fixed_point_of_the_clipped_kinds_is_stable(kind: str) -> None:
     prove(stable, tau=(0, 1.5), m=(0.5, 2))
 
 
+@pytest.mark.claim("Sec. 3 stability", judge="certified")
+def test_with_a_negative_threshold_the_fixed_point_is_stable_wherever_there_is_an_edge() -> None:
+    """For a < 0, -1 < V'(q*) < 1 where sigma_b^2 >= 0.
+
+    V' < 1 as above. Stated, for the ramp on the negative side, with u = -z >= 0: there MASS is
+    gamma(u) times the integral of exp(-s u - s^2 / 2) over 0 < s < w, at least w exp(-w u - w^2 /
+    2); so 1 - V' = w gamma(z) / MASS is at most exp(w u + w^2 / 2). And sigma_b^2 >= 0 asks for w^2
+    P(Z > z) <= MEAN_SQUARE <= MASS <= w gamma(u), that is w <= h = gamma(u) / P(Z > -u). Computed:
+    h u + h^2 / 2 < log 2 for u up to 8; beyond, h < 2 gamma(u), and u gamma(u) falls. A ramp that
+    ends at z > 0 has a larger V' than its part up to z = 0: SLOPE grows from there on (exact,
+    above), and MASS does; and where it has an edge, so has that part (exact, below).
+    """
+
+    def bounded(u: arb) -> bool | None:
+        h = density(u) / tail(-u)
+        return positive(arb(2).log() - h * u - h * h / 2)
+
+    prove(bounded, u=(0, 8))
+    assert 2 * density(arb(8)) * (8 + density(arb(8))) < arb(2).log()
+    prove(lambda a, w: positive(1 + stability(a, w)), a=(-2, -0.5), w=(1 / 16, 1 / 4))
+    refute(lambda a, w: positive(1 + stability(a, w)), a=(-3.1, -2.9), w=(2.9, 3.1))
+
+
 @pytest.mark.claim("Fig. 3 slope", judge="certified")
 def test_the_slope_at_the_fixed_point_grows_with_the_clip_and_tends_to_one() -> None:
     """V'(q*) = SLOPE / MASS, whose derivative is gamma(z) F / MASS^2 with F = w z MASS - SLOPE.
@@ -527,6 +550,7 @@ def test_crelu_at_85_percent_and_slope_0_9_has_one_fixed_point_and_v_stays_near_
         return positive(arb("0.04") - abs(net.variance_map(q) / q - 1))
 
     prove(near, q=(0.8, 1.4))
+    prove(lambda q: positive(net.chi(q) - 1), q=(1.01, 1.4))
 
 
 @pytest.mark.claim("Fig. 4b", judge="certified")

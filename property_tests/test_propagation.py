@@ -158,7 +158,7 @@ def edge_excess(tau: float, m: float, q: float) -> Number:
 
 @pytest.mark.claim("Sec. 3.1 bifurcation", judge="identity")
 @pytest.mark.parametrize("kind", [st.ClippedReLU, st.ClippedSoftThreshold])
-@pytest.mark.parametrize("s", [0.6, 0.85, 0.99])
+@pytest.mark.parametrize("s", [0.51, 0.6, 0.85, 0.99])
 def test_two_fixed_points_are_born_at_the_bifurcation(
     kind: type[st.ClippedReLU] | type[st.ClippedSoftThreshold], s: float
 ) -> None:

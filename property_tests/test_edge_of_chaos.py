@@ -26,8 +26,10 @@ from property_tests.strategies import (
     ODD,
     ONE_SIDED,
     UNCLIPPED,
+    Generic,
     Point,
     edges,
+    generic_points,
     points,
     slopes,
     sparsities,
@@ -269,6 +271,19 @@ def test_the_bias_on_the_edge_is_what_the_weights_leave_of_the_variance_and_not_
     net = st.edge_of_chaos(point.activation, point.q)
     floor = mp.mpf(10) ** -30 * mp.mpf(point.q)
     agree("sigma_b^2", net.sigma_b2, bias, 4 * ULPS, scale=max(bias, floor), point=point)
+
+
+@pytest.mark.claim("App. A recipe")
+@given(point=generic_points())
+def test_what_the_weights_leave_of_the_variance_is_the_definition_for_any_slopes(
+    point: Generic,
+) -> None:
+    """q E[phi'^2] - E[phi^2], a sum of squares in the jumps of phi' and what phi(0) adds."""
+    q = mp.mpf(point.q)
+    first, second = point.function.mean_square_derivative(q), point.function.mean_square(q)
+    found = point.activation.edge_deficit(np.asarray(point.q))
+    scale = q * max(slope**2 for slope in (*point.slopes, 1e-3)) + second
+    agree("the deficit", found, q * first - second, 1e-13, scale=scale, point=point)
 
 
 @pytest.mark.claim("App. A existence")

@@ -116,7 +116,15 @@ def test_a_trajectory_is_the_variance_map_time_and_again(depth: int) -> None:
 
 
 @pytest.mark.claim("Fig. 8")
-@pytest.mark.parametrize("phi", [st.ShiftedReLU(1.0), st.SoftThreshold(0.25), st.ClippedReLU(1, 1)])
+@pytest.mark.parametrize(
+    "phi",
+    [
+        st.ShiftedReLU(1.0),
+        st.SoftThreshold(0.25),
+        st.ClippedReLU(1, 1),
+        st.PiecewiseLinear([1.0, 2.0], [0.0, 2.0, 0.5]),
+    ],
+)
 def test_the_edge_is_found_for_any_bias(phi: st.PiecewiseLinear) -> None:
     """sigma_b^2 comes back to a few ulps: an ulp of q* moves it by at most two."""
     wanted = np.array([[0.01, 0.5], [3.0, 100.0]])

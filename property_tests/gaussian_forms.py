@@ -80,6 +80,11 @@ class Form:
         assert self.tail_a.derivative("w") == self.density_a.derivative("w") == ZERO
         return Form(tail_a=self.tail_a, density_a=self.density_a)
 
+    def without_threshold(self) -> Form:
+        """The value at a = 0, where P(Z > a) = 1/2; of a form without a ramp."""
+        assert self.tail_z == self.density_z == ZERO
+        return Form(*(part.subs({"a": 0}) for part in self._parts()))
+
     def value(self, a: arb, w: arb) -> arb:
         """The form in balls."""
         basis = tail(a + w), density(a + w), tail(a), density(a)

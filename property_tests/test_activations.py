@@ -140,6 +140,23 @@ def test_the_five_curves_of_figure_1_go_through_the_points_drawn() -> None:
         assert activation(x).tolist() == y, repr(activation)
 
 
+@pytest.mark.claim("Misprint Eq. 9", half="both")
+@given(point=points(CLIPPED), side=hyp.sampled_from([-1.0, 1.0]))
+def test_the_printed_cases_of_the_clipped_kinds_leave_their_kinks_out(
+    point: Point, side: float
+) -> None:
+    """No case of Eqs. 9 and 10 holds at a kink; the values there must be those of continuity."""
+    assert point.m is not None
+    for size, value in ((point.tau, 0.0), (point.tau + point.m, point.m)):
+        tau, end = mp.mpf(point.tau), mp.mpf(point.tau) + mp.mpf(point.m)
+        at = tau if value == 0.0 else end
+        assert not any((at < tau, tau < at < end, at > end))
+        x = side * size if point.kind in ODD else size
+        sign = math.copysign(1.0, x) if point.kind in ODD else 1.0
+        rounding = 2.0**-52 * (point.tau + point.m)  # of tau + m
+        assert abs(float(point.activation(x)) - sign * value) <= rounding
+
+
 @by_equation(KINDS)
 @given(data=hyp.data())
 def test_each_kind_is_the_piecewise_linear_function_of_its_knots(

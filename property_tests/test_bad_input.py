@@ -25,7 +25,7 @@ from property_tests.strategies import (
     variances,
 )
 
-pytestmark = pytest.mark.claim("Oracle: input")
+pytestmark = [pytest.mark.claim("Oracle: input")]
 
 NET = st.edge_of_chaos(st.ClippedReLU(1.0, 1.0))
 

@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from flint import arb
 
@@ -65,12 +66,30 @@ from torch_models.tables import read_tables
 Predicate = Callable[..., bool | None]
 
 ROWS = [
-    pytest.param(row, id=f"{table} {row['kind']} {row['s']} {row['slope']}")
+    pytest.param(
+        row,
+        id=f"{table} {row['kind']} {row['s']} {row['slope']}",
+        marks=pytest.mark.claim(f"Table {table[-1]} fixed points", judge="certified"),
+    )
     for table, content in read_tables().items()
     for row in content["rows"]
     if "m" in row
 ]
-"""Every clipped row of Tables 2 and 5; the unclipped ones have one fixed point by convexity."""
+"""Every clipped row of Tables 2 and 5."""
+
+UNCLIPPED_ROWS = [
+    pytest.param(
+        row,
+        id=f"{table} {row['kind']} {row['s']}",
+        marks=pytest.mark.claim(
+            f"Table {2 if table == 'table_2' else 5} fixed points", judge="certified"
+        ),
+    )
+    for table, content in read_tables().items()
+    for row in content["rows"]
+    if "m" not in row
+]
+"""Every unclipped row of Tables 2 and 4."""
 
 CLIPPED: dict[str, type[st.ClippedReLU] | type[st.ClippedSoftThreshold]] = {
     "crelu": st.ClippedReLU,
@@ -216,6 +235,78 @@ def test_without_clip_q_star_is_the_only_fixed_point(kind: str) -> None:
     prove(above, tau=(0.5, 2), q=(1.5, 16))
 
 
+@pytest.mark.parametrize("row", UNCLIPPED_ROWS)
+def test_every_unclipped_row_has_one_fixed_point_unless_its_map_is_the_diagonal(
+    row: dict[str, Any],
+) -> None:
+    """Exact: with tau = 0, V is q on the edge; with tau > 0 it is convex, as above."""
+    tau = threshold(row["kind"], row["s"])
+    if tau.is_zero():
+        assert (row["kind"], row["s"]) == ("relu", "0.50")
+        assert MEAN_SQUARE.unclipped().without_threshold() == MASS.unclipped().without_threshold()
+    else:
+        assert tau > 0
+        assert positive_for_positive_a(CURVATURE.unclipped().density_a)
+        assert SLOPE.unclipped() == MASS.unclipped()
+
+
+@pytest.mark.claim("App. B growth", judge="certified")
+@pytest.mark.parametrize("kind", ["relu", "st"])
+def test_above_one_chi_is_the_least_rate_of_growth_above_q_star_and_below_it_variances_fall(
+    kind: str,
+) -> None:
+    """V'(q*) = chi_1, and V is strictly convex (both exact, above).
+
+    Stated: so V lies above its tangent, V(q) - q* > chi_1 (q - q*); and it meets the diagonal twice
+    at most, and does so a second time below q*, since V(0) = sigma_b^2 >= 0; it is below the
+    diagonal in between, and meets it with V' = chi < 1. Computed, from the network: the growth on a
+    box, and the two fixed points for some tau.
+    """
+    chi = arb("1.125")
+
+    def growing(tau: arb, q: arb) -> bool | None:
+        return positive(with_chi(kind, tau, chi=chi).variance_map(q) - 1 - chi * (q - 1))
+
+    prove(growing, tau=(0.5, 2), q=(1.5, 16))
+    for tau in (0.5, 1.0, 2.0):
+        net = with_chi(kind, arb(tau), chi=chi)
+        assert net.sigma_b2 > 0
+        found = isolate_zeros(
+            lambda q: net.variance_map(q) - q,  # noqa: B023
+            lambda q: net.variance_slope(q) - 1,  # noqa: B023
+            1 / 64,
+            4,
+        )
+        lower, upper = found.isolated
+        assert found.undecided == ()
+        assert 1 in upper
+        assert net.chi(lower) < 1
+
+
+def elu_mean_square(q: arb) -> arb:
+    """E[phi^2] of ELU, which is x above zero and exp(x) - 1 below, by completing the square."""
+    root = q.sqrt()
+    return q / 2 + tail(arb(0)) - 2 * (q / 2).exp() * tail(root) + (2 * q).exp() * tail(2 * root)
+
+
+@pytest.mark.claim("Footnote 2 ELU", judge="certified")
+def test_the_variance_map_of_elu_without_bias_lies_below_the_diagonal() -> None:
+    """For sigma_w^2 <= 1 and every q.
+
+    Stated: |phi(x)| <= |x|, and < for x < 0, so E[phi^2] < q. Computed: the same on a box, and the
+    counterexample to the claim without its domain, at sigma_w^2 = 1.1.
+    """
+    prove(lambda q: positive(q - elu_mean_square(q)), q=(1 / 64, 16))
+    refute(lambda q: positive(q - arb("1.1") * elu_mean_square(q)), q=(1e-4, 1e-3))
+    elu = st.Activation(
+        lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+        lambda x: np.exp(np.minimum(x, 0)),
+        kinks=[0.0],
+    )
+    for q in (1 / 64, 1.0, 16.0):
+        assert abs(float(st.MeanField(elu, 1.0).variance_map(q)) - elu_mean_square(arb(q))) < 1e-9
+
+
 @pytest.mark.claim("Fig. 9", judge="certified")
 def test_at_equal_sparsity_st_curves_more_than_relu_and_both_touch_from_above() -> None:
     """At q*, V'' = a h(a) / 2 with the hazard h = gamma / tail, and a is larger for ST.
@@ -271,6 +362,22 @@ def test_the_fixed_point_of_the_clipped_kinds_is_stable(kind: str) -> None:
         )
 
     prove(stable, tau=(0, 1.5), m=(0.5, 2))
+
+
+@pytest.mark.claim("Sec. 3 stability", judge="certified")
+def test_with_a_negative_threshold_the_fixed_point_is_stable_wherever_there_is_an_edge() -> None:
+    """-1/2 <= V'(q*) < 1 for every a.
+
+    Exact: 2 SLOPE + MEAN_SQUARE is zero for w = 0 and grows by 2 w (P(Z > z) + z gamma(z)), and the
+    gap of Eq. 52 is positive. Stated: what stands after 2 w is E[Z^2; Z > z] (Eq. 36), so it is
+    positive for every a, and SLOPE > -MEAN_SQUARE / 2; and sigma_b^2 >= 0 asks for MEAN_SQUARE <=
+    MASS, so V' = SLOPE / MASS >= -1/2. (2 SLOPE is E[phi^2 (Z^2 - 1)]: this holds for every
+    activation.) Computed, on boxes: the bound, and that without an edge it does not hold.
+    """
+    vanishes_and_grows_by(SLOPE + SLOPE + MEAN_SQUARE, Form(tail_z=2 * W, density_z=2 * W * Z))
+    assert Form(density_z=W) == MASS - SLOPE
+    prove(lambda a, w: positive(0.5 + stability(a, w)), a=(-2, -0.5), w=(1 / 16, 1 / 4))
+    refute(lambda a, w: positive(1 + stability(a, w)), a=(-3.1, -2.9), w=(2.9, 3.1))
 
 
 @pytest.mark.claim("Fig. 3 slope", judge="certified")
@@ -360,6 +467,50 @@ def test_a_relu_with_a_negative_threshold_has_no_edge_of_chaos() -> None:
     refute(lambda tau: positive(with_chi("relu", tau).sigma_b2), tau=(-1, 1))
 
 
+@pytest.mark.claim("App. A existence", judge="certified")
+def test_a_clipped_relu_with_a_negative_threshold_has_an_edge_of_chaos_up_to_one_clip_only() -> (
+    None
+):
+    """Exact, as above: (D' / w)' has the sign of w^2 - a w - 1, and D tends to a B < 0 for a < 0.
+
+    Stated: so D rises from zero and then falls below it, once. Computed, from the network: an edge
+    for small clips, and none for large ones.
+    """
+    limit = Form(density_a=ONE, tail_a=-A)
+    assert (MASS - MEAN_SQUARE).unclipped() == limit.times(A)
+
+    def exists(tau: arb, m: arb) -> bool | None:
+        return positive(with_chi("crelu", tau, m).sigma_b2)
+
+    def does_not(tau: arb, m: arb) -> bool | None:
+        return positive(-with_chi("crelu", tau, m).sigma_b2)
+
+    prove(exists, tau=(-1.1, -0.9), m=(1 / 16, 1 / 4))
+    prove(does_not, tau=(-1.1, -0.9), m=(0.75, 4))
+    refute(exists, tau=(-1.1, -0.9), m=(1 / 16, 4))
+    assert float(st.edge_of_chaos(st.ClippedReLU(-1.0, 0.25)).sigma_b2) > 0
+    with pytest.raises(ValueError, match=r"sigma_b\^2 would be -0\.652"):
+        st.edge_of_chaos(st.ClippedReLU(-1.0, 0.8))
+
+
+@pytest.mark.claim("App. D growth", judge="certified")
+@pytest.mark.parametrize("kind", ["relu", "st", "crelu", "cst"])
+def test_weights_of_the_edge_of_chaos_would_grow_the_variance_of_a_dense_input(kind: str) -> None:
+    """sigma_w^2 q* + sigma_b^2 > q*.
+
+    Exact: MASS is below its limit without clip by P(Z > z). Stated: that limit, P(Z > a), is at
+    most 1/2, so sigma_w^2 >= 1, with equality for the identity only; and sigma_b^2 >= 0 (above).
+    Computed, from the network, on a box.
+    """
+    assert MASS.unclipped() - MASS == Form(tail_z=ONE)
+
+    def grown(tau: arb, m: arb) -> bool | None:
+        net = with_chi(kind, tau, m if kind in CLIPPED else None)
+        return positive(net.sigma_w2 + net.sigma_b2 - 1)
+
+    prove(grown, tau=(1 / 16, 2), m=(0.5, 2))
+
+
 # ---------------------------------------------------------------- clipped, all fixed points
 
 THREE = {("cst", "0.80"), ("cst", "0.85"), ("crelu", "0.90"), ("cst", "0.90")}
@@ -369,14 +520,16 @@ THREE = {("cst", "0.80"), ("cst", "0.85"), ("crelu", "0.90"), ("cst", "0.90")}
 @pytest.mark.claim("Sec. 3.1 bifurcation", judge="certified")
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_of_the_tables_has_one_fixed_point_or_three(row: dict[str, Any]) -> None:
-    """Computed, over all q > 0, at the tau and m that give the row's s and V'(q*) exactly."""
-    net = designed(row["kind"], row["s"], row["slope"])
-    points = the_fixed_points(net)
-    if row["slope"] == "0.9" and (row["kind"], row["s"]) in THREE:
-        born_above(points, net)
-    else:
-        (point,) = points
-        assert 1 in point
+    """Computed, over all q > 0: at the tau and m for the row's s and V'(q*), and at the printed."""
+    exact = designed(row["kind"], row["s"], row["slope"])
+    as_printed = with_chi(row["kind"], arb(row["tau"]), arb(row["m"]))
+    for net in (exact, as_printed):
+        points = the_fixed_points(net)
+        if row["slope"] == "0.9" and (row["kind"], row["s"]) in THREE:
+            born_above(points, net)
+        else:
+            (point,) = points
+            assert 1 in point
 
 
 @pytest.mark.claim("Fig. 4a", judge="certified")
@@ -390,6 +543,7 @@ def test_crelu_at_85_percent_and_slope_0_9_has_one_fixed_point_and_v_stays_near_
         return positive(arb("0.04") - abs(net.variance_map(q) / q - 1))
 
     prove(near, q=(0.8, 1.4))
+    prove(lambda q: positive(net.chi(q) - 1), q=(1.01, 1.4))
 
 
 @pytest.mark.claim("Fig. 4b", judge="certified")

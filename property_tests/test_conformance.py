@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,93 @@ def test_a_threshold_off_by_more_than_rounding_is_caught(
 def test_a_check_that_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         assert_conforms(CRELU, CRELU, **changed)
+
+
+def signs_by_their_bit(x: Tensor) -> Tensor:
+    """The sign bit of -0.0 is set, and the clip is put where x = 0 was not meant."""
+    sign = torch.where(torch.signbit(x), -1.0, 1.0).to(x.dtype)
+    size = torch.where(torch.signbit(x) & (x == 0), M, torch.clamp(x.abs() - TAU, 0, M))
+    return sign * size.to(x.dtype)
+
+
+def by_division(x: Tensor) -> Tensor:
+    """x / |x| is no sign at zero."""
+    return x / x.abs() * torch.clamp(x.abs() - TAU, 0, M)
+
+
+def even(x: Tensor) -> Tensor:
+    """The sign is lost, by twice the largest number of the type."""
+    return torch.relu(x.abs() - TAU)
+
+
+def severed(x: Tensor) -> Tensor:
+    """No gradient reaches x."""
+    return torch.clamp(x.detach() - TAU, 0, M)
+
+
+class StraightThrough(torch.autograd.Function):
+    """The values are right; gradients pass as if phi were linear."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: D102
+        return torch.clamp(x - TAU, 0, M)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: D102
+        return gradient
+
+
+def straight_through(x: Tensor) -> Any:
+    """The wrong gradient."""
+    return StraightThrough.apply(x)  # type: ignore[no-untyped-call]
+
+
+CST = st.ClippedSoftThreshold(TAU, M)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("bug", "activation", "named"),
+    [
+        (signs_by_their_bit, CST, r"phi\(-0\.0\) is -1\.1\d+ and should be 0\.0, .* at x = -0\.0$"),
+        (by_division, CST, r"phi\(-?0\.0\) is nan and should be 0\.0"),
+        (even, SOFT, r"phi\(-\d.*e\+\d+\) is \d"),
+        (severed, CRELU, r"its gradient raises RuntimeError"),
+        (straight_through, CRELU, r"phi'\(-?\d.*\) is 1\.0 and should be 0\.0"),
+    ],
+    ids=lambda x: getattr(x, "__name__", None),
+)
+def test_a_bug_in_torch_is_caught_in_every_type_and_its_worst_point_named(
+    bug: Any, activation: Any, named: str, dtype: str
+) -> None:
+    with pytest.raises(AssertionError, match=named):
+        assert_conforms(bug, activation, dtype=dtype, library="torch")
+
+
+def test_an_implementation_in_jax_is_checked() -> None:
+    """In the types that JAX has unless told otherwise."""
+    jax = pytest.importorskip("jax")
+    where, minimum, clip = jax.numpy.where, jax.numpy.minimum, jax.numpy.clip
+    clipped = jax.jit(lambda x: clip(x - TAU, 0, M))
+    swallowing = jax.jit(lambda x: where(x > TAU, minimum(x - TAU, M), 0))
+    slope = jax.jit(lambda x: ((x > TAU) & (x < TAU + M)).astype(x.dtype))
+    for dtype in ("float32", "bfloat16"):
+        assert_conforms(clipped, CRELU, dtype=dtype, derivative=slope)
+        with pytest.raises(AssertionError, match=r"phi\(nan\) is 0\.0 and should be nan"):
+            assert_conforms(swallowing, CRELU, dtype=dtype)
+
+
+def test_jax_is_asked_for_arrays_by_the_names_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in, which like JAX makes single precision of double."""
+    stand_in = SimpleNamespace(array=np.array, float32=np.float32, float64=np.float32)
+    monkeypatch.setitem(sys.modules, "jax.numpy", stand_in)
+
+    def crelu(x: Any) -> Any:
+        return np.clip(x - x.dtype.type(TAU), 0, x.dtype.type(M))
+
+    assert_conforms(crelu, CRELU, dtype="float32", library="jax")
+    with pytest.raises(ValueError, match="dtype must be one that jax has here, got 'float64'"):
+        assert_conforms(crelu, CRELU, library="jax")
 
 
 # ---------------------------------------------------------------- formats

@@ -143,6 +143,17 @@ def test_the_fixed_point_is_found_however_far_beyond_the_threshold_it_lies(
     assert not point.stable
 
 
+def test_the_steepest_point_is_the_highest_of_several() -> None:
+    """Two ramps far apart make V' rise twice, the second time higher."""
+    net = st.edge_of_chaos(st.PiecewiseLinear([1.0, 2.2, 20.0, 30.0], [0.0, 1.0, 0.0, 3.0, 0.0]))
+    q = np.geomspace(1.0001, 1e6, 4000)
+    slopes = net.variance_slope(q)
+    first, beyond = net.variance_slope(1.0018), net.variance_slope(1.1)
+    assert max(net.variance_slope(1.0), beyond) < first < 0.5 * np.max(slopes)
+    point = st.steepest_point(net)
+    assert np.max(slopes) <= point.slope == pytest.approx(np.max(slopes), rel=1e-5)
+
+
 @pytest.mark.parametrize("sigma_w2", [1.0 - 1e-9, 1.0 - 1e-6, 0.5])
 def test_a_fixed_point_far_out_on_a_straight_map_is_found(sigma_w2: float) -> None:
     """ReLU with V(q) = sigma_w^2 q / 2 + sigma_b^2 has no scale of its own to look near."""

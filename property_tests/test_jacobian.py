@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as hyp
+from scipy.special import erf
 
 import sparsity_theory as st
 from property_tests.agreement import agree
@@ -156,6 +157,30 @@ def test_hard_tanh_with_orthogonal_weights_tends_to_isometry(depth: int, m: floa
     assert spread[-1] < 1e-12 * depth
 
 
+@pytest.mark.claim("App. A isometry")
+@given(depth=hyp.integers(1, 100), a=hyp.floats(0.2, 3.0))
+def test_erf_with_orthogonal_weights_tends_to_isometry_and_relu_does_not(
+    depth: int, a: float
+) -> None:
+    """Of erf(a x), mu_k is proportional to (1 + 4 k a^2 q)^(-1/2); quadrature is good to 1e-10.
+
+    With Gaussian weights the spectrum's variance is L more; of ReLU it is L and 2 L for every q*.
+    """
+    smooth = st.Activation(
+        lambda x: erf(a * x), lambda x: 2 * a / np.sqrt(np.pi) * np.exp(-((a * x) ** 2))
+    )
+    for q_star in (1.0, 1e-2, 1e-4):
+        net, scaled = st.edge_of_chaos(smooth, q_star), 4 * a * a * q_star
+        expected = depth * ((1 + scaled) / np.sqrt(1 + 2 * scaled) - 1)
+        for orthogonal, more in ((True, 0), (False, depth)):
+            found = float(net.jacobian_moments(depth, orthogonal).variance)
+            agree("variance", found, expected + more, 1e-9, scale=depth, search=False, q=q_star)
+        relu = st.edge_of_chaos(st.ShiftedReLU(0.0), q_star)
+        spreads = [float(relu.jacobian_moments(depth, each).variance) for each in (True, False)]
+        assert np.allclose(spreads, [depth, 2 * depth], rtol=1e-13, atol=0)
+    assert expected < 1e-4 * depth
+
+
 # ---------------------------------------------------------------- random matrices
 
 
@@ -201,17 +226,22 @@ def test_random_matrices_have_the_second_moment_with_mu_2_over_mu_1_squared(
     assert meant > 1.3 * as_printed
 
 
+def generating_function(values: np.ndarray, z: float) -> float:
+    """M(z) of a spectrum: the mean of x / (z - x) over its eigenvalues."""
+    return float(np.mean(values / (z - values)))
+
+
 @pytest.mark.claim("Eq. 26")
 @given(seed=hyp.integers(0, 2**32 - 1), times=hyp.floats(1.5, 10.0))
 def test_the_moment_generating_function_is_the_series_of_its_moments(
     seed: int, times: float
 ) -> None:
-    """The mean of x / (z - x) over the eigenvalues, for z beyond the largest one."""
+    """The sum of m_k / z^k, for z beyond the largest eigenvalue."""
     jacobian = random_jacobian(np.random.default_rng(seed), 8, 2, 0.6, orthogonal=False)
     values = np.linalg.svd(jacobian, compute_uv=False) ** 2
     z = times * values.max() + 1.0
     series = sum(np.mean(values**k) / z**k for k in range(1, 120))
-    agree("M(z)", np.mean(values / (z - values)), series, 1e-12, seed=seed, z=z)
+    agree("M(z)", generating_function(values, z), series, 1e-12, seed=seed, z=z)
 
 
 @pytest.mark.claim("Table 3")
@@ -386,6 +416,18 @@ def test_backpropagation_as_printed_is_not_the_gradient(kind: str, seed: int) ->
     by_weight = differentiate(with_weight, network.weights[layer])
     assert np.allclose(np.outer(deltas[layer], xs[layer]), by_weight, rtol=0, atol=1e-8)
     assert not np.allclose(np.outer(deltas[layer], hs[layer - 1]), by_weight, rtol=0, atol=1e-3)
+
+
+@pytest.mark.claim("Misprint Eq. 1 indices", half="both")
+def test_the_sum_over_inputs_runs_over_the_second_index_of_the_weights() -> None:
+    """With h_i = sum_j W_ij x_j the gradient is x_j delta_i (Eq. 23); as printed its transpose."""
+    x, delta = np.array([1.0, -2.0, 0.5]), loss_gradient(np.zeros(3))
+    weights = np.array([[0.3, -1.0, 2.0], [0.7, 0.1, -0.4], [1.5, 0.6, -0.2]])
+    meant = differentiate(lambda w: loss(w @ x), weights)
+    as_printed = differentiate(lambda w: loss(w.T @ x), weights)
+    assert np.allclose(meant, np.outer(delta, x), rtol=0, atol=1e-8)
+    assert np.allclose(as_printed, np.outer(x, delta), rtol=0, atol=1e-8)
+    assert not np.allclose(as_printed, np.outer(delta, x), rtol=0, atol=0.1)
 
 
 @pytest.mark.claim("Misprint Eq. 1", half="both")

@@ -103,8 +103,28 @@ def test_on_the_edge_only_the_variance_has_a_depth_scale(slope: float) -> None:
     assert float(xi_c) == math.inf
 
 
+@pytest.mark.claim("Eq. 3")
+@pytest.mark.parametrize("depth", [0, 1, 7])
+def test_a_trajectory_is_the_variance_map_time_and_again(depth: int) -> None:
+    """From q^0 to q^depth, for starts of any shape."""
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85))
+    start = np.array([0.5, 1.0, 3.0])
+    path = net.trajectory(start, depth)
+    assert path.shape == (depth + 1, 3)
+    assert np.array_equal(path[0], start)
+    assert np.array_equal(path[1:], net.variance_map(path[:-1]))
+
+
 @pytest.mark.claim("Fig. 8")
-@pytest.mark.parametrize("phi", [st.ShiftedReLU(1.0), st.SoftThreshold(0.25), st.ClippedReLU(1, 1)])
+@pytest.mark.parametrize(
+    "phi",
+    [
+        st.ShiftedReLU(1.0),
+        st.SoftThreshold(0.25),
+        st.ClippedReLU(1, 1),
+        st.PiecewiseLinear([1.0, 2.0], [0.0, 2.0, 0.5]),
+    ],
+)
 def test_the_edge_is_found_for_any_bias(phi: st.PiecewiseLinear) -> None:
     """sigma_b^2 comes back to a few ulps: an ulp of q* moves it by at most two."""
     wanted = np.array([[0.01, 0.5], [3.0, 100.0]])
@@ -146,7 +166,7 @@ def edge_excess(tau: float, m: float, q: float) -> Number:
 
 @pytest.mark.claim("Sec. 3.1 bifurcation", judge="identity")
 @pytest.mark.parametrize("kind", [st.ClippedReLU, st.ClippedSoftThreshold])
-@pytest.mark.parametrize("s", [0.6, 0.85, 0.99])
+@pytest.mark.parametrize("s", [0.51, 0.6, 0.85, 0.99])
 def test_two_fixed_points_are_born_at_the_bifurcation(
     kind: type[st.ClippedReLU] | type[st.ClippedSoftThreshold], s: float
 ) -> None:

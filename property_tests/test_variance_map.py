@@ -395,6 +395,16 @@ def test_on_the_edge_relu_and_soft_threshold_have_the_same_variance_map(
     )
 
 
+@pytest.mark.claim("Fig. 2")
+@given(point=points(["st"], most=8.0))
+def test_an_equal_threshold_is_a_larger_sparsity_for_the_shifted_relu(point: Point) -> None:
+    """1 - s is half as large: the mass beyond tau on one side, and on both."""
+    one_sided = of_kind("relu", point.tau).mass_of_zeros(point.q)
+    odd = point.activation.sparsity(point.q)
+    agree("s", odd, 2 * one_sided - 1, ULPS, point=point)
+    agree("s of ReLU", st.ShiftedReLU(point.tau).sparsity(point.q), one_sided, ULPS, point=point)
+
+
 @pytest.mark.claim("Fig. 9", judge="identity")
 @given(s=hyp.floats(0.501, 0.999), q=hyp.floats(0.01, 10.0))
 def test_for_equal_sparsity_soft_threshold_curves_more_than_the_shifted_relu(

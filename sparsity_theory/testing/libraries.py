@@ -6,6 +6,7 @@ None of these libraries is imported unless an implementation asks for it.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol
@@ -32,7 +33,11 @@ class Library(Protocol):
         """Name of the type, such as "float32"; of the class for what is no array."""
 
     def gradient(self, implementation: Implementation, x: Array, dtype: str) -> Array | None:
-        """Derivative by the library's own differentiation; None if it has none."""
+        """Derivative by the library's own differentiation; None if it has none.
+
+        Raises:
+            RuntimeError: if that does not reach from the values to x.
+        """
 
 
 class _ArrayModule:
@@ -44,7 +49,9 @@ class _ArrayModule:
     def array(self, x: Array, dtype: str) -> Any:
         module = import_module(self._module)
         kind = getattr(module, dtype, None)
-        made = None if kind is None else module.array(x, dtype=kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what JAX only warns of is an error below
+            made = None if kind is None else module.array(x, dtype=kind)
         if made is None or self.dtype(made) != dtype:  # JAX makes float32 of float64 if not told
             raise ValueError(f"dtype must be one that {self.name} has here, got {dtype!r}")
         return made
@@ -76,10 +83,7 @@ class _Torch:
 
     def gradient(self, implementation: Implementation, x: Array, dtype: str) -> Array | None:
         points = self.array(x, dtype).requires_grad_()
-        value = implementation(points)
-        if not value.requires_grad:
-            return None
-        (slope,) = import_module("torch").autograd.grad(value.sum(), points)
+        (slope,) = import_module("torch").autograd.grad(implementation(points).sum(), points)
         return self.numbers(slope)
 
 

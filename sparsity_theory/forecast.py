@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ._types import Array, FloatLike
-from .finite_width import Chain, draw_chain
+from .finite_width import Chain
 from .fixed_points import FixedPointContinuumError
+from .layer_law import draw_quickly
 
 if TYPE_CHECKING:
     from .mean_field import MeanField
@@ -95,7 +96,7 @@ def forecast(
         ValueError: for a width, depth or number of networks below 1, q0 not positive and finite,
             q0 not given for a network without q_star, or array parameters.
     """
-    chain = draw_chain(net, width, depth, networks, seed, q0)
+    chain = draw_quickly(net, width, depth, networks, seed, q0)
     if chain.variance.ndim > 2:
         raise ValueError("forecast needs a single q0 and scalar tau, m, sigma_w2 and sigma_b2")
     return _summary(net, chain)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from torch_models.activations import SparseActivation
 from torch_models.initialization import draw_, layer_laws
+from torch_models.networks import DrawInPlace
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
@@ -35,6 +36,9 @@ class ConvolutionalEnsemble(nn.Module):
         half_width: k, at least 0.
         dimensions: d, 1 or 2.
         dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
+        draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones,
+            that is, kernels flattened to (out, in * offsets) with orthonormal rows, which keeps the
+            variance of every entry and the covariance map.
 
     Attributes:
         weights: depth parameters (members, out, in, 2 k + 1[, 2 k + 1]).
@@ -56,6 +60,7 @@ class ConvolutionalEnsemble(nn.Module):
         dimensions: int = 1,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        draw: DrawInPlace = draw_,
     ) -> None:
         super().__init__()
         if not nets:
@@ -71,7 +76,7 @@ class ConvolutionalEnsemble(nn.Module):
             raise ValueError(f"dimensions must be 1 or 2, got {dimensions}")
         self.nets, self.seeds = tuple(nets), tuple(seeds)
         self.in_channels, self.channels, self.depth = in_channels, channels, depth
-        self.half_width, self.dimensions = half_width, dimensions
+        self.half_width, self.dimensions, self.draw = half_width, dimensions, draw
         self.activation = SparseActivation.from_theory([net.activation for net in nets])
         self.activation.to(device, dtype)
 
@@ -91,7 +96,7 @@ class ConvolutionalEnsemble(nn.Module):
             generator = torch.Generator().manual_seed(seed)
             laws = layer_laws(net, fan_ins)
             for weight, bias, law in zip(self.weights, self.biases, laws, strict=True):
-                draw_(weight[member], law.weight_variance, generator)
+                self.draw(weight[member].flatten(1), law.weight_variance, generator)
                 draw_(bias[member], law.bias_variance, generator)
 
     @property
@@ -125,12 +130,19 @@ class ConvolutionalEnsemble(nn.Module):
             x = self.activation(h.flatten(2)).view_as(h)
             yield h, x
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def transform(self, layer: int, x: Tensor) -> Tensor:
+        """W^l x, without the bias, for l = layer + 1 and x (members, batch, in, *positions)."""
+        return self._convolve(x, self.weights[layer], None)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """One layer; the members are groups of channels of one convolution."""
         folded = x.transpose(0, 1).flatten(1, 2)  # (batch, members * in, *positions)
         around = nn.functional.pad(folded, (self.half_width,) * 2 * self.dimensions, "circular")
         h: Tensor = _CONVOLUTIONS[self.dimensions](
-            around, weight.flatten(0, 1), bias.flatten(), groups=self.members
+            around,
+            weight.flatten(0, 1),
+            None if bias is None else bias.flatten(),
+            groups=self.members,
         )
         by_member = h.view(len(h), self.members, self.channels, *h.shape[2:])
         return by_member.transpose(0, 1).contiguous()

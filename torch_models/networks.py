@@ -117,6 +117,10 @@ class DenseEnsemble(nn.Module):
             x = self.activation(h)
             yield h, x
 
+    def transform(self, layer: int, x: Tensor) -> Tensor:
+        """W^l x, without the bias, for l = layer + 1 and x (members, batch, width or features)."""
+        return x @ self.weights[layer].mT
+
     def readout(self, x: Tensor) -> Tensor:
         """Logits (members, batch, out_features) of the last activations (members, batch, width)."""
         return torch.baddbmm(self.biases[-1], x, self.weights[-1].mT)

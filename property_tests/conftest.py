@@ -65,7 +65,8 @@ class FalseAlarms:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add those of one test."""
         if report.when == "call":
-            self.checks += dict(report.user_properties).get("statistical checks", 0)
+            properties: dict[str, Any] = dict(report.user_properties)
+            self.checks += properties.get("statistical checks", 0)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -76,7 +77,7 @@ class FalseAlarms:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """State the probability of a false alarm anywhere."""
         if self.checks:
-            overdrawn = " : MORE THAN THE BUDGET" if self.checks > chance.CHECKS else ""
+            overdrawn = ", MORE THAN THE BUDGET" if self.checks > chance.CHECKS else ""
             terminalreporter.write_line(
                 f"{self.checks} statistical checks (at most {chance.CHECKS}), a false alarm in any "
                 f"of them: at most {self.checks * chance.ALARM:.1e}{overdrawn}"

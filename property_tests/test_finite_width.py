@@ -291,6 +291,7 @@ def test_the_approximation_says_where_it_ends() -> None:
         ({"width": 0}, "width must be an integer of at least 1, got 0"),
         ({"depth": 0}, "depth must be an integer of at least 1, got 0"),
         ({"networks": 0}, "networks must be an integer of at least 1, got 0"),
+        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
         ({"q0": -1.0}, "q0 must be positive and finite, got -1.0"),
         ({"q0": np.nan}, "q0 must be positive and finite, got nan"),
     ],

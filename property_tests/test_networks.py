@@ -235,8 +235,9 @@ def test_the_weight_variance_on_the_edge_is_one_over_the_share_of_units_that_pas
     Of a million i.i.d. units at q*. Off by 5% is rejected, and so is 1 / (1 - s) for the clipped
     kinds, whose clipped units are not zero and pass nothing on.
     """
-    family, width = st.ACTIVATIONS[kind], 1_000_000
-    phi: Any = family.for_sparsity(s, slope=0.7) if family.clipped else family.for_sparsity(s)
+    family: Any = st.ACTIVATIONS[kind]
+    width = 1_000_000
+    phi = family.for_sparsity(s, slope=0.7) if family.clipped else family.for_sparsity(s)
     sigma_w2 = float(st.edge_of_chaos(phi).sigma_w2)
     ensemble = DenseEnsemble([st.edge_of_chaos(phi)], 4, width, 1, 1, [6], dtype=torch.float64)
     with torch.no_grad():

@@ -37,6 +37,7 @@ from torch_models.observe import (
     jacobian_spectrum,
     observe,
     observe_covariances,
+    observe_gradients,
 )
 from torch_models.records import read_record
 from torch_models.tables import published_rows
@@ -561,6 +562,124 @@ def test_variance_and_sparsity_of_convolutional_networks_are_observed() -> None:
             assert seen.variance[member, layer] == pytest.approx(float(h[member].square().mean()))
             share = float((activations[member] == 0).double().mean())
             assert seen.sparsity[member, layer] == pytest.approx(share)
+
+
+@pytest.mark.claim("Networks: convolutional", "Networks: correlations")
+@every_kind
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_two_images_in_a_convolutional_network_correlate_as_the_correlation_map_says(
+    kind: str, dimensions: int
+) -> None:
+    """20,000 channels of layer 1, each with the mean over its positions of the products of two.
+
+    Every position has the same variance and correlation, so Eq. 4 averages R over them. The map at
+    another correlation is the wrong theory.
+    """
+    net, channels, rho = NETS[kind], 20_000, 0.8
+    pair = pairs_of_inputs(4, rho, 1, seed=4)[0]
+    x = pair[:, :, *(None,) * dimensions].expand(2, 4, *(3, 3)[:dimensions])
+    ensemble = ConvolutionalEnsemble(
+        [net], 4, channels, 1, [0], dimensions=dimensions, dtype=torch.float64
+    )
+    with torch.no_grad():
+        _, activations = next(ensemble.propagate(x))
+    first, second = activations[0]
+    products = (first * second).flatten(1).mean(1).numpy()
+    products = float(net.sigma_w2) * products + float(net.sigma_b2)
+    assert typical(z_of_mean(products, float(net.correlation_map(rho))))
+    assert atypical(z_of_mean(products, float(net.correlation_map(0.6))))
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("weights", DRAWS)
+def test_the_jacobian_of_a_convolutional_network_is_that_of_autograd(
+    dimensions: int, weights: str
+) -> None:
+    """From x^1 to x^3, and so are the gradients that a random direction at h^3 sends back."""
+    net, positions = NETS["cst"], (4, 3)[:dimensions]
+    ensemble = ConvolutionalEnsemble(
+        [net] * 2, 3, 5, 3, (1, 2), dimensions=dimensions, dtype=torch.float64, draw=DRAWS[weights]
+    )
+    x = torch.randn(1, 3, *positions, generator=torch.Generator().manual_seed(3)).double()
+    spectrum, growth = jacobian_spectrum(ensemble, x), observe_gradients(ensemble, x) ** 2
+    layers, activations = zip(*ensemble.propagate(x), strict=True)
+    drawn = torch.randn(layers[-1].shape[1:], generator=torch.Generator().manual_seed(0))
+    direction = (drawn / drawn.norm()).double().expand_as(layers[-1])
+    deltas = torch.autograd.grad(layers[-1], layers, direction, retain_graph=True)
+    for layer, delta in enumerate(deltas):
+        assert np.allclose(growth[:, layer], delta.square().flatten(1).mean(1).numpy(), rtol=1e-6)
+    units = activations[-1][0].numel()
+    for member in range(2):
+        rows = [
+            torch.autograd.grad(
+                activations[-1][member].flatten()[unit], activations[0], retain_graph=True
+            )[0][member].flatten()
+            for unit in range(units)
+        ]
+        jacobian = torch.stack(rows)
+        values = torch.linalg.eigvalsh(jacobian @ jacobian.T).numpy()
+        assert np.allclose(spectrum[member], values, rtol=1e-10, atol=1e-10 * values.max())
+
+
+@pytest.mark.claim("Eq. 28", "Eq. 30", judge="statistical")
+def test_the_spectrum_of_a_convolutional_jacobian_has_the_moments_of_a_dense_one() -> None:
+    """Of its circulant blocks each is a Gaussian matrix, so in the limit nothing else is seen.
+
+    m_1 and m_2 of one layer of 1000 networks on a ring of three, 10 and 20 channels, extrapolated
+    as for dense networks. The orthogonal formula is the wrong theory.
+    """
+    net, members = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.5, slope=0.7)), 1000
+    pair = pairs_of_inputs(4, 0.0, members, seed=9)[:, :1]
+    x = pair[..., None].expand(members, 1, 4, 3)
+
+    def moments(channels: int) -> Floats:
+        spectrum = jacobian_spectrum(ring(net, channels, 2, members), x)
+        return np.stack([np.mean(spectrum, axis=1), np.mean(spectrum**2, axis=1)])
+
+    narrow, wide = moments(10), moments(20)
+    mean = 2 * np.mean(wide, axis=1) - np.mean(narrow, axis=1)
+    error = np.sqrt((4 * np.var(wide, axis=1) + np.var(narrow, axis=1)) / members)
+    right, wrong = (
+        (mean - np.array([float(m) for m in net.jacobian_moments(1, orthogonal=o)[:2]])) / error
+        for o in (False, True)
+    )
+    assert typical(right), right
+    assert atypical(wrong[1]), wrong
+
+
+def test_gradients_of_a_loss_need_a_readout() -> None:
+    with pytest.raises(ValueError, match="y must be None for a convolutional ensemble"):
+        observe_gradients(ring(NETS["cst"], 3, 2, 1), on_a_ring(1, 4), torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_device_and_precision_sees_the_same_networks(device: str, dtype: torch.dtype) -> None:
+    """Drawn on the CPU in their own precision: to rounding, what float64 on a CPU sees of them."""
+    nets = list(NETS.values())
+    dense = DenseEnsemble(nets, 6, 20, 4, 1, range(4), dtype=dtype, device=device)
+    exact = DenseEnsemble(nets, 6, 20, 4, 1, range(4), dtype=torch.float64)
+    exact.load_state_dict(dense.state_dict())
+    x = pairs_of_inputs(6, 0.0, 4, seed=2)
+    tolerance = {torch.float32: 1e-4, torch.float64: 1e-11}[dtype]
+    seen, expected = observe(dense, x), observe(exact, x)
+    assert np.allclose(seen.variance, expected.variance, rtol=tolerance)
+    products, right = (observe_covariances(each, x) for each in (dense, exact))
+    assert np.allclose(products, right, rtol=tolerance, atol=tolerance)
+    spectrum, right = (jacobian_spectrum(each, x[:, :1]) for each in (dense, exact))
+    assert np.allclose(spectrum, right, atol=tolerance * right.max())
 
 
 @pytest.mark.parametrize(

@@ -106,14 +106,14 @@ def draw_chain(
         q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given.
 
     Raises:
-        ValueError: for a width, depth or number of networks below 1, q0 not positive and finite,
-            or q0 not given for a network without q_star.
+        ValueError: for a width, depth or number of networks below 1, a negative seed, q0 not
+            positive and finite, or q0 not given for a network without q_star.
     """
     start, shape = first_variances(net, width, depth, networks, q0)
     starts = np.broadcast_to(start, shape).ravel()
     row = np.repeat(np.arange(starts.size), networks)  # the initialization of every network
     blocks = np.array_split(row, -(-row.size * width // _BLOCK))
-    rngs = np.random.default_rng(seed).spawn(len(blocks))
+    rngs = check.generator(seed).spawn(len(blocks))
     drawn = [
         _draw_block(_Networks.of(net, shape, block), starts[block], width, depth, rng)
         for block, rng in zip(blocks, rngs, strict=True)

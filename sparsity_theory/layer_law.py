@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from . import _validation as check
 from ._types import Array, FloatLike
 from .activations import ClippedReLU, ClippedSoftThreshold, ShiftedReLU, SoftThreshold
 from .finite_width import (
@@ -131,7 +132,7 @@ def draw_layers(
     ramp = Ramp.of(net.activation)
     if ramp is None:
         raise ValueError(f"activation must be one of the paper's four, got {net.activation!r}")
-    rng = np.random.default_rng(seed)
+    rng = check.generator(seed)
     sigma_w2, sigma_b2 = (x[..., np.newaxis] for x in (net.sigma_w2, net.sigma_b2))
     q = np.empty((*shape, networks))
     q[...] = np.asarray(start)[..., np.newaxis]

@@ -38,7 +38,7 @@ def largest_growths(
         sizes = observe_gradients(ensemble, x) ** 2
         growths.append(sizes.max(axis=1) / sizes[:, -1])
     growth = np.nan_to_num(np.concatenate(growths), nan=LARGEST_GROWTH, posinf=LARGEST_GROWTH)
-    return np.minimum(growth, LARGEST_GROWTH)
+    return np.asarray(np.minimum(growth, LARGEST_GROWTH))
 
 
 def measure(width: int, depth: int, networks: int, device: str = "cpu") -> dict[str, Any]:

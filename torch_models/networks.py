@@ -119,7 +119,8 @@ class DenseEnsemble(nn.Module):
 
     def transform(self, layer: int, x: Tensor) -> Tensor:
         """W^l x, without the bias, for l = layer + 1 and x (members, batch, width or features)."""
-        return x @ self.weights[layer].mT
+        transformed: Tensor = x @ self.weights[layer].mT
+        return transformed
 
     def readout(self, x: Tensor) -> Tensor:
         """Logits (members, batch, out_features) of the last activations (members, batch, width)."""

@@ -1,11 +1,15 @@
-"""Hypothesis profiles and the ledger of claims for this suite."""
+"""Hypothesis profiles, the ledger of claims and the budget of false alarms for this suite."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from property_tests import chance
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -39,3 +43,47 @@ settings.register_profile(  # for tools/mutation.py: whether a test fails matter
 )
 # --hypothesis-profile, applied by Hypothesis's own plugin later on, has the last word.
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Note in the test's report, which a worker sends on, how often chance could deceive it."""
+    before = chance.checks_made
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("statistical checks", chance.checks_made - before))
+
+
+class FalseAlarms:
+    """Adds up the statistical checks of all tests, and fails the run that makes too many."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.checks = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add those of one test."""
+        if report.when == "call":
+            properties: dict[str, Any] = dict(report.user_properties)
+            self.checks += properties.get("statistical checks", 0)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail if the budget is overdrawn."""
+        if self.checks > chance.CHECKS:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """State the probability of a false alarm anywhere."""
+        if self.checks:
+            overdrawn = ", MORE THAN THE BUDGET" if self.checks > chance.CHECKS else ""
+            terminalreporter.write_line(
+                f"{self.checks} statistical checks (at most {chance.CHECKS}), a false alarm in any "
+                f"of them: at most {self.checks * chance.ALARM:.1e}{overdrawn}"
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count."""
+    config.pluginmanager.register(FalseAlarms(), "false-alarms")

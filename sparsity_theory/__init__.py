@@ -9,7 +9,7 @@ Eqs. 3, 6, 11, 13-19    `mean_field`: V, V', V'', chi, R and R'; R's integrals i
 Eqs. 7-10               `activations`: ReLU_tau, ST_tau, CReLU_{tau,m}, CST_{tau,m}
 Eqs. 12, 56             `piecewise_linear`: sparsity
 Eq. 24                  `mean_field.MeanField.chi`; at finite width, `gradient_law`
-Sec. 3.1, Tables 2, 4   at finite width: `finite_width`, `forecast`, `stable_clip`
+Sec. 3.1, Tables 2, 4   at finite width: `finite_width`, `layer_law`, `forecast`, `stable_clip`
 Eqs. 25-31, Table 3     `jacobian`: the spectrum of the input-output Jacobian
 Eqs. 32-55              `piecewise_linear`: closed forms, for any number of pieces
 Eqs. 33-36              `gaussian`: partial moments of the normal distribution
@@ -24,11 +24,12 @@ from .activations import ACTIVATIONS, ClippedReLU, ClippedSoftThreshold, Shifted
 from .bifurcation import Bifurcation, bifurcation
 from .convolution import covariance_fixed_point, covariance_map
 from .edge_of_chaos import edge_of_chaos, edge_of_chaos_for_bias
-from .finite_width import Chain, SmallNoise, draw_chain, one_step_variance, small_noise
+from .finite_width import Chain, SmallNoise, UnitChain, draw_chain, one_step_variance, small_noise
 from .fixed_points import FixedPoint, FixedPointContinuumError, SteepestPoint, steepest_point
 from .forecast import Forecast, forecast
 from .gradient_law import draw_gradients
 from .jacobian import JacobianMoments
+from .layer_law import draw_layers
 from .mean_field import MeanField
 from .piecewise_linear import PiecewiseLinear
 from .propagation import correlation_fixed_point, depth_scales, phase
@@ -56,6 +57,7 @@ __all__ = [
     "SoftThreshold",
     "StableClip",
     "SteepestPoint",
+    "UnitChain",
     "bifurcation",
     "correlation_fixed_point",
     "covariance_fixed_point",
@@ -63,6 +65,7 @@ __all__ = [
     "depth_scales",
     "draw_chain",
     "draw_gradients",
+    "draw_layers",
     "edge_of_chaos",
     "edge_of_chaos_for_bias",
     "forecast",

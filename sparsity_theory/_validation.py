@@ -64,3 +64,12 @@ def count(name: str, value: int, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
+
+
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """The random numbers that ``seed`` stands for."""
+    return (
+        seed
+        if isinstance(seed, np.random.Generator)
+        else np.random.default_rng(count("seed", seed, least=0))
+    )

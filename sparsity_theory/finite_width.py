@@ -29,7 +29,7 @@ from ._types import Array, FloatLike
 if TYPE_CHECKING:
     from .mean_field import GaussianExpectations, MeanField
 
-_LARGEST_VARIANCE = 1e200  # beyond it squares overflow; such a network has failed long ago
+LARGEST_VARIANCE = 1e200  # beyond it squares overflow; such a network has failed long ago
 _BLOCK = 2_000_000  # units of one layer drawn at once, the silent ones counted
 
 
@@ -41,14 +41,11 @@ class Chain:
         variance: q^1, ..., q^L.
         gain: by which squared gradients grow from h^{l+1} to h^l, for l = 1, ..., L.
         sparsity: share of the units of layer l with phi = 0.
-        passing: sums over the units of layer l of phi'^2 times 1, x^2, x h and h^2 (x = phi(h)),
-            shape (4, depth, *batch, networks): what `gradient_law` needs.
     """
 
     variance: Array
     gain: Array
     sparsity: Array
-    passing: Array
 
     @cached_property
     def log_backward_gain(self) -> Array:
@@ -57,6 +54,18 @@ class Chain:
             steps = np.log(self.gain[:-1])
         nothing = np.zeros((1, *steps.shape[1:]))
         return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], nothing])
+
+
+@dataclass(frozen=True)
+class UnitChain(Chain):
+    """A chain of which every unit was drawn.
+
+    Attributes:
+        passing: sums over the units of layer l of phi'^2 times 1, x^2, x h and h^2 (x = phi(h)),
+            shape (4, depth, *batch, networks): what `gradient_law` needs.
+    """
+
+    passing: Array
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ def draw_chain(
     networks: int = 1000,
     seed: int | np.random.Generator = 0,
     q0: FloatLike | None = None,
-) -> Chain:
+) -> UnitChain:
     """Draw the variance, the gradient gain and the sparsity of every layer of random networks.
 
     Args:
@@ -97,25 +106,32 @@ def draw_chain(
         q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given.
 
     Raises:
-        ValueError: for a width, depth or number of networks below 1, q0 not positive and finite,
-            or q0 not given for a network without q_star.
+        ValueError: for a width, depth or number of networks below 1, a negative seed, q0 not
+            positive and finite, or q0 not given for a network without q_star.
     """
-    check.count("width", width)
-    check.count("depth", depth)
-    check.count("networks", networks)
-    start = net.require_q_star() if q0 is None else check.positive("q0", q0)
-    shape = np.shape(net.variance_map(start))
+    start, shape = first_variances(net, width, depth, networks, q0)
     starts = np.broadcast_to(start, shape).ravel()
     row = np.repeat(np.arange(starts.size), networks)  # the initialization of every network
     blocks = np.array_split(row, -(-row.size * width // _BLOCK))
-    rngs = np.random.default_rng(seed).spawn(len(blocks))
+    rngs = check.generator(seed).spawn(len(blocks))
     drawn = [
         _draw_block(_Networks.of(net, shape, block), starts[block], width, depth, rng)
         for block, rng in zip(blocks, rngs, strict=True)
     ]
     variance, sparsity, *passing = np.concatenate(drawn, axis=2).reshape(6, depth, *shape, networks)
     gain = np.broadcast_to(net.sigma_w2, shape)[..., np.newaxis] * (passing[0] / width)
-    return Chain(variance, gain, sparsity, np.stack(passing))
+    return UnitChain(variance, gain, sparsity, np.stack(passing))
+
+
+def first_variances(
+    net: MeanField, width: int, depth: int, networks: int, q0: FloatLike | None
+) -> tuple[Array, tuple[int, ...]]:
+    """The variance of layer 1 and the shape of the batch, after a check of all arguments."""
+    check.count("width", width)
+    check.count("depth", depth)
+    check.count("networks", networks)
+    start = net.require_q_star() if q0 is None else check.positive("q0", q0)
+    return start, np.shape(net.variance_map(start))
 
 
 def one_step_variance(net: MeanField, q: FloatLike, width: int) -> Array:
@@ -155,7 +171,7 @@ def small_noise(
         bends.append(np.abs(curvature) * np.sqrt(variance))
         variance = slope**2 * variance + one_step_variance(net, mean, width)
         drift = 0.5 * curvature * variances[-1]
-        mean = np.clip(net.variance_map(mean) + drift, net.sigma_b2, _LARGEST_VARIANCE)
+        mean = np.clip(net.variance_map(mean) + drift, net.sigma_b2, LARGEST_VARIANCE)
     straight = np.stack(bends) <= 0.1
     valid = np.logical_and.accumulate(straight, axis=0)
     return SmallNoise(np.stack(means), np.sqrt(np.stack(variances)), valid)
@@ -194,7 +210,7 @@ class _Networks:
         squared, passing = x * x, slope * slope
         at_passing = passing * h
         terms = (squared, x != 0.0, passing, passing * squared, at_passing * x, at_passing * h)
-        return np.stack([_segment_sums(term, number) for term in terms])
+        return np.stack([segment_sums(term, number) for term in terms])
 
 
 def _draw_block(
@@ -205,7 +221,7 @@ def _draw_block(
     for layer in range(depth):
         square, audible, *passing = _layer_sums(networks, np.sqrt(q), width, rng)
         drawn[:, layer] = q, 1.0 - audible / width, *passing
-        q = np.minimum(networks.sigma_w2 * (square / width) + networks.sigma_b2, _LARGEST_VARIANCE)
+        q = np.minimum(networks.sigma_w2 * (square / width) + networks.sigma_b2, LARGEST_VARIANCE)
     return drawn
 
 
@@ -228,7 +244,7 @@ def _lower_tail_units(
     return np.asarray(ndtri(np.repeat(probability, number) * (1.0 - rng.random(number.sum()))))
 
 
-def _segment_sums(values: Array, number: NDArray[np.int64]) -> Array:
+def segment_sums(values: Array, number: NDArray[np.int64]) -> Array:
     """Sums of consecutive segments of these lengths, some of them empty."""
     sums = np.zeros(number.size)
     filled = number > 0

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import _validation as check
 from ._types import Array, FloatLike
 from .finite_width import draw_chain
 
@@ -55,7 +56,7 @@ def draw_gradients(
     slopes = getattr(net.activation, "slopes", None)
     if slopes is None or not np.all(np.isin(slopes, (0.0, 1.0))):
         raise ValueError(f"activation must have slopes 0 and 1 only, got {net.activation!r}")
-    forward, backward = np.random.default_rng(seed).spawn(2)
+    forward, backward = check.generator(seed).spawn(2)
     chain = draw_chain(net, width, depth, networks, forward, q0)
     batch = chain.variance.shape[1:]
     sigma_w2, sigma_b2 = (

@@ -9,8 +9,8 @@ import numpy as np
 from . import _validation as check
 from .activations import ClippedReLU, ClippedSoftThreshold
 from .edge_of_chaos import edge_of_chaos
-from .finite_width import draw_chain
 from .forecast import failure_probability
+from .layer_law import draw_quickly
 from .mean_field import MeanField
 
 KINDS = {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
@@ -72,7 +72,7 @@ def largest_stable_clip(
     check.fraction("risk", risk)
 
     def failing(net: MeanField) -> float:
-        return float(failure_probability(draw_chain(net, width, depth, networks, seed)))
+        return float(failure_probability(draw_quickly(net, width, depth, networks, seed)))
 
     def activation(logit: float) -> ClippedReLU | ClippedSoftThreshold:
         slope = 1.0 / (1.0 + np.exp(-logit))

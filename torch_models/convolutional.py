@@ -14,6 +14,7 @@ from torch_models.circular import convolve
 from torch_models.convolutional_backpropagation import ConvolutionalBackpropagation, backpropagate
 from torch_models.initialization import draw_, layer_laws
 from torch_models.inputs import input_scale_buffer
+from torch_models.networks import DrawInPlace
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
@@ -44,6 +45,9 @@ class ConvolutionalEnsemble(nn.Module):
         out_features: number of classes that the readout tells apart, at least 1.
         input_scales: one for each member, by which its input is multiplied, positive and finite;
             ones by default.
+        draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones,
+            that is, kernels flattened to (out, in * offsets) with orthonormal rows, which keeps the
+            variance of every entry and the covariance map.
 
     Attributes:
         weights: depth parameters (members, out, in, 2 k + 1[, 2 k + 1]), and the readout's
@@ -72,6 +76,7 @@ class ConvolutionalEnsemble(nn.Module):
         device: torch.device | str = "cpu",
         out_features: int = 10,
         input_scales: Sequence[float] | None = None,
+        draw: DrawInPlace = draw_,
     ) -> None:
         super().__init__()
         if not nets:
@@ -89,6 +94,7 @@ class ConvolutionalEnsemble(nn.Module):
         self.nets, self.seeds = tuple(nets), tuple(seeds)
         self.in_channels, self.channels, self.depth = in_channels, channels, depth
         self.half_width, self.dimensions, self.out_features = half_width, dimensions, out_features
+        self.draw = draw
         self.activation = SparseActivation.from_theory([net.activation for net in nets])
         self.activation.to(device, dtype)
 
@@ -114,7 +120,7 @@ class ConvolutionalEnsemble(nn.Module):
             generator = torch.Generator().manual_seed(seed)
             laws = layer_laws(net, fan_ins)
             for weight, bias, law in zip(self.weights, self.biases, laws, strict=True):
-                draw_(weight[member], law.weight_variance, generator)
+                self.draw(weight[member].flatten(1), law.weight_variance, generator)
                 draw_(bias[member], law.bias_variance, generator)
 
     @property
@@ -177,6 +183,10 @@ class ConvolutionalEnsemble(nn.Module):
             x = self.activation(h.flatten(2)).view_as(h)
             yield h, x
 
+    def transform(self, layer: int, x: Tensor) -> Tensor:
+        """W^l x, without the bias, for l = layer + 1 and x (members, batch, in, *positions)."""
+        return convolve(x, self.weights[layer])
+
     def pull_back(self, grad: Tensor, activations: Tensor) -> Tensor:
         """The gradient by h^l of what has gradient ``grad`` by ``activations`` x^l (Eq. 21)."""
         return self.activation.pull_back(grad.flatten(2), activations.flatten(2)).view_as(grad)
@@ -216,6 +226,7 @@ class ConvolutionalEnsemble(nn.Module):
             dtype=self.weights[0].dtype,
             device="meta",
             out_features=self.out_features,
+            draw=self.draw,
         )
         state = {name: values[rows] for name, values in self.state_dict().items()}
         chosen.load_state_dict(state, assign=True)

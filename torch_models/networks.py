@@ -141,6 +141,11 @@ class DenseEnsemble(nn.Module):
             x = self.activation(h)
             yield h, x
 
+    def transform(self, layer: int, x: Tensor) -> Tensor:
+        """W^l x, without the bias, for l = layer + 1 and x (members, batch, width or features)."""
+        transformed: Tensor = x @ self.weights[layer].mT
+        return transformed
+
     def readout(self, x: Tensor) -> Tensor:
         """Logits (members, batch, out_features) of the last activations (members, batch, width)."""
         return torch.baddbmm(self.biases[-1], x, self.weights[-1].mT)

@@ -45,38 +45,44 @@ def observe(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> LayerStatis
 
 
 @torch.no_grad()
-def observe_covariances(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> Floats:
-    """Mean products over units of h^l between all inputs (batch, in_features).
+def observe_covariances(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Floats:
+    """Mean products over units, or channels and positions, of h^l between all inputs of a batch.
 
     Returns:
         (members, depth, batch, batch): q^l of every input on the diagonal, and off it the
         correlation of two inputs times the root of the product of theirs.
     """
     products = [
-        (h.double() @ h.double().mT) / h.shape[-1]
+        (units @ units.mT) / units.shape[-1]
         for h, _ in ensemble.propagate(_to_ensemble(ensemble, x))
+        for units in [h.flatten(2).double()]
     ]
     covariances: Floats = torch.stack(products, dim=1).cpu().numpy()
     return covariances
 
 
 @torch.no_grad()
-def jacobian_spectrum(ensemble: DenseEnsemble, x: Tensor | NDArray[np.floating]) -> Floats:
-    """Eigenvalues of J J^T, J = D^L W^L ... D^2 W^2, for one input (1, in_features) (Eq. 25).
+def jacobian_spectrum(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Floats:
+    """Eigenvalues of J J^T, J = D^L W^L ... D^2 W^2, for one input (a batch of one) (Eq. 25).
 
     Layers 2 to L, all with the weights of the initialization: what becomes of a small change of x^1
-    on its way to x^L.
+    on its way to x^L. Of a convolutional network, W^l is the whole linear map, of channels times
+    positions.
 
     Returns:
-        (members, width), ascending.
+        (members, units), ascending; their roots are the singular values.
     """
     layers = ensemble.propagate(_to_ensemble(ensemble, x))
     _, activations = next(layers)
-    jacobian = torch.eye(ensemble.width).to(activations).expand(ensemble.members, -1, -1)
-    for weight, (_, activations) in zip(list(ensemble.weights)[1:], layers, strict=False):
-        rows = activations.mT.expand(-1, -1, ensemble.width)  # (members, width, width)
-        jacobian = ensemble.activation.pull_back(weight @ jacobian, rows)
-    squares: Floats = torch.linalg.svdvals(jacobian).double().square().flip(-1).cpu().numpy()
+    like = activations[0, 0]
+    changes = torch.eye(like.numel()).to(like).view(1, -1, *like.shape)
+    changes = changes.expand(ensemble.members, *changes.shape[1:])
+    for layer, (_, activations) in enumerate(layers, start=1):
+        changed = ensemble.transform(layer, changes).flatten(2)
+        rows = activations.flatten(2).expand_as(changed)
+        changes = ensemble.activation.pull_back(changed, rows).view_as(changes)
+    values = torch.linalg.svdvals(changes.flatten(2))
+    squares: Floats = values.double().square().flip(-1).cpu().numpy()
     return squares
 
 
@@ -92,11 +98,16 @@ def observe_gradients(
     Without, a random vector of norm one (drawn from ``seed``, one for each sample, the same for all
     members) is sent back from h^L, independent of the weights as Eq. 24 supposes. NaN where a
     member's h^l is not finite.
+
+    Raises:
+        ValueError: for labels and a convolutional ensemble, which has no readout.
     """
+    if y is not None and not isinstance(ensemble, DenseEnsemble):
+        raise ValueError("y must be None for a convolutional ensemble, which has no readout")
     inputs = _to_ensemble(ensemble, x).detach().requires_grad_()  # even if the weights are frozen
     with torch.enable_grad():
         layers, activations = zip(*ensemble.propagate(inputs), strict=True)
-        if y is None:
+        if y is None or not isinstance(ensemble, DenseEnsemble):
             cotangent = _random_directions(layers[-1], seed)
             deltas = torch.autograd.grad(layers[-1], layers, cotangent)
         else:

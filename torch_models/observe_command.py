@@ -89,6 +89,7 @@ def observe(
             ("width", width, 1),
             ("depth", depth, 2),
             ("networks", networks, 1),
+            ("seed", seed, 0),
         ):
             if number < least:
                 raise ValueError(f"{name} must be at least {least}, got {number}")

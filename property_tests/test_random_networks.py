@@ -647,11 +647,6 @@ def test_the_spectrum_of_a_convolutional_jacobian_has_the_moments_of_a_dense_one
     assert atypical(wrong[1]), wrong
 
 
-def test_gradients_of_a_loss_need_a_readout() -> None:
-    with pytest.raises(ValueError, match="y must be None for a convolutional ensemble"):
-        observe_gradients(ring(NETS["cst"], 3, 2, 1), on_a_ring(1, 4), torch.zeros(1))
-
-
 @pytest.mark.parametrize(
     "device",
     [

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from torch_models.ensembles import Ensemble
 from torch_models.losses import cross_entropy
-from torch_models.networks import DenseEnsemble
 
 Floats = NDArray[np.float64]
 
@@ -98,16 +97,11 @@ def observe_gradients(
     Without, a random vector of norm one (drawn from ``seed``, one for each sample, the same for all
     members) is sent back from h^L, independent of the weights as Eq. 24 supposes. NaN where a
     member's h^l is not finite.
-
-    Raises:
-        ValueError: for labels and a convolutional ensemble, which has no readout.
     """
-    if y is not None and not isinstance(ensemble, DenseEnsemble):
-        raise ValueError("y must be None for a convolutional ensemble, which has no readout")
     inputs = _to_ensemble(ensemble, x).detach().requires_grad_()  # even if the weights are frozen
     with torch.enable_grad():
         layers, activations = zip(*ensemble.propagate(inputs), strict=True)
-        if y is None or not isinstance(ensemble, DenseEnsemble):
+        if y is None:
             cotangent = _random_directions(layers[-1], seed)
             deltas = torch.autograd.grad(layers[-1], layers, cotangent)
         else:

@@ -45,6 +45,20 @@ class Setting:
         """Whether the images are those of the published data set, or some of them."""
         return not re.search(r"\d of \d+ as published|not the published", self.source)
 
+    @property
+    def description(self) -> str:
+        """Networks and training in a line: width, depth, epochs, learning rate, batch size."""
+        return f"{trained_as(self.experiment)}, batch size {self.experiment.batch_size}"
+
+    @property
+    def images_described(self) -> str:
+        """The images in a line, with their source and numbers."""
+        counts = dict(each.split() for each in self.images[-3:])
+        return (
+            f"{self.experiment.data} ({self.source}; {counts['train']} images to train on, "
+            f"{counts['validation']} held out, {counts['test']} to test on)"
+        )
+
 
 @dataclass(frozen=True)
 class Record:
@@ -120,6 +134,15 @@ class TableSummary:
     budget: str | None
     setting: Setting | None
     rows: tuple[RowSummary, ...]
+
+
+def trained_as(experiment: Experiment) -> str:
+    """Size and training of networks, as far as the paper states it of its own."""
+    what = "width" if experiment.network == "dnn" else "channels"
+    return (
+        f"{what} {experiment.width}, depth {experiment.depth}, {experiment.epochs} epochs, "
+        f"learning rate {experiment.learning_rate:g}"
+    )
 
 
 def find_records(folders: Iterable[Path]) -> Found:

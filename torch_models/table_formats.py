@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from torch_models.endings import LEARNED
-from torch_models.results import RowSummary, Setting, TableSummary
-from torch_models.runs import Experiment, find_budget
+from torch_models.results import RowSummary, TableSummary, trained_as
+from torch_models.runs import find_budget
 from torch_models.tables import Figures
 
 COLUMNS = ("row", "budget", "runs", "trained", "diverged", "accuracy", "paper", "sparsity", "paper",
@@ -100,38 +100,20 @@ def header(summary: TableSummary) -> list[str]:
     """Lines that say what the figures below them are, and are not."""
     title = f"Table {summary.table}, {summary.network}"
     paper = find_budget("full", summary.table, summary.network).experiment
-    theirs = (
-        f"The paper's: {_size(paper)}, {paper.epochs} epochs, learning rate "
-        f"{paper.learning_rate:g}, {paper.data}; its batch size is not stated."
-    )
+    theirs = f"The paper's: {trained_as(paper)}, {paper.data}; it does not state the batch size."
     setting = summary.setting
     if setting is None:
         asked = "" if summary.budget is None else f" of budget {summary.budget}"
         return [f"{title}: no records{asked}", theirs]
-    ours = setting.experiment
     whose = "" if setting.budget == "full" else ", which is not the paper's"
     lines = [
         f"{title}: budget {setting.budget}{whose}",
-        f"Ours: {_size(ours)}, {ours.epochs} epochs, learning rate {ours.learning_rate:g}, batch "
-        f"size {ours.batch_size}, {_data(setting)}.",
+        f"Ours: {setting.description}, {setting.images_described}.",
         theirs,
     ]
     if not setting.as_published:
         lines.append("The images are not those of the published data set.")
     return lines
-
-
-def _size(experiment: Experiment) -> str:
-    what = "width" if experiment.network == "dnn" else "channels"
-    return f"{what} {experiment.width}, depth {experiment.depth}"
-
-
-def _data(setting: Setting) -> str:
-    counts = dict(each.split() for each in setting.images[-3:])
-    return (
-        f"{setting.experiment.data} ({setting.source}; {counts['train']} images to train on, "
-        f"{counts['validation']} held out, {counts['test']} to test on)"
-    )
 
 
 def _cells(summary: TableSummary, row: RowSummary) -> tuple[str, ...]:

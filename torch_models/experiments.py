@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 
 import sparsity_theory as st
 
+DATA_SETS = ("digits", "mnist", "cifar10")
+"""Names of `torch_models.data.LOADERS`, here so that records are read without loading torch."""
+
 Phi = st.ShiftedReLU | st.SoftThreshold | st.ClippedReLU | st.ClippedSoftThreshold
 """The four kinds of the paper."""
 

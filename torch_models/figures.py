@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from torch_models.endings import LEARNED
 from torch_models.records import replacing
-from torch_models.reproduce import LEARNED, RowReport
+from torch_models.reproduce import RowReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

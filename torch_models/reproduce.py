@@ -5,7 +5,6 @@ Nothing here prints. What the user sees while a row runs goes through a ``Watche
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 import sparsity_theory as st
 from sparsity_theory.forecast import FAILS_FROM, TRAINS_UP_TO
 from torch_models.data import Dataset
+from torch_models.endings import LEARNED, ending, kept_within
 from torch_models.experiments import Row, Settings
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe
@@ -23,15 +23,6 @@ from torch_models.provenance import hardware, versions
 from torch_models.training import Divergence, EpochStatistics, TrainingResult, evaluate, train
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
-
-LEARNED = 0.5
-"""Test accuracy from which a member of a ten-class problem counts as clearly above chance."""
-
-KEPT = 0.05
-"""Largest distance of a network's test sparsity from the mean field's that counts as kept, where
-the width is at least ``WIDE``; it grows as 1 / sqrt(width) below, as the spread of a share does."""
-
-WIDE = 300
 
 IMAGES = 256
 """Images over which the sparsity at initialization is averaged."""
@@ -235,31 +226,20 @@ def test_members(
         accuracy = float(evaluation.accuracy[k])
         sparsity = float(layer_sparsity[k].mean())
         divergence = result.divergences[k]
-        kept = abs(sparsity - expected) <= tolerance
         members.append(
             Member(
                 seed=seed,
-                result=member_result(divergence, kept, accuracy),
+                result=ending(
+                    None if divergence is None else divergence.kind,
+                    abs(sparsity - expected) <= tolerance,
+                    accuracy,
+                ),
                 test_accuracy=accuracy,
                 test_sparsity=sparsity,
                 divergence=divergence,
             )
         )
     return tuple(members), layer_sparsity
-
-
-def kept_within(width: int) -> float:
-    """Return how far a network's sparsity may be from the mean field's and still count as kept."""
-    return KEPT * max(1.0, math.sqrt(WIDE / width))
-
-
-def member_result(divergence: Divergence | None, kept: bool, accuracy: float) -> str:
-    """Name how a network ended, by the first thing that went wrong."""
-    if divergence is not None and divergence.kind != "sparsity lost":
-        return "diverged"
-    if divergence is not None or not kept:
-        return "sparsity lost"
-    return "trained" if accuracy >= LEARNED else "not learned"
 
 
 def judge(outcome: str, results: list[str]) -> Verdict:

@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from torch_models.data import LOADERS
-from torch_models.experiments import Row
+from torch_models.experiments import DATA_SETS, Row
 from torch_models.tables import PublishedRow, published_rows
 
 NETWORKS = ("dnn", "cnn")
@@ -47,7 +46,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Refuse at once what would fail, or mean nothing, in mid-run."""
-        for name, known in (("network", NETWORKS), ("data", tuple(LOADERS))):
+        for name, known in (("network", NETWORKS), ("data", DATA_SETS)):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"

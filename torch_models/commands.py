@@ -93,7 +93,10 @@ def reproduce(
         ),
     ] = None,
     network: Annotated[
-        str, typer.Option(help="With --table: dnn on MNIST, or cnn on CIFAR-10.")
+        str,
+        typer.Option(
+            help="With --table: dnn on MNIST, cnn on CIFAR-10, or cnn-1d, the same in one line."
+        ),
     ] = "dnn",
     budget: Annotated[
         str,

@@ -209,7 +209,7 @@ def summarize(
     Args:
         records: of any tables.
         table: 2, 4 or 5.
-        network: ``"dnn"`` or ``"cnn"``; None is every one that has records.
+        network: one of ``NETWORKS``; None is every one that has records.
         budget: one of `BUDGETS`; None is every one that has records.
 
     Raises:
@@ -219,8 +219,7 @@ def summarize(
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
     if budget is not None and budget not in BUDGETS:
         raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, got {budget!r}")
-    if not rows_named(table, network or "dnn", ()):
-        raise ValueError(f"network {network!r} has no rows in Table {table}")
+    rows_named(table, network or "dnn", ())  # raises where there are none
     settings = {
         record.setting: None
         for record in records
@@ -269,7 +268,7 @@ def _in_setting(setting: Setting, records: Sequence[Record]) -> TableSummary:
 
 
 def _summary(published: PublishedRow, network: str, records: Sequence[Record]) -> RowSummary:
-    paper = published.cnn if network == "cnn" else published.dnn
+    paper = published.dnn if network == "dnn" else published.cnn
     return RowSummary(published, tuple(records), figures_of(records), paper)
 
 

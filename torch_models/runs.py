@@ -15,8 +15,11 @@ from typing import Any
 from torch_models.experiments import DATA_SETS, Row
 from torch_models.tables import PublishedRow, published_rows
 
-NETWORKS = ("dnn", "cnn")
-"""Dense networks (Eq. 1) and convolutional ones (Eq. 2, in two dimensions)."""
+NETWORKS = ("dnn", "cnn", "cnn-1d")
+"""Dense networks (Eq. 1); convolutional ones (Eq. 2) of images, or of their pixels in one line.
+
+The paper writes its theory down in one dimension, and does not say in how many it trains.
+"""
 
 
 @dataclass(frozen=True)
@@ -106,20 +109,23 @@ def find_budget(name: str, table: int, network: str, **changes: Any) -> Budget:
     Raises:
         ValueError: if there is none, or a change is out of range.
     """
-    (depth,) = {published.cnn_depth if network == "cnn" else published.depth
-                for published in published_rows(table)}  # fmt: skip
     if network not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
     if name not in budget_names():
         raise ValueError(f"budget must be one of {', '.join(budget_names())}, got {name!r}")
-    found = [
-        entry
+    (published, *_) = rows_named(table, network, ())
+    entries = {
+        entry["name"]: entry
         for entry in _entries()
-        if (entry["name"], entry["network"]) == (name, network) and table in entry["tables"]
-    ]
-    if not found:
-        raise ValueError(f"network {network!r} has no rows in Table {table}")
-    settings = {"depth": depth, **found[0]}
+        if entry["network"] == network and table in entry["tables"]
+    }
+    if name not in entries:
+        raise ValueError(
+            f"budget of {network!r} in Table {table} must be one of {', '.join(entries)}, "
+            f"got {name!r}"
+        )
+    depth = published.depth if network == "dnn" else published.cnn_depth
+    settings = {"depth": depth, **entries[name]}
     seeds = settings.pop("seeds")
     for key in ("name", "tables"):
         del settings[key]
@@ -143,13 +149,15 @@ def rows_named(table: int, network: str, slugs: Sequence[str]) -> tuple[Publishe
     """The rows of a table that have networks of this kind; those with these slugs, or all.
 
     Raises:
-        ValueError: for a slug that is none of theirs.
+        ValueError: for a slug that is none of theirs, or if the table has no such networks.
     """
     rows = tuple(
         published
         for published in published_rows(table)
         if network == "dnn" or published.cnn is not None
     )
+    if not rows:
+        raise ValueError(f"network {network!r} has no rows in Table {table}")
     known = {published.row.slug: published for published in rows}
     for slug in slugs:
         if slug not in known:

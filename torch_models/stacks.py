@@ -130,7 +130,7 @@ def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensembl
         experiment.width,
         experiment.depth,
         seeds,
-        dimensions=2,
+        dimensions=1 if experiment.network == "cnn-1d" else 2,
         out_features=dataset.classes,
         device=device,
         input_scales=scales,

@@ -2,7 +2,8 @@
 
 A member that diverges is recorded with its step and kind, keeps the weights of its last sound step,
 and leaves the computation. Its neighbours do not notice: on the CPU their weights are the same, bit
-for bit, as if it had never been there.
+for bit, as if it had never been there. In dense networks this takes a width that is a multiple of
+four: the library of matrix products rounds differently where a matrix begins at an odd place.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def test_a_shallow_network_needs_no_clip_and_some_risks_are_out_of_reach() -> No
     """However small the clip, the count of units that speak scatters, and gradients with it."""
     assert st.largest_stable_clip("crelu", 0.5, depth=3, networks=50).slope > 1 - 2e-6
     with pytest.raises(ValueError, match=r"no clip keeps the failures of cst at sparsity 0\.9,"):
-        st.largest_stable_clip("cst", 0.9, width=20, depth=200, risk=1e-9, networks=400)
+        st.largest_stable_clip("cst", 0.9, width=100, depth=200, risk=1e-9, networks=400)
 
 
 @pytest.mark.parametrize(

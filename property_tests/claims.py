@@ -44,7 +44,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a test: ``passed``, ``failed`` or ``skipped``, and why."""
+    """What became of a test: ``passed``, ``failed`` or ``skipped``, and why, or on what grounds."""
 
     status: str
     reason: str = ""
@@ -195,7 +195,8 @@ def _entry(
             return entry("not run" if missing else "skipped", _first_reason(ran, outcomes))
     if not passed:
         return entry("skipped", _first_reason(ran, outcomes))
-    return entry("verified")
+    notes = dict.fromkeys(outcomes[each.nodeid].reason for each in passed)
+    return entry("verified", "; ".join(note for note in notes if note))
 
 
 def _first_reason(links: list[Link], outcomes: Mapping[str, Outcome]) -> str:

@@ -14,6 +14,10 @@ skipped    its tests were skipped, for the reason shown
 open       no test judges it
 not run    its tests were deselected, or the run left out a part of the suite (listed with -v)
 
+A test may say on what its verdict rests, and the ledger shows it beside the verdict::
+
+    record_property("note", "99 runs of 33 rows")
+
 A partial run (some files, ``-k``, another ``-m`` than the one in the settings, a stop at the first
 failure) calls nothing open, and nothing verified of which it left out a test.
 """
@@ -34,6 +38,9 @@ from property_tests.claims import ClaimError, Entry, Link, Outcome, decide, link
 from property_tests.ledger_formats import FORMATS, headline, terminal_lines
 
 MARKER = "claim(*ids, judge=None, half=None): the claims (of property_tests/claims.toml) it judges"
+NOTE = "note"
+"""What a test records under this name with ``record_property`` stands beside a passed verdict."""
+
 COLOURS = {"verified": "green", "refuted": "red", "open": "yellow", "skipped": "yellow"}
 
 
@@ -198,7 +205,9 @@ def _outcome(report: pytest.TestReport) -> Outcome | None:
         longrepr = report.longrepr
         reason = str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
         return Outcome("skipped", reason.removeprefix("Skipped: "))
-    return Outcome("passed") if report.when == "call" else None
+    if report.when != "call":
+        return None
+    return Outcome("passed", str(dict(report.user_properties).get(NOTE, "")))
 
 
 def _hypothesis_profile() -> str:

@@ -93,6 +93,10 @@ def terminal_lines(entries: Sequence[Entry], width: int) -> list[tuple[str, str]
         if ids:
             wrapped = _wrap(f"{'verified':<9}{judge}: ", ids, width, hang=11)
             lines += [("verified", line) for line in wrapped]
+    for each in entries:
+        if each.verdict == "verified" and each.reason:
+            wrapped = _wrap(f"{'':<9}{each.claim.id}: ", each.reason, width)
+            lines += [("verified", line) for line in wrapped]
     return lines
 
 

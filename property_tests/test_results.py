@@ -281,7 +281,7 @@ def test_a_file_is_written_where_one_is_asked_for(some: Path, tmp_path: Path) ->
     ("arguments", "message"),
     [
         (("table", 3), "table must be one of 2, 4, 5, got 3"),
-        (("table", 2, "--network", "rnn"), "network must be one of dnn, cnn, got 'rnn'"),
+        (("table", 2, "--network", "rnn"), "network must be one of dnn, cnn, cnn-1d, got 'rnn'"),
         (("table", 2, "--budget", "long"), "budget must be one of full, short, smoke, custom"),
         (("table", 2, "--format", "xml"), "format must be one of text, markdown, csv, json"),
         (("table", 2, "--records", "nowhere"), "got 'nowhere'"),

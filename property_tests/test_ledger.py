@@ -110,6 +110,25 @@ def test_a_full_run_gives_every_claim_its_verdict(
     )
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "1")])
+def test_a_verdict_says_on_what_it_rests_where_a_test_does(
+    options: tuple[str, ...],
+    suite: Callable[..., pytest.RunResult],
+    pytester: pytest.Pytester,
+) -> None:
+    noted = """
+        @pytest.mark.claim("Eq. 1")
+        def test_noted(record_property): record_property("note", "99 runs of 33 rows")
+        @pytest.mark.claim("Eq. 1", "Eq. 3")
+        def test_silent(): pass
+        """
+    result = suite({"test_one": noted}, *options, subprocess=bool(options))
+    found = ledger(pytester.path / "ledger.json")
+    assert found["Eq. 1"]["reason"] == "99 runs of 33 rows"
+    assert found["Eq. 3"]["reason"] == ""
+    result.stdout.fnmatch_lines(["verified*Eq. 1*", "*Eq. 1: 99 runs of 33 rows"])
+
+
 LEAVE_OUT_SLOW = SETTINGS.replace("cacheprovider", "cacheprovider -m 'not slow'")
 
 

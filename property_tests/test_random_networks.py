@@ -319,8 +319,8 @@ def test_the_spectrum_of_the_jacobian_has_the_moments_of_free_probability(
 
     The formulas hold in infinite width, up to terms in 1 / N. Twice the mean at 100 less the mean
     at 50 is free of these; what is left, in 1 / N^2, is below the errors of the means, of which 6.1
-    are allowed. The formula for the other kind of weights is one wrong theory, and Eq. 29 as printed,
-    with mu_1 / mu_2 for mu_2 / mu_1^2, another.
+    are allowed. The formula for the other kind of weights is one wrong theory, and Eq. 29 as it is
+    printed, with mu_1 / mu_2 for mu_2 / mu_1^2, another.
     """
     family: Any = st.ACTIVATIONS[kind]
     phi = family.for_sparsity(0.5, slope=0.7) if family.clipped else family.for_sparsity(0.5)

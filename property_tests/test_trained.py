@@ -29,34 +29,38 @@ BUDGET = "short"
 Note = Callable[[str, object], None]
 Rows = Mapping[str, RowSummary]
 
-SLOWER = {
-    2: {"crelu-0.85-0.5", "cst-0.8-0.5", "cst-0.85-0.5", "cst-0.85-0.7"},
-    4: set[str](),
-    5: {"cst-0.9-0.5"},
+OTHERWISE: dict[int, dict[str, str]] = {
+    2: {
+        "crelu-0.85-0.5": "slower",
+        "cst-0.8-0.5": "slower",
+        "cst-0.85-0.5": "slower",
+        "cst-0.85-0.7": "slower, less sparse",
+    },
+    4: {},
+    5: {
+        "cst-0.8-0.9": "sparsity lost",
+        "cst-0.9-0.5": "slower",
+        "cst-0.9-0.7": "sparsity lost",
+    },
 }
-"""Rows that the paper trains and that have not learned after the few epochs here: stable, with a
-loss that falls. They are the sparsest ones; the paper's own are slow too (App. G)."""
+"""Rows that the paper trains and that have not learned after the few epochs here, by table.
 
-SPARSITY_LOST = {
-    2: set[str](),
-    4: set[str](),
-    5: {"cst-0.8-0.9", "cst-0.9-0.7"},
-}
-"""Rows that the paper trains and that lose their sparsity here, in the first epoch, and are stopped
-or do not recover in time. In the paper CST s = .8 V' = .9 lost it as well (.49 is left) and trained
-nonetheless; CST s = .9 V' = .7 kept it."""
+They are the sparsest ones. With a small clip the paper's own are slow too (App. G). In the paper
+CST s = .8 V' = .9 lost its sparsity as well (Table 5: .49 is left) and trained nonetheless; the
+other two that lose some here, CST with V' = .7, kept it there, in networks three times as wide."""
 
 KEPT = {2: 0.02, 5: 0.05}
 """Distance of the mean test sparsity from s, by table. Steps are twice as large in Table 5, and CST
-drifts by up to .033 in its first epoch."""
+drifts by some hundredths in its first epoch."""
 
 HIGH_ACCURACY = 0.85
 CHANCE = 0.15
-"""Above the largest share of one digit in MNIST's test set, 0.1135, by ten standard deviations."""
+"""Above the accuracy of a constant guess by more than seven standard deviations: 0.1135 on MNIST's
+test set, 0.1 on 2000 images of CIFAR-10."""
 
-GROWN = 10.0
+GROWN = 12.0
 """Growth of gradient norms from the last hidden layer back to the second that counts as growth.
-The largest in rows that train is about 4 at the first step and 6 over the first 15."""
+The largest in rows that train is 8; see the test of Fig. 5a."""
 
 
 @cache
@@ -123,14 +127,16 @@ def test_rows_that_trained_train_and_rows_that_failed_fail_but_for_those_listed(
     number: int, record_property: Note
 ) -> None:
     rows = rows_of(number)
-    listed = SLOWER[number] | SPARSITY_LOST[number]
-    assert on_the_other_side(rows) == listed
-    for slug in SLOWER[number]:
-        assert is_slow_but_stable(rows[slug]), slug
-    for slug in SPARSITY_LOST[number]:
-        assert rows[slug].endings["sparsity lost"] == len(rows[slug].records), slug
-    exceptions = f"; {len(listed)} of them otherwise: {', '.join(sorted(listed))}" if listed else ""
-    record_property("note", count(rows.values()) + exceptions)
+    listed = OTHERWISE[number]
+    assert on_the_other_side(rows) == set(listed)
+    for slug, how in listed.items():
+        assert not rows[slug].endings["diverged"], slug
+        assert how != "slower" or is_slow_but_stable(rows[slug]), slug
+        assert how != "sparsity lost" or rows[slug].endings[how] == len(rows[slug].records), slug
+    exceptions = ", ".join(f"{slug} ({how})" for slug, how in listed.items())
+    record_property(
+        "note", count(rows.values()) + (f"; not as in the paper: {exceptions}" if listed else "")
+    )
 
 
 def is_slow_but_stable(row: RowSummary) -> bool:
@@ -142,20 +148,30 @@ def is_slow_but_stable(row: RowSummary) -> bool:
 
 
 @pytest.mark.claim("Table 2 CNN")
-def test_convolutional_rows_that_trained_train_and_rows_that_failed_fail(
-    record_property: Note,
+@pytest.mark.parametrize("network", ["cnn", "cnn-1d"])
+def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_failed_do_not(
+    network: str, record_property: Note
 ) -> None:
-    """Rows with records only: there must be some of each side, or nothing is judged."""
-    summary = table_of(2, "cnn")
+    """Rows with records only: there must be some of each side, or nothing is judged.
+
+    No row passes half of the images here, so those that fail are told by their sparsity.
+    """
+    summary = table_of(2, network)
     rows = [row for row in summary.rows if row.records] if summary else []
     failed = [row for row in rows if row.paper and row.paper.accuracy_mean < LEARNED]
     trained = [row for row in rows if row not in failed]
     if not failed or not trained:
-        pytest.skip("no convolutional records of rows that train and of rows that fail")
-    assert [row.published.row.slug for row in failed if accuracy(row) > CHANCE] == []
-    assert [row.published.row.slug for row in trained if accuracy(row) < 2 * CHANCE] == []
-    assert [row.published.row.slug for row in trained if row.divergences] == []
-    record_property("note", f"{count(rows)}, {len(trained)} that train and {len(failed)} that fail")
+        pytest.skip(f"no {network} records of rows that train and of rows that fail")
+    assert [row.published.row.slug for row in failed if stays_sparse(row)] == []
+    assert [row.published.row.slug for row in trained if not stays_sparse(row)] == []
+    assert [row.published.row.slug for row in trained if accuracy(row) < CHANCE] == []
+    sides = f"{len(trained)} that train and {len(failed)} that fail"
+    record_property("note", f"{network}: {count(rows)}, {sides}")
+
+
+def stays_sparse(row: RowSummary) -> bool:
+    """Whether no run has diverged or lost its sparsity."""
+    return not row.endings["diverged"] + row.endings["sparsity lost"]
 
 
 # --- Section 4 ----------------------------------------------------------------------------------

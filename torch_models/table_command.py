@@ -10,6 +10,7 @@ import typer
 from sparsity_theory.command_errors import FAILED, fail
 from torch_models.records import replacing
 from torch_models.results import BUDGETS, Found, find_records, summarize
+from torch_models.runs import NETWORKS
 from torch_models.table_formats import FORMATS
 
 RECORDS = Path("runs")
@@ -23,7 +24,8 @@ def register(app: typer.Typer) -> None:
 def table(
     number: Annotated[int, typer.Argument(metavar="TABLE", help="2, 4 or 5.")],
     network: Annotated[
-        str | None, typer.Option(help="dnn or cnn.", show_default="all that have records")
+        str | None,
+        typer.Option(help=f"{', '.join(NETWORKS)}.", show_default="all that have records"),
     ] = None,
     budget: Annotated[
         str | None,

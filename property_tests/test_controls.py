@@ -299,7 +299,7 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
     ),
     (
         "random_networks.test_a_layer_is_the_sum_over_channels_and_offsets_written_out",
-        "torch_models.convolutional.ConvolutionalEnsemble._convolve",
+        "torch_models.convolutional.convolve",
         doubled,
         ("Eq. 2",),
     ),

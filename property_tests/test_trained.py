@@ -49,6 +49,15 @@ They are the sparsest ones. With a small clip the paper's own are slow too (App.
 CST s = .8 V' = .9 lost its sparsity as well (Table 5: .49 is left) and trained nonetheless; the
 other two that lose some here, CST with V' = .7, kept it there, in networks three times as wide."""
 
+OTHERWISE_CONVOLUTIONAL = {
+    "relu-0.5": "becomes sparser",
+    "relu-0.7": "stays sparse",
+    "crelu-0.7-0.7": "not learned",
+}
+"""Rows of Table 2 that end otherwise in convolutional networks of 12 layers and 64 channels, with
+their single seed or two. What fails in 50 layers need not in 12: V'' of ReLU at s = .7 is 0.30, that
+of ST 0.81."""
+
 KEPT = {2: 0.02, 5: 0.05}
 """Distance of the mean test sparsity from s, by table. Steps are twice as large in Table 5, and CST
 drifts by some hundredths in its first epoch."""
@@ -60,7 +69,7 @@ test set, 0.1 on 2000 images of CIFAR-10."""
 
 GROWN = 12.0
 """Growth of gradient norms from the last hidden layer back to the second that counts as growth.
-The largest in rows that train is 8; see the test of Fig. 5a."""
+At the first step the largest in rows that train is 7.7, and that of the failed run 21."""
 
 
 @cache
@@ -157,16 +166,17 @@ def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_fai
     No row passes half of the images here, so those that fail are told by their sparsity.
     """
     summary = table_of(2, network)
-    rows = [row for row in summary.rows if row.records] if summary else []
-    failed = [row for row in rows if row.paper and row.paper.accuracy_mean < LEARNED]
-    trained = [row for row in rows if row not in failed]
-    if not failed or not trained:
+    rows = {row.published.row.slug: row for row in summary.rows if row.records} if summary else {}
+    fails = {slug for slug, row in rows.items() if row.paper and row.paper.accuracy_mean < LEARNED}
+    if not fails or fails == set(rows):
         pytest.skip(f"no {network} records of rows that train and of rows that fail")
-    assert [row.published.row.slug for row in failed if stays_sparse(row)] == []
-    assert [row.published.row.slug for row in trained if not stays_sparse(row)] == []
-    assert [row.published.row.slug for row in trained if accuracy(row) < CHANCE] == []
-    sides = f"{len(trained)} that train and {len(failed)} that fail"
-    record_property("note", f"{network}: {count(rows)}, {sides}")
+    holding = {slug for slug, row in rows.items() if stays_sparse(row) and accuracy(row) > CHANCE}
+    assert set(rows) - (holding ^ fails) == set(OTHERWISE_CONVOLUTIONAL)
+    record_property(
+        "note",
+        f"{network}: {count(rows.values())}; not as in the paper: "
+        f"{', '.join(OTHERWISE_CONVOLUTIONAL)}",
+    )
 
 
 def stays_sparse(row: RowSummary) -> bool:
@@ -267,7 +277,7 @@ def test_gradients_of_a_failed_run_grow_at_the_first_step_and_those_of_no_sound_
     assert grown
     assert all(len(record.content["gradient_norms"]) <= RECORDED_STEPS for record in runs)
     sound = [r for row in rows.values() if not row.published.failed for r in row.records]
-    assert max(growth(record)[1] for record in sound) < GROWN
+    assert max(growth(record)[0] for record in sound) < GROWN
     record_property(
         "note",
         f"{len(grown)} of {len(runs)} failed runs grow so, none of {len(sound)} of rows that train",

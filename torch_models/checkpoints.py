@@ -6,26 +6,29 @@ go on together in any company, since on a CPU the numbers of one do not depend o
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from torch_models.ensembles import Ensemble
-from torch_models.records import replacing, to_plain
+from torch_models.records import clear_temporaries, replacing, to_plain
 from torch_models.training import EpochStatistics, Training, TrainingState
 
 ORDER = "order"
 """The tensor with the state of the generator of the samples' order; the others are parameters."""
 
 HISTORY = "history"
-"""The part of the file's metadata with the figures measured so far, as JSON."""
+"""The part of the file's metadata with the run's name and the figures measured so far, as JSON."""
+
+DIGEST = "sha256"
+"""The part of the metadata that tells a file as it was written from a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,9 @@ def save_checkpoint(folder: Path, name: str, training: Training, member: int) ->
     tensors = {
         parameter: values[member].detach().contiguous()
         for parameter, values in training.ensemble.named_parameters()
-    }
+    } | {ORDER: state.order}
     history = {
+        "name": name,
         "step": state.step,
         "loss": state.loss[member],
         "epochs": [
@@ -61,16 +65,14 @@ def save_checkpoint(folder: Path, name: str, training: Training, member: int) ->
         ],
         "gradient_norms": [norms[member] for norms in state.gradient_norms],
     }
+    text = json.dumps(to_plain(history), allow_nan=False)
     with replacing(checkpoint_path(folder, name)) as temporary:
-        save_file(
-            tensors | {ORDER: state.order},
-            temporary,
-            metadata={HISTORY: json.dumps(to_plain(history), allow_nan=False)},
-        )
+        temporary.write_bytes(save(tensors, {HISTORY: text, DIGEST: _digest(tensors, text)}))
 
 
 def forget_checkpoint(folder: Path, name: str) -> None:
-    """Delete the checkpoint of the run of this name, if there is one."""
+    """Delete the checkpoint of the run of this name, and what killed processes left of it."""
+    clear_temporaries(folder, name)
     checkpoint_path(folder, name).unlink(missing_ok=True)
 
 
@@ -78,9 +80,14 @@ def find_checkpoint(folder: Path, name: str) -> Checkpoint | None:
     """The checkpoint of the run of this name, or None where there is none that is whole."""
     path = checkpoint_path(folder, name)
     try:
-        return Checkpoint(path, int(_history(path)["step"]))
+        metadata = _metadata(path)
+        text = metadata[HISTORY]
+        if metadata[DIGEST] != _digest(load_file(path), text):
+            return None
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
+    history = json.loads(text)
+    return Checkpoint(path, history["step"]) if history["name"] == name else None
 
 
 def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
@@ -96,7 +103,7 @@ def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
             f"step, got {len(checkpoints)} at {steps}"
         )
     order = _load_weights(training.ensemble, [checkpoint.path for checkpoint in checkpoints])
-    histories = [_history(checkpoint.path) for checkpoint in checkpoints]
+    histories = [json.loads(_metadata(checkpoint.path)[HISTORY]) for checkpoint in checkpoints]
     epochs = [
         EpochStatistics(
             number,
@@ -132,7 +139,14 @@ def _load_weights(ensemble: Ensemble, paths: Sequence[Path]) -> Tensor:
     return order
 
 
-def _history(path: Path) -> dict[str, Any]:
+def _metadata(path: Path) -> dict[str, str]:
     with safe_open(path, framework="pt") as file:
-        history: dict[str, Any] = json.loads(file.metadata()[HISTORY])
-    return history
+        metadata: dict[str, str] = file.metadata()
+    return metadata
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +50,7 @@ NEEDED = {
     "safetensors": "safetensors",
     "filelock": "filelock",
 }
+NEEDED_ON_CLUSTERS = {**NEEDED, "distributed": "distributed"}
 
 OUTCOMES = {
     "trains": "every network trains and stays sparse",
@@ -112,6 +113,20 @@ def reproduce(
         int, typer.Option(help="With --table: networks trained together at most.")
     ] = DEFAULT_STACK,
     device: Annotated[str, typer.Option(help="With --table: cpu or cuda.")] = "cpu",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="With --table: processes of this machine that train stacks, of one thread each.",
+            show_default="none, only this process",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="With --table: Dask scheduler whose workers train stacks, tcp://HOST:PORT.",
+            show_default="none",
+        ),
+    ] = None,
     activation: Annotated[
         str | None,
         typer.Option(
@@ -170,7 +185,7 @@ def reproduce(
     """
     if threads is not None and threads < 1:
         fail(f"threads must be at least 1, got {threads}", BAD_VALUE)
-    _require_packages()
+    _require_packages(NEEDED if (workers, cluster) == (None, None) else NEEDED_ON_CLUSTERS)
     given = {
         "width": width,
         "depth": depth,
@@ -195,11 +210,15 @@ def reproduce(
                 members=stack,
                 device=device,
                 again=again,
+                workers=workers,
+                cluster=cluster,
             )
         )
         return
     if row:
         fail("row needs a table beside it, such as --table 2", BAD_VALUE)
+    if (workers, cluster) != (None, None):
+        fail("workers and cluster need a table beside them, such as --table 2", BAD_VALUE)
     data = data or Settings.data
     defaults = {**asdict(BUDGETS.get(data, BUDGETS["digits"])), "seeds": Settings.seeds}
     chosen = {key: value for key, value in {**given, "seeds": seeds}.items() if value is not None}
@@ -224,8 +243,8 @@ def reproduce(
         fail(f"{error.filename or output} cannot be used: {_reason(error)}", FAILED)
 
 
-def _require_packages() -> None:
-    for module, package in NEEDED.items():
+def _require_packages(needed: Mapping[str, str]) -> None:
+    for module, package in needed.items():
         if find_spec(module) is None:
             fail(f"reproduce needs {package}: pip install 'sparsity-theory[all]'", FAILED)
 

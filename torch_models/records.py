@@ -8,9 +8,12 @@ infinities.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import math
 import os
+import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -22,9 +25,8 @@ import numpy as np
 def ensure_writable(folder: Path) -> None:
     """Create ``folder`` if need be and write a file there; ``OSError`` says why it fails."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "writable") as temporary:
-        temporary.touch()
-    (folder / "writable").unlink()
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 @contextlib.contextmanager
@@ -33,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     If the body raises, or is interrupted, whatever was at ``path`` before stays as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -41,6 +43,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_temporaries(folder: Path, stem: str) -> None:
+    """Delete what killed processes left of files whose names begin with ``stem`` and a dot."""
+    for left in folder.glob(f".{glob.escape(stem)}.*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from torch_models.checkpoints import find_checkpoint, resume, save_checkpoint
 from torch_models.convolutional import ConvolutionalEnsemble
-from torch_models.data import Dataset
+from torch_models.data import Dataset, coarsen, subset
 from torch_models.ensembles import Ensemble
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe
 from torch_models.provenance import commit, hardware, versions
-from torch_models.runs import Run
+from torch_models.runs import Experiment, Run
 from torch_models.training import Evaluation, Schedule, Training, evaluate
 
 FORMAT = 2
@@ -35,6 +36,16 @@ DIGITS = 5
 """Significant digits of the figures in a record."""
 
 
+Record = dict[str, Any]
+"""What is known of a run that has ended, as JSON can say it."""
+
+Trainer = Callable[[Iterable[Sequence[Run]]], Iterator[tuple[Run, Record]]]
+"""Takes stacks of runs, each of one experiment and at one step; yields every run as it has ended.
+
+Stacks are claimed as they are taken, so one that works by itself takes the next when it needs it.
+"""
+
+
 class Watcher(Protocol):
     """Told of what happens to a stack."""
 
@@ -45,6 +56,23 @@ class Watcher(Protocol):
         """One more step is taken."""
 
 
+def one_by_one(
+    dataset_of: Callable[[Experiment], Dataset],
+    watcher: Watcher,
+    device: str = "cpu",
+    folder: Path | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Trainer:
+    """The trainer that works in this process, on one stack after the other; see `train_stack`."""
+
+    def train(stacks: Iterable[Sequence[Run]]) -> Iterator[tuple[Run, Record]]:
+        for runs in stacks:
+            dataset = dataset_of(runs[0].experiment)
+            yield from train_stack(runs, dataset, watcher, device, folder, checkpoint_seconds)
+
+    return train
+
+
 def train_stack(
     runs: Sequence[Run],
     dataset: Dataset,
@@ -52,11 +80,11 @@ def train_stack(
     device: str = "cpu",
     folder: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-) -> Iterator[tuple[Run, dict[str, Any]]]:
+) -> Iterator[tuple[Run, Record]]:
     """Train runs of one experiment, yielding each with its record as soon as it has ended.
 
     With a ``folder``, checkpoints are written there, and the stack goes on from those that it finds
-    there, if all runs have one.
+    there, if all runs have one. They must stand at one step.
     """
     began = time.perf_counter()
     ensemble = build(runs, dataset, device)
@@ -135,6 +163,23 @@ def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensembl
         device=device,
         input_scales=scales,
     )
+
+
+def images_of(dataset: Dataset, experiment: Experiment) -> Dataset:
+    """What an experiment uses of its data set: fewer images, coarser ones, or all as they are."""
+    if experiment.train is not None or experiment.test is not None:
+        sizes = (len(dataset.train_y), len(dataset.test_y))
+        dataset = subset(dataset, experiment.train or sizes[0], experiment.test or sizes[1])
+    return dataset if experiment.coarsen == 1 else coarsen(dataset, experiment.coarsen)
+
+
+def check_device(device: str) -> None:
+    """Raise ``ValueError`` for a device that is none, or is not there."""
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
+        raise ValueError(f"device must be cpu, cuda or cuda:N, got {device!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {device} is not there: CUDA devices {torch.cuda.device_count()}")
 
 
 def rounded(value: Any) -> Any:

@@ -7,28 +7,26 @@ which the operating system lets go of with its process, however that ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from torch_models.checkpoints import find_checkpoint, forget_checkpoint
-from torch_models.data import Dataset
-from torch_models.records import read_record, write_record
-from torch_models.runs import Experiment, Run
-from torch_models.stacks import CHECKPOINT_SECONDS, Watcher, train_stack
+from torch_models.checkpoints import checkpoint_path, find_checkpoint, forget_checkpoint
+from torch_models.records import clear_temporaries, read_record, write_record
+from torch_models.runs import Run
+from torch_models.stacks import Record, Trainer
 
 LOCKS = ".locks"
 """Folder of the locks; those of finished runs may be deleted, and need not be."""
 
 
-class SweepWatcher(Watcher, Protocol):
+class SweepWatcher(Protocol):
     """Told of what happens in a sweep."""
 
-    def on_record(self, run: Run, record: dict[str, Any]) -> None:
+    def on_record(self, run: Run, record: Record) -> None:
         """A run has ended and its record is written."""
 
 
@@ -53,44 +51,37 @@ class Outcome:
 def sweep(
     runs: Sequence[Run],
     folder: Path,
-    dataset_of: Callable[[Experiment], Dataset],
+    train: Trainer,
     watcher: SweepWatcher,
     members: int,
-    device: str = "cpu",
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     again: bool = False,
 ) -> Outcome:
     """Train the runs that have no record in ``folder`` yet, ``members`` networks at a time.
 
     Args:
-        runs: what is asked for.
+        runs: what is asked for, each once.
         folder: of records, checkpoints and locks; made if need be.
-        dataset_of: the images of an experiment, of variance 1.
-        watcher: told of every step.
+        train: does the work; see `torch_models.stacks.one_by_one`.
+        watcher: told of every record.
         members: networks in a stack at most.
-        device: where the networks are.
-        checkpoint_seconds: time between checkpoints.
         again: whether runs with a record are repeated; it is replaced when they have ended.
+
+    Raises:
+        ValueError: if ``members`` is below 1.
     """
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}")
     (folder / LOCKS).mkdir(parents=True, exist_ok=True)
-    outcome = Outcome()
-    waiting = list(runs) if again else _without_records(runs, folder, outcome)
-    while waiting:
-        with ExitStack() as locks:
-            stack = _claim(waiting, folder, members, again, outcome, locks)
-            if not stack:
-                continue
-            dataset = dataset_of(stack[0].experiment)
-            for run, record in train_stack(
-                stack, dataset, watcher, device, folder, checkpoint_seconds
-            ):
-                keep(folder, run, record)
-                outcome.trained.append(run)
-                watcher.on_record(run, record)
-    return outcome
+    with _Claims(runs, folder, again) as claims:
+        for run, record in train(claims.stacks(members)):
+            keep(folder, run, record)
+            claims.release(run)
+            claims.outcome.trained.append(run)
+            watcher.on_record(run, record)
+    return claims.outcome
 
 
-def keep(folder: Path, run: Run, record: dict[str, Any]) -> None:
+def keep(folder: Path, run: Run, record: Record) -> None:
     """Write a finished run's record; its checkpoint is not needed any more."""
     write_record(record_path(folder, run), record)
     forget_checkpoint(folder, run.name)
@@ -99,6 +90,11 @@ def keep(folder: Path, run: Run, record: dict[str, Any]) -> None:
 def record_path(folder: Path, run: Run) -> Path:
     """Where a run's record is."""
     return folder / f"{run.name}.json"
+
+
+def lock_path(folder: Path, run: Run) -> Path:
+    """Where the lock of a run is: there is a file while a process is at it."""
+    return folder / LOCKS / f"{run.name}.lock"
 
 
 def is_finished(folder: Path, run: Run) -> bool:
@@ -116,56 +112,90 @@ def is_finished(folder: Path, run: Run) -> bool:
     return True
 
 
-def _without_records(runs: Sequence[Run], folder: Path, outcome: Outcome) -> list[Run]:
-    """The runs to be trained; the others go into the outcome."""
-    waiting: list[Run] = []
-    for run in runs:
-        try:
-            finished = is_finished(folder, run)
-        except (OSError, ValueError) as error:
-            outcome.blocked.append(str(error))
-            continue
-        if finished:
-            forget_checkpoint(folder, run.name)  # a kill between the two leaves it behind
-        (outcome.finished if finished else waiting).append(run)
-    return waiting
+class _Claims:
+    """The runs that wait, those that this process has locked, and what became of the others."""
 
+    def __init__(self, runs: Sequence[Run], folder: Path, again: bool) -> None:
+        self.folder, self.again = folder, again
+        self.waiting = list(runs)
+        self.locks: dict[Run, FileLock] = {}
+        self.outcome = Outcome()
 
-def _claim(
-    waiting: list[Run],
-    folder: Path,
-    members: int,
-    again: bool,
-    outcome: Outcome,
-    locks: ExitStack,
-) -> list[Run]:
-    """Take runs that can train together off the list: one experiment, at one step.
+    def __enter__(self) -> _Claims:
+        """Nothing is locked yet."""
+        return self
 
-    A run that is locked, or was finished in the meantime, leaves the list as well.
-    """
-    stack: list[Run] = []
-    company = None
-    for run in list(waiting):
-        if len(stack) == members:
-            break
-        lock = FileLock(folder / LOCKS / f"{run.name}.lock")
+    def __exit__(self, *_: object) -> None:
+        """Leave to others what has not ended."""
+        for run in list(self.locks):
+            self.release(run)
+
+    def stacks(self, members: int) -> Iterator[list[Run]]:
+        """Lock runs that can train together, one experiment at one step, until none waits."""
+        while self.waiting:
+            if stack := self._stack(members):
+                yield stack
+
+    def release(self, run: Run) -> None:
+        """Let go of the lock of a run."""
+        self.locks.pop(run).release()
+
+    def _stack(self, members: int) -> list[Run]:
+        stack: list[Run] = []
+        company = None
+        for run in list(self.waiting):
+            if len(stack) == members:
+                break
+            if not self._claim(run):
+                self.waiting.remove(run)
+                continue
+            clear_temporaries(self.folder, run.name)
+            checkpoint = find_checkpoint(self.folder, run.name)
+            place = (run.experiment, checkpoint.step if checkpoint else 0)
+            company = company or place
+            if place == company:
+                self.waiting.remove(run)
+                stack.append(run)
+            else:
+                self.release(run)
+        return stack
+
+    def _claim(self, run: Run) -> bool:
+        """Lock a run that is to be trained; if it is not, the outcome says why."""
+        if not self._is_wanted(run):
+            return False
+        if not self._lock(run):
+            self.outcome.elsewhere.append(run)
+            return False
+        if not self._is_wanted(run):  # it was finished in the meantime
+            self.release(run)
+            return False
+        return True
+
+    def _lock(self, run: Run) -> bool:
+        lock = FileLock(lock_path(self.folder, run))
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            waiting.remove(run)
-            outcome.elsewhere.append(run)
-            continue
-        if not again and not _without_records([run], folder, outcome):
-            waiting.remove(run)
-            lock.release()
-            continue
-        checkpoint = find_checkpoint(folder, run.name)
-        place = (run.experiment, checkpoint.step if checkpoint else 0)
-        company = company or place
-        if place != company:
-            lock.release()
-            continue
-        locks.callback(lock.release)
-        waiting.remove(run)
-        stack.append(run)
-    return stack
+            return False
+        self.locks[run] = lock
+        return True
+
+    def _is_wanted(self, run: Run) -> bool:
+        try:
+            finished = is_finished(self.folder, run)
+        except (OSError, ValueError) as error:
+            self.outcome.blocked.append(str(error))
+            return False
+        if finished and not self.again:
+            self._forget_leftover(run)
+            self.outcome.finished.append(run)
+        return self.again or not finished
+
+    def _forget_leftover(self, run: Run) -> None:
+        """Delete the checkpoint of a finished run, which a kill at the right moment leaves."""
+        if run in self.locks:
+            forget_checkpoint(self.folder, run.name)
+        elif checkpoint_path(self.folder, run.name).exists() and self._lock(run):
+            forget_checkpoint(self.folder, run.name)
+            self.release(run)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,11 @@ from torch_models.records import ensure_writable
 from torch_models.runs import Budget, Run, find_budget, rows_named, runs_of
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from torch_models.data import Dataset
     from torch_models.runs import Experiment
+    from torch_models.stacks import Trainer
     from torch_models.sweep import Outcome
     from torch_models.training import Training
 
@@ -47,6 +51,8 @@ class Request:
     members: int
     device: str
     again: bool
+    workers: int | None = None
+    cluster: str | None = None
 
 
 def reproduce_tables(request: Request) -> None:
@@ -55,6 +61,10 @@ def reproduce_tables(request: Request) -> None:
         plans = [plan(request, table) for table in dict.fromkeys(request.tables)]
         if request.members < 1:
             raise ValueError(f"stack must be at least 1, got {request.members}")
+        if request.workers is not None and request.workers < 1:
+            raise ValueError(f"workers must be at least 1, got {request.workers}")
+        if request.workers is not None and request.cluster is not None:
+            raise ValueError("workers and cluster do not go together; choose one of them")
     except ValueError as error:
         fail(str(error), BAD_VALUE)
     try:
@@ -67,16 +77,19 @@ def reproduce_tables(request: Request) -> None:
 
     console = Console(highlight=False)
     try:
-        for budget, runs in plans:
-            _sweep(request, budget, runs, console)
+        with _client(request, console) as client:
+            for budget, runs in plans:
+                _sweep(request, budget, runs, console, client)
     except KeyboardInterrupt:
         fail(
             f"interrupted; finished runs and checkpoints are in {request.output}, and the same "
             "command goes on from there",
             INTERRUPTED,
         )
-    except (DataError, ValueError) as error:
+    except DataError as error:
         fail(str(error), FAILED)
+    except ValueError as error:
+        fail(str(error), BAD_VALUE)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         fail(f"{error.filename or request.output} cannot be used: {reason}", FAILED)
@@ -84,7 +97,7 @@ def reproduce_tables(request: Request) -> None:
 
 def plan(request: Request, table: int) -> tuple[Budget, list[Run]]:
     """The budget and the runs of one table. Raises ``ValueError`` for what there is not."""
-    rows = rows_named(table, request.network, request.rows)
+    rows = rows_named(table, request.network, list(dict.fromkeys(request.rows)))
     budget = find_budget(request.budget, table, request.network, **request.changes)
     seeds = budget.seeds if request.seeds is None else request.seeds
     if seeds < 1:
@@ -93,24 +106,57 @@ def plan(request: Request, table: int) -> tuple[Budget, list[Run]]:
 
 
 def dataset_loader(data_dir: Path | None) -> Callable[[Experiment], Dataset]:
-    """A function that loads an experiment's images, each set once."""
-    from torch_models.data import coarsen, load_dataset, subset
+    """A function that loads an experiment's images, and keeps those asked for last."""
+    from torch_models.data import load_dataset
+    from torch_models.stacks import images_of
 
-    @cache
-    def load(data: str, train: int | None, test: int | None, factor: int) -> Dataset:
-        dataset = load_dataset(data, data_dir)
-        if train is not None or test is not None:
-            sizes = (len(dataset.train_y), len(dataset.test_y))
-            dataset = subset(dataset, train or sizes[0], test or sizes[1])
-        return dataset if factor == 1 else coarsen(dataset, factor)
-
+    @lru_cache(maxsize=1)
     def dataset_of(experiment: Experiment) -> Dataset:
-        return load(experiment.data, experiment.train, experiment.test, experiment.coarsen)
+        return images_of(load_dataset(experiment.data, data_dir), experiment)
 
     return dataset_of
 
 
-def _sweep(request: Request, budget: Budget, runs: list[Run], console: Console) -> None:
+@contextmanager
+def _client(request: Request, console: Console) -> Iterator[Client | None]:
+    """The cluster that was asked for, if any."""
+    if request.workers is None and request.cluster is None:
+        yield None
+        return
+    from torch_models.cluster import ClusterError, connected, local_workers
+
+    if request.cluster is not None:
+        opened, place = connected(request.cluster), request.cluster
+    else:
+        opened, place = local_workers(request.workers or 1), "this machine"
+    try:
+        with opened as client:
+            console.print(f"workers on {place}: {len(client.nthreads())}")
+            yield client
+    except ClusterError as error:
+        fail(str(error), FAILED)
+
+
+def _trainer(
+    request: Request,
+    dataset_of: Callable[[Experiment], Dataset],
+    display: SweepDisplay,
+    client: Client | None,
+) -> Trainer:
+    """Who does the work: this process or a cluster."""
+    from torch_models.stacks import check_device, one_by_one
+
+    if client is None:
+        check_device(request.device)
+        return one_by_one(dataset_of, display, request.device, request.output)
+    from torch_models.cluster import on_cluster
+
+    return on_cluster(client, dataset_of, request.data_dir, request.device, request.output)
+
+
+def _sweep(
+    request: Request, budget: Budget, runs: list[Run], console: Console, client: Client | None
+) -> None:
     import torch
 
     from torch_models.sweep import sweep
@@ -140,11 +186,10 @@ def _sweep(request: Request, budget: Budget, runs: list[Run], console: Console) 
         outcome = sweep(
             runs,
             request.output,
-            dataset_of,
+            _trainer(request, dataset_of, display, client),
             display,
             request.members,
-            request.device,
-            again=request.again,
+            request.again,
         )
     _print_outcome(console, outcome, request.output)
 
@@ -180,7 +225,7 @@ class SweepDisplay:
             disable=not console.is_terminal,
         )
         self.runs = self.progress.add_task("all", total=runs, unit="runs", figures="")
-        self.stack = self.progress.add_task("stack", total=1, unit="steps", figures="")
+        self.stack = self.progress.add_task("", visible=False, unit="steps", figures="")
 
     def __enter__(self) -> SweepDisplay:
         """Begin to show."""
@@ -199,6 +244,7 @@ class SweepDisplay:
             description=f"{len(runs)} networks: {', '.join(labels)}",
             total=training.schedule.epochs * training.steps_an_epoch,
             completed=training.step,
+            visible=True,
         )
         if training.step:
             self.console.print(f"  {', '.join(labels)}: going on from step {training.step}")

@@ -156,3 +156,23 @@ def test_wide_networks_are_forecast_to_keep_their_sparsity_and_variance() -> Non
     assert np.all(np.abs(forecast.sparsity_mean - 0.85) < 0.01)
     assert np.all(np.abs(forecast.final_variance - 1) < 0.1)
     assert forecast.failure_probability == 0
+
+
+def test_networks_leave_the_basin_of_a_row_with_an_upper_fixed_point_and_of_no_stable_one() -> None:
+    """CST s = 0.85, V' = 0.9 (Fig. 4b), and CReLU s = 0.6, V' = 0.5 with its one fixed point."""
+    drifting = st.edge_of_chaos(st.ClippedSoftThreshold.for_sparsity(0.85, slope=0.9))
+    staying = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.6, slope=0.5))
+    left, stayed = (st.forecast(net, width=300, depth=100) for net in (drifting, staying))
+    assert left.left_basin > 0.5
+    assert stayed.left_basin == 0
+
+
+def test_the_largest_gain_is_that_of_any_layer_and_not_of_the_first_alone() -> None:
+    """Gradients that grow on part of their way and shrink on the rest have grown."""
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.6, slope=0.5))
+    found = st.forecast(net, width=100, depth=50)
+    assert np.all(found.largest_gain >= found.gradient_growth)
+    assert (
+        found.largest_gain[0] >= 1
+    )  # no growth at all, from the last layer to itself, is the least
+    assert found.gradient_growth[0] < 1

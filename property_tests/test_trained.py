@@ -54,9 +54,8 @@ OTHERWISE_CONVOLUTIONAL = {
     "relu-0.7": "stays sparse",
     "crelu-0.7-0.7": "not learned",
 }
-"""Rows of Table 2 that end otherwise in convolutional networks of 12 layers and 64 channels, with
-their single seed or two. What fails in 50 layers need not in 12: V'' of ReLU at s = .7 is 0.30, that
-of ST 0.81."""
+"""Rows of Table 2 that end otherwise in convolutional networks of 12 layers and 64 channels, in a
+run or two each. What fails in 50 layers need not in 12: V'' of ReLU at s = .7 is 0.30, ST's 0.81."""
 
 KEPT = {2: 0.02, 5: 0.05}
 """Distance of the mean test sparsity from s, by table. Steps are twice as large in Table 5, and CST

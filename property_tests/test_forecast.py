@@ -176,3 +176,13 @@ def test_the_largest_gain_is_that_of_any_layer_and_not_of_the_first_alone() -> N
         found.largest_gain[0] >= 1
     )  # no growth at all, from the last layer to itself, is the least
     assert found.gradient_growth[0] < 1
+
+
+def test_severity_is_the_logarithm_of_the_mean_largest_gain_cut_at_1e12() -> None:
+    """Of the mean: a few networks that explode outweigh the many that do not."""
+    net = st.edge_of_chaos(st.ClippedSoftThreshold.for_sparsity(0.85, slope=0.9))
+    found = st.forecast(net, width=100, depth=60, networks=300, seed=3)
+    layers = st.draw_layers(net, width=100, depth=60, networks=300, seed=3)
+    largest = np.exp(layers.log_backward_gain.max(axis=0))
+    assert np.any(largest > 1e12)
+    assert found.severity == pytest.approx(np.log10(np.minimum(largest, 1e12).mean()), rel=1e-12)

@@ -52,10 +52,11 @@ other two that lose some here, CST with V' = .7, kept it there, in networks thre
 OTHERWISE_CONVOLUTIONAL = {
     "relu-0.5": "becomes sparser",
     "relu-0.7": "stays sparse",
-    "crelu-0.7-0.7": "not learned",
+    "crelu-0.7-0.7": "not learned by one of two",
 }
 """Rows of Table 2 that end otherwise in convolutional networks of 12 layers and 64 channels, in a
-run or two each. What fails in 50 layers need not in 12: V'' of ReLU at s = .7 is 0.30, ST's 0.81."""
+run or two each. What fails in 50 layers need not in 12: V'' of ReLU at s = .7 is 0.30, of ST 0.81.
+"""
 
 KEPT = {2: 0.02, 5: 0.05}
 """Distance of the mean test sparsity from s, by table. Steps are twice as large in Table 5, and CST
@@ -169,7 +170,11 @@ def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_fai
     fails = {slug for slug, row in rows.items() if row.paper and row.paper.accuracy_mean < LEARNED}
     if not fails or fails == set(rows):
         pytest.skip(f"no {network} records of rows that train and of rows that fail")
-    holding = {slug for slug, row in rows.items() if stays_sparse(row) and accuracy(row) > CHANCE}
+    holding = {
+        slug
+        for slug, row in rows.items()
+        if stays_sparse(row) and all(record.accuracy > CHANCE for record in row.records)
+    }
     assert set(rows) - (holding ^ fails) == set(OTHERWISE_CONVOLUTIONAL)
     record_property(
         "note",

@@ -404,7 +404,10 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_is_an_error_of_the_system(
     [
         (["--table", "3"], "error: table must be one of 2, 4, 5, got 3"),
         (["--table", "2", "--row", "gelu-0.5"], "error: row must be one of relu-0.5,"),
-        (["--table", "2", "--network", "rnn"], "error: network must be one of dnn, cnn, got 'rnn'"),
+        (
+            ["--table", "2", "--network", "rnn"],
+            "error: network must be one of dnn, cnn, cnn-1d, got 'rnn'",
+        ),
         (["--table", "4", "--network", "cnn"], "error: network 'cnn' has no rows in Table 4"),
         (["--table", "2", "--budget", "x"], "error: budget must be one of full, short, smoke, got"),
         (["--table", "2", "--data", "svhn"], "error: data must be one of digits, mnist, cifar10"),

@@ -14,13 +14,14 @@ from torch_models.circular import convolve
 from torch_models.convolutional_backpropagation import ConvolutionalBackpropagation, backpropagate
 from torch_models.initialization import draw_, layer_laws
 from torch_models.inputs import input_scale_buffer
+from torch_models.members import Members
 from torch_models.networks import DrawInPlace
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
 
 
-class ConvolutionalEnsemble(nn.Module):
+class ConvolutionalEnsemble(Members):
     """Convolutional networks of one shape, each with its own activation, initialization and seed.
 
     A member has ``depth`` layers h^l(a) = sum_beta W^l(beta) x^{l-1}(a + beta) + b^l with
@@ -123,11 +124,6 @@ class ConvolutionalEnsemble(nn.Module):
                 self.draw(weight[member].flatten(1), law.weight_variance, generator)
                 draw_(bias[member], law.bias_variance, generator)
 
-    @property
-    def members(self) -> int:
-        """Number of networks in the stack."""
-        return len(self.nets)
-
     def shaped(self, x: Tensor, image_shape: Sequence[int]) -> Tensor:
         """Rows of a table as the images that ``propagate`` takes.
 
@@ -199,21 +195,12 @@ class ConvolutionalEnsemble(nn.Module):
         """Logits (members, batch, out_features) of the last layer's activations x^L."""
         return convolve(self.averages(x), self.weights[-1], self.biases[-1]).flatten(2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (members, batch, out_features); takes ``x`` as ``propagate`` does."""
-        for _, activations in self.propagate(x):
-            last = activations
-        return self.readout(last)
-
     def backpropagate(self, x: Tensor, labels: Tensor) -> ConvolutionalBackpropagation:
         """Losses and gradients of a batch; ``labels`` (batch,), ``x`` as ``propagate`` takes it."""
         return backpropagate(self, x, labels)
 
     def select(self, members: Sequence[int]) -> ConvolutionalEnsemble:
-        """A new ensemble of copies of the given members, in that order.
-
-        Every parameter and buffer has the members as its first axis, so this is one index each.
-        """
+        """A new ensemble of copies of the given members, in that order."""
         rows = list(members)
         chosen = ConvolutionalEnsemble(
             [self.nets[row] for row in rows],
@@ -228,16 +215,7 @@ class ConvolutionalEnsemble(nn.Module):
             out_features=self.out_features,
             draw=self.draw,
         )
-        state = {name: values[rows] for name, values in self.state_dict().items()}
-        chosen.load_state_dict(state, assign=True)
-        return chosen
-
-    @torch.no_grad()
-    def assign(self, members: Sequence[int], other: nn.Module) -> None:
-        """Overwrite the given members' weights and biases with those of ``other``, in its order."""
-        rows = list(members)
-        for own, theirs in zip(self.parameters(), other.parameters(), strict=True):
-            own[rows] = theirs
+        return self.copied_into(chosen, rows)
 
     def extra_repr(self) -> str:
         """Sizes."""

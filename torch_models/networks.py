@@ -12,6 +12,7 @@ from torch_models.activations import SparseActivation
 from torch_models.backpropagation import Backpropagation, backpropagate
 from torch_models.initialization import draw_, layer_laws
 from torch_models.inputs import input_scale_buffer
+from torch_models.members import Members
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
@@ -21,7 +22,7 @@ DrawInPlace = Callable[[Tensor, float, torch.Generator | None], None]
 """Fills a tensor with random numbers of a given variance."""
 
 
-class DenseEnsemble(nn.Module):
+class DenseEnsemble(Members):
     """Dense networks of one shape, each with its own activation, initialization and seed.
 
     A member has ``depth`` hidden layers h^l = W^l x^{l-1} + b^l, x^l = phi(h^l) (Eq. 1) of
@@ -102,11 +103,6 @@ class DenseEnsemble(nn.Module):
                 self.draw(weight[member], law.weight_variance, generator)
                 draw_(bias[member], law.bias_variance, generator)
 
-    @property
-    def members(self) -> int:
-        """Number of networks in the stack."""
-        return len(self.nets)
-
     def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
         """The rows (n, features) of a data set as inputs: for a dense network just these.
 
@@ -158,21 +154,12 @@ class DenseEnsemble(nn.Module):
         for h, _ in self.propagate(x):
             yield h
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (members, batch, out_features); takes ``x`` as ``propagate`` does."""
-        for _, activations in self.propagate(x):
-            last = activations
-        return self.readout(last)
-
     def backpropagate(self, x: Tensor, labels: Tensor) -> Backpropagation:
         """Send a batch (batch, in_features) forward and its errors back; nothing is updated yet."""
         return backpropagate(self, x, labels)
 
     def select(self, members: Sequence[int]) -> DenseEnsemble:
-        """A new ensemble of copies of the given members, in that order.
-
-        Every parameter and buffer has the members as its first axis, so this is one index each.
-        """
+        """A new ensemble of copies of the given members, in that order."""
         rows = list(members)
         chosen = DenseEnsemble(
             [self.nets[row] for row in rows],
@@ -185,16 +172,7 @@ class DenseEnsemble(nn.Module):
             device="meta",
             draw=self.draw,
         )
-        state = {name: values[rows] for name, values in self.state_dict().items()}
-        chosen.load_state_dict(state, assign=True)
-        return chosen
-
-    @torch.no_grad()
-    def assign(self, members: Sequence[int], other: nn.Module) -> None:
-        """Overwrite the given members' weights and biases with those of ``other``, in its order."""
-        rows = list(members)
-        for own, theirs in zip(self.parameters(), other.parameters(), strict=True):
-            own[rows] = theirs
+        return self.copied_into(chosen, rows)
 
     def extra_repr(self) -> str:
         """Sizes."""

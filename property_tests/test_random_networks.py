@@ -291,7 +291,7 @@ def test_gradients_were_seen_to_grow_with_the_curvature_at_the_paper_s_size(devi
 @pytest.mark.slow
 @pytest.mark.claim("Networks: gradient growth")
 def test_gradients_grow_with_the_curvature_at_the_paper_s_size() -> None:
-    """300 wide, 100 deep, 200 networks a row: half an hour on two cores."""
+    """300 wide, 100 deep, 200 networks a row: some ten minutes on one core."""
     check_growth_against_curvature(measure(300, 100, 200))
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.stats import ks_2samp, kstest
+from scipy.stats import ks_2samp, kstest, ncx2
 
 import sparsity_theory as st
 from property_tests.chance import atypical, implausible, plausible, typical
 from property_tests.strategies import ACTIVATIONS
+from sparsity_theory import gradient_law
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth
 
@@ -123,6 +124,34 @@ def test_backward_weights_cannot_be_taken_as_independent_of_the_forward_ones(
     independent = np.sum(np.log(chain.gain[:-1] * noise), axis=0)
     assert implausible(ks_2samp(seen, independent).pvalue)
     assert np.mean(seen) > np.mean(independent)
+
+
+@pytest.mark.claim("Finite width: gain")
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_of_a_lone_passing_unit_what_does_not_lie_along_x_is_random(share: float) -> None:
+    """The squared gradient is (a c + s sqrt(1 - a^2) z)^2, a^2 being the unit's share of |x|^2.
+
+    So it is noncentral chi-squared, by a Kolmogorov-Smirnov test of 20,000 draws. Wrong: a random
+    part of size 1 - a^2 for its root.
+    """
+    along_x, spread, draws = 0.7, 1.3, 20_000
+    ones = np.ones(draws)
+    x, h = np.sqrt(share), 1.5
+    size, _ = gradient_law._passed_on(
+        np.stack([ones, x**2 * ones, x * h * ones, h**2 * ones]),
+        ones,
+        along_x * ones,
+        spread * ones,
+        np.random.default_rng(5),
+    )
+
+    def p_value(random_part: float) -> float:
+        centre = np.sqrt(share) * along_x
+        law = ncx2(1, (centre / random_part) ** 2, scale=random_part**2)
+        return float(kstest(size, law.cdf).pvalue)
+
+    assert plausible(p_value(spread * np.sqrt(1 - share)))
+    assert implausible(p_value(spread * (1 - share)))
 
 
 def test_gradients_need_slopes_of_zero_and_one() -> None:

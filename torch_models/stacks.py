@@ -213,14 +213,7 @@ def _description(run: Run, dataset: Dataset) -> dict[str, Any]:
         "budget": run.budget,
         "experiment": asdict(run.experiment),
         "seed": run.seed,
-        "data": {
-            "name": dataset.name,
-            "source": dataset.source,
-            "checksums": dataset.checksums,
-            "train": len(dataset.train_y),
-            "validation": len(dataset.validation_y),
-            "test": len(dataset.test_y),
-        },
+        "data": dataset.description(),
     }
 
 

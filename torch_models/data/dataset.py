@@ -8,6 +8,7 @@ second.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +55,17 @@ class Dataset:
     def features(self) -> int:
         """N_0, the number of pixels of one image (times its channels)."""
         return int(self.train_x.shape[1])
+
+    def description(self) -> dict[str, Any]:
+        """What a record says of the images: where they come from, and how many there are."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "checksums": self.checksums,
+            "train": len(self.train_y),
+            "validation": len(self.validation_y),
+            "test": len(self.test_y),
+        }
 
     @property
     def variance(self) -> float:

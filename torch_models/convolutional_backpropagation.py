@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torch_models.circular import bias_gradient, kernel_gradient, norms, pull_back
+from torch_models.losses import cross_entropy, cross_entropy_error
 
 if TYPE_CHECKING:
     from torch_models.convolutional import ConvolutionalEnsemble
@@ -63,10 +64,7 @@ def backpropagate(
     inputs += [activations for _, activations in stack.propagate(x)]
     averages, positions = stack.averages(inputs[-1]), inputs[-1][0, 0, 0].numel()
     logits = stack.readout(inputs[-1])
-    losses = torch.stack([nn.functional.cross_entropy(own, labels) for own in logits])
-
-    error = logits.softmax(-1)
-    error = (error - nn.functional.one_hot(labels, error.shape[-1])) / len(x)
+    error = cross_entropy_error(logits, labels)
     errors = [error.view(*error.shape, *averages.shape[3:])]
     shares = pull_back(errors[0], weights[-1]).expand_as(inputs[-1]) / positions
     errors.append(stack.pull_back(shares, inputs[-1]))
@@ -77,7 +75,7 @@ def backpropagate(
     entering = [*inputs[:-1], averages]
     return ConvolutionalBackpropagation(
         stack,
-        losses,
+        cross_entropy(logits, labels).mean(-1),
         weight_gradients=list(map(kernel_gradient, entering, errors, weights)),
         bias_gradients=list(map(bias_gradient, errors)),
     )

@@ -119,7 +119,7 @@ def test_a_member_trains_as_a_network_of_torch_s_layers_does(
     for _ in range(3):
         with torch.no_grad():
             logits = stack(x)
-        batch = stack.backpropagate(x, y)
+        batch = stack.backpropagation().through(x, y)
         norms = batch.gradient_norms()
         assert norms.shape == (stack.members, stack.depth + 1)
         assert torch.equal(batch.first_gradient_norm(), norms[:, 0])
@@ -142,7 +142,7 @@ def test_a_member_trains_as_a_network_of_torch_s_layers_does(
 def test_nothing_changes_before_the_descent() -> None:
     stack = small_stack()
     before = {name: values.clone() for name, values in stack.state_dict().items()}
-    batch = stack.backpropagate(images(6), labels(6))
+    batch = stack.backpropagation().through(images(6), labels(6))
     batch.gradient_norms()
     assert all(torch.equal(before[name], values) for name, values in stack.state_dict().items())
     batch.descend(0.1)
@@ -171,7 +171,7 @@ def train(stack: ConvolutionalEnsemble, x: Tensor, y: Tensor, steps: int) -> lis
     """Losses and gradient norms of every step, the logits after the last, and the state."""
     seen = []
     for _ in range(steps):
-        batch = stack.backpropagate(x, y)
+        batch = stack.backpropagation().through(x, y)
         seen += [batch.losses, batch.gradient_norms()]
         batch.descend(0.05)
     with torch.no_grad():
@@ -280,7 +280,7 @@ def test_training_learns_which_channel_is_bright() -> None:
     x[torch.arange(60), y] += 0.7
     stack = small_stack([0, 2], channels=16, depth=6, out_features=3)
     for _ in range(60):
-        batch = stack.backpropagate(x, y)
+        batch = stack.backpropagation().through(x, y)
         batch.descend(0.05)
     assert (batch.losses < 0.5).all()
     with torch.no_grad():

@@ -41,10 +41,12 @@ from torch_models.activations import (
     SparseActivation,
 )
 from torch_models.data import Dataset
+from torch_models.divergence import Divergence
+from torch_models.evaluation import evaluate
 from torch_models.initialization import edge_of_chaos_
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe, observe_gradients
-from torch_models.training import Divergence, EpochStatistics, Training, evaluate, train
+from torch_models.training import EpochStatistics, Training, train
 
 Floats = NDArray[np.float64]
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch_models.data import find_dataset as find_dataset
     from torch_models.data import load_dataset as load_dataset
     from torch_models.data import subset as subset
+    from torch_models.divergence import Divergence as Divergence
+    from torch_models.evaluation import Evaluation as Evaluation
+    from torch_models.evaluation import evaluate as evaluate
     from torch_models.initialization import draw_orthogonal_ as draw_orthogonal_
     from torch_models.initialization import edge_of_chaos_ as edge_of_chaos_
     from torch_models.networks import DenseEnsemble as DenseEnsemble
@@ -25,11 +28,8 @@ if TYPE_CHECKING:
     from torch_models.observe import jacobian_spectrum as jacobian_spectrum
     from torch_models.observe import observe_covariances as observe_covariances
     from torch_models.observe import observe_gradients as observe_gradients
-    from torch_models.training import Divergence as Divergence
     from torch_models.training import EpochStatistics as EpochStatistics
-    from torch_models.training import Evaluation as Evaluation
     from torch_models.training import TrainingResult as TrainingResult
-    from torch_models.training import evaluate as evaluate
     from torch_models.training import train as train
 
 # Imported when first used: the command line must be able to start without loading torch.
@@ -39,9 +39,9 @@ _HOMES = {
     "ConvolutionalEnsemble": "convolutional",
     "Dataset": "data",
     "DenseEnsemble": "networks",
-    "Divergence": "training",
+    "Divergence": "divergence",
     "EpochStatistics": "training",
-    "Evaluation": "training",
+    "Evaluation": "evaluation",
     "LayerStatistics": "observe",
     "ShiftedReLU": "activations",
     "SoftThreshold": "activations",
@@ -50,7 +50,7 @@ _HOMES = {
     "coarsen": "data",
     "draw_orthogonal_": "initialization",
     "edge_of_chaos_": "initialization",
-    "evaluate": "training",
+    "evaluate": "evaluation",
     "find_dataset": "data",
     "gradient_growth": "observe",
     "jacobian_spectrum": "observe",

@@ -40,29 +40,6 @@ class Kinks(NamedTuple):
     top: Tensor
 
 
-def shrink_and_clip_(x: Tensor, kinks: Kinks, scratch: Tensor) -> Tensor:
-    """phi(x) as above, in place and without gradients; ``scratch`` is of the shape of ``x``.
-
-    Everything is minimum, maximum and subtraction: on a CPU these run several times faster than
-    comparisons, ``where`` and clamp with tensor bounds.
-    """
-    torch.maximum(x, kinks.low, out=scratch)
-    torch.minimum(scratch, kinks.tau, out=scratch)
-    torch.sub(x, scratch, out=x)
-    torch.maximum(x, kinks.floor, out=x)
-    return torch.minimum(x, kinks.m, out=x)
-
-
-def pass_between_kinks_(grad: Tensor, y: Tensor, top: Tensor, scratch: Tensor) -> Tensor:
-    """`pass_between_kinks`, in place of ``grad``; ``scratch`` is (2, *grad.shape)."""
-    size, rest = scratch
-    torch.abs(y, out=size)
-    torch.sub(top, size, out=rest)
-    torch.minimum(size, rest, out=size)
-    passed: Tensor = torch.ops.aten.threshold_backward.grad_input(grad, size, 0.0, grad_input=grad)
-    return passed
-
-
 def pass_between_kinks(grad: Tensor, y: Tensor, top: Tensor) -> Tensor:
     """``grad`` where y = phi(x) lies strictly between 0 and +-top, zero elsewhere."""
     size = y.abs()

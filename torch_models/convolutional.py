@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from torch_models.activations import SparseActivation
 from torch_models.circular import convolve
-from torch_models.convolutional_backpropagation import ConvolutionalBackpropagation, backpropagate
+from torch_models.convolutional_backpropagation import ConvolutionalBackpropagation
 from torch_models.initialization import draw_, layer_laws
 from torch_models.inputs import input_scale_buffer
 from torch_models.members import Members
@@ -195,9 +195,9 @@ class ConvolutionalEnsemble(Members):
         """Logits (members, batch, out_features) of the last layer's activations x^L."""
         return convolve(self.averages(x), self.weights[-1], self.biases[-1]).flatten(2)
 
-    def backpropagate(self, x: Tensor, labels: Tensor) -> ConvolutionalBackpropagation:
-        """Losses and gradients of a batch; ``labels`` (batch,), ``x`` as ``propagate`` takes it."""
-        return backpropagate(self, x, labels)
+    def backpropagation(self) -> ConvolutionalBackpropagation:
+        """What sends batches, as ``propagate`` takes them, there and back, and descends."""
+        return ConvolutionalBackpropagation(self)
 
     def select(self, members: Sequence[int]) -> ConvolutionalEnsemble:
         """A new ensemble of copies of the given members, in that order."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_models.activations import SparseActivation
-from torch_models.backpropagation import Backpropagation, backpropagate
+from torch_models.backpropagation import Backpropagation
 from torch_models.initialization import draw_, layer_laws
 from torch_models.inputs import input_scale_buffer
 from torch_models.members import Members
@@ -154,9 +154,9 @@ class DenseEnsemble(Members):
         for h, _ in self.propagate(x):
             yield h
 
-    def backpropagate(self, x: Tensor, labels: Tensor) -> Backpropagation:
-        """Send a batch (batch, in_features) forward and its errors back; nothing is updated yet."""
-        return backpropagate(self, x, labels)
+    def backpropagation(self) -> Backpropagation:
+        """What sends batches (batch, in_features) forward, their errors back, and descends."""
+        return Backpropagation(self)
 
     def select(self, members: Sequence[int]) -> DenseEnsemble:
         """A new ensemble of copies of the given members, in that order."""

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 import sparsity_theory as st
 from sparsity_theory.forecast import FAILS_FROM, TRAINS_UP_TO
 from torch_models.data import Dataset
+from torch_models.divergence import Divergence
 from torch_models.endings import LEARNED, ending, kept_within
+from torch_models.evaluation import evaluate
 from torch_models.experiments import Row, Settings
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe
 from torch_models.provenance import hardware, versions
-from torch_models.training import Divergence, EpochStatistics, TrainingResult, evaluate, train
+from torch_models.training import EpochStatistics, TrainingResult, train
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
 

@@ -17,11 +17,12 @@ from torch_models.checkpoints import find_checkpoint, resume, save_checkpoint
 from torch_models.convolutional import ConvolutionalEnsemble
 from torch_models.data import Dataset, coarsen, subset
 from torch_models.ensembles import Ensemble
+from torch_models.evaluation import Evaluation, evaluate
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe
 from torch_models.provenance import commit, hardware, versions
 from torch_models.runs import Experiment, Run
-from torch_models.training import Evaluation, Schedule, Training, evaluate
+from torch_models.training import Schedule, Training
 
 FORMAT = 2
 """Of the records made here."""

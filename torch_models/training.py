@@ -9,46 +9,28 @@ four: the library of matrix products rounds differently where a matrix begins at
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from torch_models.losses import cross_entropy
+from torch_models.captured_step import CapturedStep
+from torch_models.divergence import KEPT_SPARSITY, Divergence, DivergenceKind, Watch
+from torch_models.evaluation import evaluate
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
     from torch_models.data import Dataset
     from torch_models.ensembles import Ensemble
 
-GRADIENT_LIMIT = 1e6
-"""A member whose first-layer gradient has a larger norm than this has diverged."""
-
-EVALUATION_BATCH = 512
-"""Samples per forward pass in ``evaluate``; bounds its memory, not its result."""
-
-KEPT_SPARSITY = 0.5
-"""A member whose sparsity falls below this part of what it was made for has diverged."""
-
 RECORDED_STEPS = 15
 """Steps at the beginning whose gradient norms are kept layer by layer (Fig. 5)."""
 
-DivergenceKind = Literal["non-finite loss", "gradient above 1e6", "sparsity lost"]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """How a member left the training: in which step and epoch (both counted from 1), and why."""
-
-    step: int
-    epoch: int
-    kind: DivergenceKind
 
 
 @dataclass(frozen=True)
@@ -74,20 +56,6 @@ class TrainingResult:
 
     epochs: tuple[EpochStatistics, ...]
     divergences: tuple[Divergence | None, ...]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What the members do on labelled data.
-
-    ``accuracy`` counts a sample with a NaN among its logits as wrong; ``loss`` is the mean
-    cross-entropy (NaN or inf where the network is); ``sparsity`` is the share of exact zeros of
-    phi(h^l) in every layer.
-    """
-
-    accuracy: Floats  # (members,)
-    loss: Floats  # (members,)
-    sparsity: Floats  # (members, depth)
 
 
 @dataclass(frozen=True)
@@ -126,13 +94,15 @@ class Training:
     The first layer is the place to look because gradients grow on their way back to it (Eq. 24). A
     diverged member keeps the weights it had before that step, or after that epoch.
 
+    On a GPU the steps of an epoch run without the host waiting for any of them, as one CUDA graph a
+    step after the first few. So what is known here of members that have diverged is up to date only
+    after `write_back` and at the end of an epoch; until then they stand still in the stack.
+
     Attributes:
         ensemble: changed in place; up to date after `write_back`.
         schedule: epochs, step size and batches.
         step: steps taken.
         epochs: what was measured after each epoch.
-        gradient_norms: of the first ``RECORDED_STEPS`` steps, before each: (members, depth + 1),
-            Frobenius norms of the gradient by each layer's weights, NaN once a member has diverged.
         divergences: one per member, None while it is well.
 
     Raises:
@@ -144,11 +114,12 @@ class Training:
         self.ensemble, self.dataset, self.schedule = ensemble, dataset, schedule
         self.step = 0
         self.epochs: list[EpochStatistics] = []
-        self.gradient_norms: list[Floats] = []
         self.divergences: list[Divergence | None] = [None] * ensemble.members
         self._survivors = _Survivors(ensemble)
         self._x, self._y = _to_ensemble(ensemble, dataset, dataset.train_x, dataset.train_y)
+        self._gradient_norms: list[Tensor] = []  # of (members, depth + 1)
         self._order = torch.Generator().manual_seed(schedule.seed)
+        self._regroup()
         self._shuffle()
 
     @property
@@ -172,80 +143,122 @@ class Training:
         """Number of batches."""
         return len(self._batches)
 
+    @property
+    def gradient_norms(self) -> list[Floats]:
+        """Of the first ``RECORDED_STEPS`` steps, before each: (members, depth + 1).
+
+        Frobenius norms of the gradient by each layer's weights, NaN once a member has diverged.
+        """
+        return [norms.cpu().numpy() for norms in self._gradient_norms]
+
     def advance(self) -> None:
         """Take one step; after the last one of an epoch, measure the members on held-out data."""
         batch = self._batches[self.step % len(self._batches)]
         self.step += 1
-        losses = self._descend(self._x[batch], self._y[batch])
-        members = self._survivors.members
-        if members:
-            self._loss[members] += losses * (len(batch) / len(self._x))
-        if not members or self.step % len(self._batches) == 0:
+        if self._x.is_cuda:
+            self._launch(batch)
+        else:
+            self._take_step(batch)
+            self._read_watch()
+        if not self._survivors.members or self.step % len(self._batches) == 0:
             self._end_epoch()
 
     def write_back(self) -> None:
-        """Bring ``ensemble`` up to date."""
+        """Bring ``ensemble`` and what is known of it up to date."""
+        self._read_watch()
         self._survivors.write_back()
 
     def state(self) -> TrainingState:
         """Everything besides the weights that going on from here takes."""
         return TrainingState(
-            self.step, self._order_before, self._loss, list(self.epochs), list(self.gradient_norms)
+            self.step,
+            self._order_before,
+            self._loss.cpu().numpy(),
+            list(self.epochs),
+            self.gradient_norms,
         )
 
     def resume(self, state: TrainingState) -> None:
         """Go on from ``state``, with an ensemble that has the weights that belong to it."""
         self.step, self.epochs = state.step, list(state.epochs)
-        self.gradient_norms = list(state.gradient_norms)
+        self._gradient_norms = [
+            torch.tensor(norms, device=self._x.device) for norms in state.gradient_norms
+        ]
         self._order.set_state(state.order)
+        self._regroup()
         self._shuffle()
-        self._loss = state.loss.copy()
+        self._loss.copy_(torch.from_numpy(state.loss))
+
+    def _regroup(self) -> None:
+        """Prepare the steps of the present survivors."""
+        stack, device = self._survivors.stack, self._x.device
+        self._passes = stack.backpropagation()
+        self._watch = Watch(stack.members, self.step, device)
+        self._places = torch.tensor(self._survivors.members, dtype=torch.int64, device=device)
+        self._captured: CapturedStep | None = None
 
     def _shuffle(self) -> None:
         """Draw the order of the samples in a new epoch."""
         self._order_before = self._order.get_state()
         shuffled = torch.randperm(len(self._x), generator=self._order).to(self._x.device)
         self._batches = torch.split(shuffled, self.schedule.batch_size)
-        self._loss = np.zeros(self.ensemble.members)
+        self._loss = torch.zeros(self.ensemble.members, dtype=torch.float64, device=self._x.device)
 
-    def _descend(self, x: Tensor, y: Tensor) -> Floats:
-        """One step of the survivors; returns their losses before it, in float64.
+    def _launch(self, batch: Tensor) -> None:
+        """One step on a GPU; all of one size, after the first few, are launches of one graph."""
+        if self.step <= RECORDED_STEPS or len(batch) < self.schedule.batch_size:
+            self._take_step(batch)
+            return
+        if self._captured is None:
+            self._captured = CapturedStep(self._take_step, batch)
+        self._captured(batch)
 
-        Whoever diverges is dropped before the update, and the step is taken again without them; the
-        others' gradients come out the same.
-        """
-        norms = np.full((self.ensemble.members, self.ensemble.depth + 1), np.nan)
-        while self._survivors.members:
-            with _same_products_alone_as_stacked(self._survivors.stack):
-                batch = self._survivors.stack.backpropagate(x, y)
-                if self.step <= RECORDED_STEPS:
-                    norms[self._survivors.members] = batch.gradient_norms().double().cpu().numpy()
-                kinds = _diagnose(batch.losses, batch.first_gradient_norm())
-                if not kinds:
-                    batch.descend(self.schedule.learning_rate)
-                    break
-            self._drop(kinds)
+    def _take_step(self, batch: Tensor) -> None:
+        """One step of the survivors; nothing here waits for the device that they are on."""
+        found = self._passes.through(self._x[batch], self._y[batch])
         if self.step <= RECORDED_STEPS:
-            self.gradient_norms.append(norms)
-        losses: Floats = batch.losses.double().cpu().numpy()
-        return losses
+            self._record(found.gradient_norms())
+        self._watch.look(found.losses, found.first_gradient_norm())
+        self._loss.index_add_(0, self._places, found.losses.double() * (len(batch) / len(self._x)))
+        found.descend(self.schedule.learning_rate, self._frozen())
+
+    def _record(self, norms: Tensor) -> None:
+        """Keep the survivors' gradient norms of this step."""
+        of_all = norms.new_full((self.ensemble.members, norms.shape[1]), math.nan).double()
+        of_all[self._places] = norms.double().masked_fill(self._watch.frozen[:, None], math.nan)
+        self._gradient_norms.append(of_all)
+
+    def _frozen(self) -> Tensor | None:
+        """Who must not be updated; on a CPU, where asking is free, None if that is nobody."""
+        frozen = self._watch.frozen
+        return frozen if frozen.is_cuda or frozen.any() else None
+
+    def _read_watch(self) -> None:
+        """Learn who has diverged, and go on without them."""
+        self._drop(
+            {
+                place: Divergence(step, (step - 1) // self.steps_an_epoch + 1, kind)
+                for place, step, kind in self._watch.read()
+            }
+        )
 
     def _end_epoch(self) -> None:
         self.write_back()
-        self.epochs.append(
-            _epoch_statistics(len(self.epochs) + 1, self._loss, self._survivors, self.dataset)
-        )
-        self._drop(_without_sparsity(self._survivors, self.epochs[-1]), epoch=len(self.epochs))
+        epoch = len(self.epochs) + 1
+        loss = self._loss.cpu().numpy()
+        self.epochs.append(_epoch_statistics(epoch, loss, self._survivors, self.dataset))
+        lost: DivergenceKind = "sparsity lost"
+        places = _without_sparsity(self._survivors, self.epochs[-1])
+        self._drop({place: Divergence(self.step, epoch, lost) for place in places})
         self._shuffle()
 
-    def _drop(self, kinds: dict[int, DivergenceKind], epoch: int | None = None) -> None:
+    def _drop(self, divergences: dict[int, Divergence]) -> None:
         """Freeze the members at these places of the stack, for these reasons."""
-        for place, kind in kinds.items():
-            member = self._survivors.members[place]
-            in_epoch = len(self.epochs) + 1 if epoch is None else epoch
-            self.divergences[member] = Divergence(self.step, in_epoch, kind)
-        if kinds:
-            self._survivors.drop(kinds)
+        if divergences:
+            for place, divergence in divergences.items():
+                self.divergences[self._survivors.members[place]] = divergence
+            self._survivors.drop(divergences)
+            self._regroup()
 
 
 @dataclass(frozen=True)
@@ -303,38 +316,6 @@ def train(
     return TrainingResult(tuple(training.epochs), tuple(training.divergences))
 
 
-@torch.no_grad()
-def evaluate(
-    ensemble: Ensemble, x: Tensor | NDArray[np.floating], y: Tensor | NDArray[np.integer]
-) -> Evaluation:
-    """Accuracy, loss and sparsity of every member on inputs that it propagates and labels (n,).
-
-    No gradients; NaN where there is no sample.
-    """
-    weight = ensemble.weights[0]
-    x = torch.as_tensor(x, dtype=weight.dtype, device=weight.device)
-    y = torch.as_tensor(y, dtype=torch.int64, device=weight.device)
-    correct = torch.zeros(ensemble.members, dtype=torch.int64, device=x.device)
-    loss = torch.zeros(ensemble.members, dtype=torch.float64, device=x.device)
-    nonzero = torch.zeros(ensemble.members, ensemble.depth, dtype=torch.int64, device=x.device)
-    units = 0  # in a layer, over all samples; layers are of one size
-    with _same_products_alone_as_stacked(ensemble):
-        for part in torch.split(torch.arange(len(x), device=x.device), EVALUATION_BATCH):
-            inputs, labels = x[part], y[part]
-            for layer, (_, activations) in enumerate(ensemble.propagate(inputs)):
-                nonzero[:, layer] += activations.flatten(1).count_nonzero(dim=1)
-            units += activations[0].numel()
-            logits = ensemble.readout(activations)  # (members, batch, classes)
-            right = (logits.argmax(-1) == labels) & ~logits.isnan().any(-1)
-            correct += right.sum(-1)
-            loss += cross_entropy(logits, labels).double().sum(-1)
-    return Evaluation(
-        accuracy=(correct.double() / len(x)).cpu().numpy(),
-        loss=(loss / len(x)).cpu().numpy(),
-        sparsity=(1 - nonzero.double() / units).cpu().numpy(),
-    )
-
-
 class _Survivors:
     """The members that still train: who they are, and a stack of them alone.
 
@@ -361,50 +342,18 @@ class _Survivors:
             self.full.assign(self.members, self.stack)
 
 
-def _diagnose(losses: Tensor, norms: Tensor) -> dict[int, DivergenceKind]:
-    """What is wrong with whom, by place in the stack, from its losses and first gradient norms."""
-    kinds: dict[int, DivergenceKind] = {}
-    for place, (loss, norm) in enumerate(zip(losses.tolist(), norms.tolist(), strict=True)):
-        if not math.isfinite(loss):
-            kinds[place] = "non-finite loss"
-        elif not norm <= GRADIENT_LIMIT:  # NaN too
-            kinds[place] = "gradient above 1e6"
-    return kinds
-
-
-def _without_sparsity(
-    survivors: _Survivors, statistics: EpochStatistics
-) -> dict[int, DivergenceKind]:
-    """The members that have lost their sparsity, by place in the stack."""
-    return {
-        place: "sparsity lost"
+def _without_sparsity(survivors: _Survivors, statistics: EpochStatistics) -> list[int]:
+    """The places in the stack of the members that have lost their sparsity."""
+    return [
+        place
         for place, member in enumerate(survivors.members)
         if statistics.sparsity[member].mean()
         < KEPT_SPARSITY * _expected_sparsity(survivors.stack.nets[place])
-    }
+    ]
 
 
 def _expected_sparsity(net: MeanField) -> float:
     return float(net.activation.sparsity(1.0 if net.q_star is None else net.q_star))
-
-
-@contextmanager
-def _same_products_alone_as_stacked(stack: Ensemble) -> Iterator[None]:
-    """Make a lone member's numbers the same, bit for bit, as in any stack.
-
-    A batched product gives each matrix product to one thread, but a stack of one is handed to the
-    plain product, which may split its sums among threads and so round them differently. One thread
-    does not.
-    """
-    threads = torch.get_num_threads()
-    if stack.members > 1 or threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _epoch_statistics(

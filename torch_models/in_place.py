@@ -1,0 +1,157 @@
+"""phi and its pull-back in place, for the step that is written out (Eqs. 20-23).
+
+The numbers are those of `activations.SparseActivation`, which autograd needs out of place. There
+are two forms. On a CPU the library's own kernels with plain numbers for bounds run several times
+faster than any with tensors, and a call costs little: so members that stand side by side with the
+same kinks share one. On a GPU a launch costs more than the elements: so all members share it,
+whatever their kinks, and the compiler makes one kernel of the few operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch_models.activations import Kinks, SparseActivation
+
+aten = torch.ops.aten
+
+
+class InPlace(Protocol):
+    """phi of a stack, on tensors (members, batch, width)."""
+
+    def activate_(self, h: Tensor) -> Tensor:
+        """Put phi(h) in the place of ``h``, and return it."""
+
+    def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
+        """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
+
+
+def in_place(activation: SparseActivation, members: int, like: Tensor) -> InPlace:
+    """The form that is fast where ``like`` is, with kinks in its precision."""
+    kinks = activation.kinks(like.dtype)
+    if like.is_cuda:
+        return AllMembers(kinks)
+    return Neighbours.of(kinks, activation.odd, members)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Members side by side that have the same kinks share a call."""
+
+    groups: tuple[tuple[slice, Kind], ...]
+
+    @staticmethod
+    def of(kinks: Kinks, odd: Tensor, members: int) -> Neighbours:
+        """Those of a stack; a single set of kinks is for all members."""
+        values = torch.stack([kinks.tau, kinks.m, kinks.top, odd.to(kinks.tau.dtype)])
+        rows = values.reshape(4, -1).expand(4, members).T.tolist()
+        return Neighbours(tuple(_groups([tuple(row) for row in rows])))
+
+    def activate_(self, h: Tensor) -> Tensor:
+        """Put phi(h) in the place of ``h``, and return it."""
+        for members, kind in self.groups:
+            kind.activate_(h[members])
+        return h
+
+    def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
+        """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
+        for members, kind in self.groups:
+            kind.pull_back_(error[members], y[members])
+        return error
+
+
+class Kind(Protocol):
+    """phi with plain numbers."""
+
+    def activate_(self, h: Tensor) -> None:
+        """Put phi(h) in the place of ``h``."""
+
+    def pull_back_(self, error: Tensor, y: Tensor) -> None:
+        """Put ``error`` times phi'(h), where y = phi(h), in its place."""
+
+
+@dataclass(frozen=True)
+class OneSided:
+    """ReLU_tau and CReLU_{tau,m} (Eqs. 7 and 9)."""
+
+    tau: float
+    m: float
+    top: float
+
+    def activate_(self, h: Tensor) -> None:
+        """Shift and clip."""
+        aten.hardtanh_(h.sub_(self.tau), 0.0, self.m)
+
+    def pull_back_(self, error: Tensor, y: Tensor) -> None:
+        """Pass what lies strictly between the kinks."""
+        aten.hardtanh_backward.grad_input(error, y, 0.0, self.top, grad_input=error)
+
+
+@dataclass(frozen=True)
+class Odd:
+    """ST_tau and CST_{tau,m} (Eqs. 8 and 10)."""
+
+    tau: float
+    m: float
+    top: float
+
+    def activate_(self, h: Tensor) -> None:
+        """Shrink and clip."""
+        aten.softshrink.out(h, self.tau, out=h)
+        aten.hardtanh_(h, -self.m, self.m)
+
+    def pull_back_(self, error: Tensor, y: Tensor) -> None:
+        """Pass what lies strictly between the kinks."""
+        aten.hardtanh_backward.grad_input(error, y, -self.top, self.top, grad_input=error)
+        aten.softshrink_backward.grad_input(error, y, 0.0, grad_input=error)
+
+
+def _groups(rows: list[tuple[float, ...]]) -> Iterator[tuple[slice, Kind]]:
+    """Runs of equal rows (tau, m, top, odd), each as its members and their phi."""
+    start = 0
+    for (tau, m, top, odd), run in groupby(rows):
+        stop = start + len(list(run))
+        yield slice(start, stop), (Odd if odd else OneSided)(tau, m, top)
+        start = stop
+
+
+@dataclass(frozen=True)
+class AllMembers:
+    """All members at once, each with kinks of its own."""
+
+    kinks: Kinks
+
+    def activate_(self, h: Tensor) -> Tensor:
+        """Put phi(h) in the place of ``h``, and return it."""
+        return _compiled(_activate_)(h, *self.kinks)
+
+    def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
+        """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
+        return _compiled(_pull_back_)(error, y, self.kinks.top)
+
+
+@cache
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return torch.compile(function, dynamic=True)
+
+
+def _activate_(
+    h: Tensor, low: Tensor, tau: Tensor, floor: Tensor, m: Tensor, top: Tensor
+) -> Tensor:
+    beyond = h - torch.minimum(torch.maximum(h, low), tau)
+    return h.copy_(torch.minimum(torch.maximum(beyond, floor), m))
+
+
+def _pull_back_(error: Tensor, y: Tensor, top: Tensor) -> Tensor:
+    size = y.abs()
+    return error.masked_fill_((size <= 0) | (size >= top), 0.0)

@@ -56,7 +56,7 @@ class Backpropagation:
         with alone_as_stacked(stack.members, stack.out_features):
             logits = stack.readout(self.memory.inputs[-1])
             self.losses = cross_entropy(logits, labels).mean(-1)
-            self.memory.errors[-1].copy_(cross_entropy_error(logits, labels))
+            cross_entropy_error(logits, labels, out=self.memory.errors[-1])
         with alone_as_stacked(stack.members, len(x), stack.width, stack.in_features):
             self._backward()
         return self

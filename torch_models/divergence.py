@@ -52,11 +52,11 @@ class Watch:
     def look(self, losses: Tensor, norms: Tensor) -> None:
         """See one more step: the members' losses and the norms of their first gradients."""
         self._now.add_(1)
-        signs = torch.stack([~losses.isfinite(), ~(norms <= GRADIENT_LIMIT)])  # NaN is a sign too
-        new = signs.any(0) & ~self.frozen
-        kind = signs.to(torch.int8).argmax(0)  # the first that is True
-        self._kind.copy_(torch.where(new, kind, self._kind))
-        self._step.copy_(torch.where(new, self._now, self._step))
+        sound = torch.stack([losses.isfinite(), norms <= GRADIENT_LIMIT])  # NaN is not
+        new = sound.all(0).logical_not() & (self._step == 0)
+        kind = sound.to(torch.int8).argmin(0)  # the first that is not
+        torch.where(new, kind, self._kind, out=self._kind)
+        torch.where(new, self._now, self._step, out=self._step)
 
     def read(self) -> Iterator[tuple[int, int, DivergenceKind]]:
         """Wait for the device, and give the place, step and kind of all that have diverged."""

@@ -149,7 +149,7 @@ def _activate_(
     h: Tensor, low: Tensor, tau: Tensor, floor: Tensor, m: Tensor, top: Tensor
 ) -> Tensor:
     beyond = h - torch.minimum(torch.maximum(h, low), tau)
-    return h.copy_(torch.minimum(torch.maximum(beyond, floor), m))
+    return torch.minimum(torch.maximum(beyond, floor), m, out=h)
 
 
 def _pull_back_(error: Tensor, y: Tensor, top: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -logits.log_softmax(-1).gather(-1, _of_each_sample(logits, labels)).squeeze(-1)
 
 
-def cross_entropy_error(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy_error(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
     """The gradient by the logits of each member's mean cross-entropy over the batch, same shape."""
-    error = logits.softmax(-1)
+    error = torch.softmax(logits, -1, out=out)
     target = _of_each_sample(logits, labels)
-    error.scatter_add_(-1, target, torch.full_like(error[..., :1], -1.0))
+    error.scatter_add_(-1, target, torch.full_like(target, -1.0, dtype=error.dtype))
     return error.div_(len(labels))
 
 

@@ -43,7 +43,7 @@ class StepMemory:
             [empty(batch, into) for into, _ in sides],
             [empty(batch, out) for _, out in sides],
             first_gradient=empty(*first.shape[1:]),
-            gradient=empty(max(weight[0].numel() for weight in others)).flatten(),
+            gradient=empty(max(math.prod(weight.shape[1:]) for weight in others)).flatten(),
         )
 
     @property
@@ -72,4 +72,4 @@ class StepMemory:
 
 
 def _part(memory: Tensor, *shape: int) -> Tensor:
-    return memory.view(-1)[: math.prod(shape)].view(shape)
+    return memory.view(-1).narrow(0, 0, math.prod(shape)).view(shape)

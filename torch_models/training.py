@@ -215,7 +215,8 @@ class Training:
 
     def _take_step(self, batch: Tensor) -> None:
         """One step of the survivors; nothing here waits for the device that they are on."""
-        found = self._passes.through(self._x[batch], self._y[batch])
+        x, y = self._x.index_select(0, batch), self._y.index_select(0, batch)
+        found = self._passes.through(x, y)
         if self.step <= RECORDED_STEPS:
             self._record(found.gradient_norms())
         self._watch.look(found.losses, found.first_gradient_norm())
@@ -224,9 +225,9 @@ class Training:
 
     def _record(self, norms: Tensor) -> None:
         """Keep the survivors' gradient norms of this step."""
-        of_all = norms.new_full((self.ensemble.members, norms.shape[1]), math.nan).double()
-        of_all[self._places] = norms.double().masked_fill(self._watch.frozen[:, None], math.nan)
-        self._gradient_norms.append(of_all)
+        own = norms.double().masked_fill(self._watch.frozen.unsqueeze(1), math.nan)
+        of_all = own.new_full((self.ensemble.members, norms.shape[1]), math.nan)
+        self._gradient_norms.append(of_all.index_copy(0, self._places, own))
 
     def _frozen(self) -> Tensor | None:
         """Who must not be updated; on a CPU, where asking is free, None if that is nobody."""

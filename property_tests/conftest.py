@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -82,6 +82,16 @@ class FalseAlarms:
                 f"{self.checks} statistical checks (at most {chance.CHECKS}), a false alarm in any "
                 f"of them: at most {self.checks * chance.ALARM:.1e}{overdrawn}"
             )
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small networks only lose time to a second thread."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,0 +1,47 @@
+"""Small stacks with a member of each kind, and inputs for them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import sparsity_theory as st
+from torch_models.networks import DenseEnsemble
+
+ACTIVATIONS: dict[str, Any] = {
+    "relu": st.ShiftedReLU.for_sparsity(0.7),
+    "st": st.SoftThreshold.for_sparsity(0.6),
+    "crelu": st.ClippedReLU.for_sparsity(0.85, slope=0.7),
+    "cst": st.ClippedSoftThreshold.for_sparsity(0.8, slope=0.7),
+}
+NETS = {kind: st.edge_of_chaos(phi) for kind, phi in ACTIVATIONS.items()}
+KINDS = tuple(NETS)
+
+
+def sphere(features: int, variance: float, samples: int = 1, seed: int = 0) -> Tensor:
+    """Inputs (samples, features) in float64 with |x|^2 / N_0 = variance, in random directions."""
+    x = torch.randn(
+        samples, features, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+    return nn.functional.normalize(x, dim=-1) * math.sqrt(features * variance)
+
+
+def small_ensemble(dtype: torch.dtype = torch.float32, seed: int = 0) -> DenseEnsemble:
+    """One member of each kind, 20 -> 40 -> 40 -> 40 -> 5."""
+    seeds = range(seed, seed + len(NETS))
+    return DenseEnsemble(list(NETS.values()), 20, 40, 3, 5, seeds, dtype=dtype)
+
+
+def alone(ensemble: DenseEnsemble, k: int) -> DenseEnsemble:
+    """Member k drawn anew, without any neighbour."""
+    shape = (ensemble.in_features, ensemble.width, ensemble.depth, ensemble.out_features)
+    return DenseEnsemble([ensemble.nets[k]], *shape, [ensemble.seeds[k]])
+
+
+def same_parameters(ensemble: DenseEnsemble, k: int, other: DenseEnsemble, j: int = 0) -> bool:
+    """Whether member k of one stack equals member j of another, bit for bit."""
+    pairs = zip(ensemble.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(own[k], theirs[j]) for own, theirs in pairs)

@@ -1,0 +1,197 @@
+"""Training: plain SGD on stacks, whose members neither meet nor notice that others diverge."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from property_tests.small_networks import NETS, alone, same_parameters, small_ensemble, sphere
+from torch_models.data import Dataset
+from torch_models.divergence import Divergence
+from torch_models.evaluation import evaluate
+from torch_models.networks import DenseEnsemble
+from torch_models.training import EpochStatistics, Training, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def small_dataset(samples: int = 70, features: int = 20, classes: int = 5) -> Dataset:
+    """Labels that a linear map of the inputs decides."""
+    x = sphere(features, 1.0, samples + 30).float()
+    teacher = torch.randn(features, classes, generator=torch.Generator().manual_seed(9))
+    y = (x @ teacher).argmax(-1)
+    train_part, held_out = slice(0, samples), slice(samples, None)
+    return Dataset(
+        name="teacher", source="drawn here", classes=classes, checksums={},
+        image_shape=(1, 1, features),
+        train_x=x[train_part], train_y=y[train_part],
+        validation_x=x[held_out], validation_y=y[held_out],
+        test_x=x[held_out], test_y=y[held_out],
+    )  # fmt: skip
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Run on this many threads: a product of one member may be split among them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_a_step_is_that_of_torch_s_sgd() -> None:
+    data, rate, batch_size, epochs = small_dataset(), 0.05, 16, 2
+    ours, reference = small_ensemble(), small_ensemble()
+    train(ours, data, epochs=epochs, learning_rate=rate, batch_size=batch_size, seed=4)
+    optimizer = torch.optim.SGD(reference.parameters(), lr=rate)
+    order = torch.Generator().manual_seed(4)
+    for _ in range(epochs):
+        shuffled = torch.randperm(len(data.train_x), generator=order)
+        for batch in (shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)):
+            logits, labels = reference(data.train_x[batch]), data.train_y[batch]
+            loss = torch.stack(
+                [nn.functional.cross_entropy(member, labels) for member in logits]
+            ).sum()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    for own, theirs in zip(ours.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(own, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_training_learns() -> None:
+    data, ensemble = small_dataset(), small_ensemble()
+    result = train(ensemble, data, epochs=30, learning_rate=0.05, batch_size=10)
+    assert result.divergences == (None,) * 4
+    assert [statistics.epoch for statistics in result.epochs] == list(range(1, 31))
+    first, last = result.epochs[0], result.epochs[-1]
+    assert (last.loss < 0.7 * first.loss).all()
+    final = evaluate(ensemble, data.validation_x, data.validation_y)
+    np.testing.assert_array_equal(final.accuracy, last.validation_accuracy)
+    np.testing.assert_array_equal(final.sparsity, last.sparsity)
+
+
+# Batches of 32 and 6 at width 300 are shapes whose products do depend on the number of threads.
+def digits_like() -> tuple[Dataset, Callable[[], DenseEnsemble]]:
+    def ensemble() -> DenseEnsemble:
+        return DenseEnsemble(list(NETS.values()), 20, 300, 2, 5, range(4))
+
+    return small_dataset(), ensemble
+
+
+def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int) -> None:
+    data, ensemble = digits_like()
+    settings: dict[str, Any] = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
+    stack = ensemble()
+    together = train(stack, data, **settings)
+    for k in range(4):
+        single = alone(ensemble(), k)
+        by_itself = train(single, data, **settings)
+        assert same_parameters(stack, k, single)
+        for ours, theirs in zip(together.epochs, by_itself.epochs, strict=True):
+            assert ours.loss[k] == theirs.loss[0]
+            assert ours.validation_accuracy[k] == theirs.validation_accuracy[0]
+
+
+def broken(ensemble: DenseEnsemble, members: list[int], factor: float) -> DenseEnsemble:
+    """Scale some members' readouts."""
+    with torch.no_grad():
+        ensemble.weights[-1][members] *= factor
+    return ensemble
+
+
+@pytest.mark.parametrize(
+    ("factor", "kind"), [(math.inf, "non-finite loss"), (1e9, "gradient above 1e6")]
+)
+def test_a_member_that_diverges_is_recorded_and_frozen_and_the_others_go_on_unchanged(
+    factor: float, kind: str, threads: int
+) -> None:
+    data, ensemble = digits_like()
+    settings: dict[str, Any] = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
+    stack = broken(ensemble(), [0, 1, 3], factor)
+    before = copy.deepcopy(stack)
+    result = train(stack, data, **settings)
+    divergence = Divergence(step=1, epoch=1, kind=kind)  # type: ignore[arg-type]
+    assert result.divergences == (divergence, divergence, None, divergence)
+    single = alone(ensemble(), 2)
+    by_itself = train(single, data, **settings)
+    assert same_parameters(stack, 2, single)
+    for k in (0, 1, 3):
+        pairs = zip(stack.parameters(), before.parameters(), strict=True)
+        assert all(torch.equal(own[k], old[k]) for own, old in pairs)
+    for ours, theirs in zip(result.epochs, by_itself.epochs, strict=True):
+        assert np.isnan(ours.loss).tolist() == [True, True, False, True]
+        assert np.isnan(ours.sparsity).all(-1).tolist() == [True, True, False, True]
+        assert ours.loss[2] == theirs.loss[0]
+
+
+def test_a_member_that_diverges_on_its_way_keeps_its_last_sound_weights() -> None:
+    """The rate is far too large for the unclipped kind, and does not harm the clipped one."""
+    data = small_dataset()
+    ensemble = DenseEnsemble([NETS["cst"], NETS["st"]], 20, 40, 12, 5, [1, 2])
+    settings: dict[str, Any] = {"learning_rate": 0.2, "batch_size": 10}
+    result = train(ensemble, data, epochs=12, **settings)
+    assert result.divergences[0] is None
+    divergence = result.divergences[1]
+    assert divergence is not None
+    assert 1 < divergence.step <= divergence.epoch * 7
+    assert all(parameter.isfinite().all() for parameter in ensemble.parameters())
+    again = DenseEnsemble([NETS["cst"]], 20, 40, 12, 5, [1])
+    train(again, data, epochs=12, **settings)
+    assert same_parameters(ensemble, 0, again)
+
+
+def test_training_ends_early_when_every_member_has_diverged() -> None:
+    ensemble = broken(small_ensemble(), [0, 1, 2, 3], math.inf)
+    seen: list[EpochStatistics] = []
+    result = train(
+        ensemble, small_dataset(), epochs=5, learning_rate=0.1, batch_size=10, on_epoch=seen.append
+    )
+    assert len(result.epochs) == len(seen) == 1
+    assert np.isnan(seen[0].loss).all()
+    assert None not in result.divergences
+
+
+def test_an_interrupted_training_leaves_the_weights_of_its_last_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped in the middle of an epoch, with one member already dropped; and with none."""
+    advance = Training.advance
+
+    def stopped(ensemble: DenseEnsemble) -> DenseEnsemble:
+        def until_the_tenth(training: Training) -> None:  # of seven in an epoch
+            if training.step == 10:
+                raise KeyboardInterrupt
+            advance(training)
+
+        monkeypatch.setattr(Training, "advance", until_the_tenth)
+        with pytest.raises(KeyboardInterrupt):
+            train(ensemble, small_dataset(), epochs=9, learning_rate=0.05, batch_size=10)
+        return ensemble
+
+    reduced, whole = stopped(broken(small_ensemble(), [1], math.inf)), stopped(small_ensemble())
+    assert all(same_parameters(reduced, k, whole, k) for k in (0, 2, 3))
+    assert not same_parameters(whole, 0, small_ensemble(), 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"learning_rate": math.inf}, "learning_rate"),
+        ({"dataset": small_dataset(features=21)}, "dataset"),
+        ({"dataset": small_dataset(classes=6)}, "dataset"),
+    ],
+)
+def test_bad_training_settings_are_named(changed: dict[str, Any], named: str) -> None:
+    settings: dict[str, Any] = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}
+    with pytest.raises(ValueError, match=f"^{named} "):
+        train(small_ensemble(), **{"dataset": small_dataset(), **settings, **changed})

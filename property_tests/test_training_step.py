@@ -1,0 +1,244 @@
+"""The written-out training step: its activations, its memory, and that it never waits for a GPU."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+import sparsity_theory as st
+from property_tests.small_networks import NETS, small_ensemble, sphere
+from property_tests.test_training import broken, small_dataset
+from torch_models import in_place, training
+from torch_models.activations import SparseActivation
+from torch_models.captured_step import CapturedStep
+from torch_models.in_place import AllMembers, Neighbours
+from torch_models.networks import DenseEnsemble
+from torch_models.training import RECORDED_STEPS, Schedule, Training
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MIXED: list[Any] = [
+    st.ClippedReLU(1.0, 1.25),
+    st.ClippedReLU(1.0, 1.25),
+    st.SoftThreshold(1.0),
+    st.ShiftedReLU(-0.5),
+    st.ClippedSoftThreshold(0.7, 1.2),
+    st.ClippedReLU(1.0, 0.3),
+    st.SoftThreshold(0.0),
+]
+NO_NUMBERS = [math.nan, math.inf, -math.inf]
+
+every_precision = pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+
+
+def pre_activations(dtype: torch.dtype) -> Tensor:
+    """For all members the kinks of all, their neighbours, what is no number, and normal numbers."""
+    kinks = [0.0, -0.5, 0.7, 1.0, 1.3, 1.9, 2.25]
+    near = [k + side * 2.0**-power for k in kinks for side in (-1, 1) for power in (6, 9, 22)]
+    special = torch.tensor([*kinks, *(-k for k in kinks), *near, *NO_NUMBERS])
+    normal = 2 * torch.randn(240, generator=torch.Generator().manual_seed(1))
+    numbers = torch.cat([special, normal])[:240]
+    return numbers.reshape(1, 8, 30).repeat(len(MIXED), 1, 1).to(dtype)
+
+
+def forms(activation: SparseActivation, dtype: torch.dtype) -> list[Any]:
+    """Both ways in which phi is taken in place."""
+    kinks = activation.kinks(dtype)
+    return [Neighbours.of(kinks, activation.odd, len(MIXED)), AllMembers(kinks)]
+
+
+def agree_with_the_module(dtype: torch.dtype) -> None:
+    """Values everywhere, NaN included; gradients wherever phi is a number."""
+    activation = SparseActivation.from_theory(MIXED).to(dtype)
+    h = pre_activations(dtype)
+    expected = activation(h)
+    error = torch.randn(h.shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    pulled = activation.pull_back(error, expected)
+    for form in forms(activation, dtype):
+        y = form.activate_(h.clone())
+        torch.testing.assert_close(y, expected, rtol=0, atol=0, equal_nan=True)
+        passed = form.pull_back_(error.clone(), y)
+        sound = y.isfinite()
+        torch.testing.assert_close(passed[sound], pulled[sound], rtol=0, atol=0)
+
+
+@every_precision
+def test_in_place_phi_and_its_pull_back_are_those_of_the_module(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, for neighbours with like kinks and for all members at once."""
+    monkeypatch.setattr(in_place, "_compiled", lambda function: function)
+    agree_with_the_module(dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_compiler_does_not_change_phi() -> None:
+    """With whatever code the compiler writes for this machine; a GPU gets its own."""
+    agree_with_the_module(torch.float32)
+
+
+def test_one_phi_for_all_members_is_taken_in_one_call() -> None:
+    activation = SparseActivation.from_theory(MIXED[0])
+    (group,) = Neighbours.of(activation.kinks(torch.float32), activation.odd, 5).groups
+    assert group[0] == slice(0, 5)
+
+
+def test_batches_of_any_size_share_the_memory_of_the_largest() -> None:
+    """Each gives what it gives in memory of its own, and nothing larger is allocated for it."""
+    stack = small_ensemble()
+    reused = stack.backpropagation()
+    for samples in (12, 5, 12, 1):
+        x, y = sphere(20, 1.0, samples, seed=samples).float(), torch.arange(samples) % 5
+        ours, fresh = reused.through(x, y), stack.backpropagation().through(x, y)
+        assert torch.equal(ours.losses, fresh.losses)
+        assert torch.equal(ours.gradient_norms(), fresh.gradient_norms())
+        assert reused.memory.batch == samples
+        for own in (*ours.memory.inputs, *ours.memory.errors):
+            assert own.is_contiguous()
+            assert own.untyped_storage().nbytes() == own.element_size() * 4 * 12 * own.shape[-1]
+
+
+@pytest.mark.parametrize("poison", [*NO_NUMBERS, 1e30])
+def test_a_frozen_member_keeps_its_weights_whatever_its_gradients(poison: float) -> None:
+    stack, well = small_ensemble(), small_ensemble()
+    with torch.no_grad():
+        stack.weights[1][2] = poison
+    before = copy.deepcopy(stack)
+    x, y = sphere(20, 1.0, 9).float(), torch.arange(9) % 5
+    frozen = torch.tensor([False, False, True, False])
+    stack.backpropagation().through(x, y).descend(0.1, frozen)
+    well.backpropagation().through(x, y).descend(0.1)
+    for own, old, other in zip(
+        stack.parameters(), before.parameters(), well.parameters(), strict=True
+    ):
+        torch.testing.assert_close(own[2], old[2], rtol=0, atol=0, equal_nan=True)
+        assert torch.equal(own[[0, 1, 3]], other[[0, 1, 3]])
+
+
+class Unwatched(Training):
+    """Learns who has diverged only when it must, as on a GPU."""
+
+    def _take_step(self, batch: Tensor) -> None:
+        super()._take_step(batch)
+        self._held = True
+
+    def _read_watch(self) -> None:
+        if self._held and self.step % self.steps_an_epoch:
+            self._held = False
+        else:
+            super()._read_watch()
+
+
+def test_when_the_host_looks_for_diverged_members_changes_nothing() -> None:
+    """After every step, or once an epoch: same weights, records and divergences, bit for bit."""
+    finished = []
+    for kind in (Training, Unwatched):
+        # The rate is too large for the unclipped kind, which diverges within an epoch.
+        ensemble = DenseEnsemble([NETS["cst"], NETS["st"], NETS["crelu"]], 20, 40, 12, 5, [1, 2, 3])
+        trained = kind(broken(ensemble, [2], math.inf), small_dataset(), Schedule(12, 0.2, 10))
+        while not trained.finished:
+            trained.advance()
+        trained.write_back()
+        finished.append(trained)
+    looked, unwatched = finished
+    ends = looked.divergences
+    assert ends == unwatched.divergences
+    assert all(
+        end is not None and end.step % looked.steps_an_epoch for end in looked.divergences[1:]
+    )
+    for own, other in zip(
+        looked.ensemble.parameters(), unwatched.ensemble.parameters(), strict=True
+    ):
+        assert torch.equal(own, other)
+    for ours, theirs in zip(looked.epochs, unwatched.epochs, strict=True):
+        assert str(ours) == str(theirs)
+    assert str(looked.gradient_norms) == str(unwatched.gradient_norms)
+
+
+class Uncaptured:
+    """In place of a CUDA graph, for lack of CUDA: the step itself."""
+
+    def __init__(self, step: Any, batch: Tensor) -> None:
+        self.step = step
+
+    def __call__(self, batch: Tensor) -> None:
+        """Take it."""
+        self.step(batch)
+
+
+@pytest.fixture
+def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
+    """On a CUDA device of torch's making that has no numbers: whoever asks for one is told so."""
+    monkeypatch.setattr(training, "CapturedStep", Uncaptured)
+    monkeypatch.setattr(in_place, "_compiled", lambda function: function)
+    ensemble, dataset = small_ensemble(), small_dataset(samples=300)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield Training(ensemble.to("cuda:0"), dataset, Schedule(2, 0.1, 8))
+
+
+def test_within_an_epoch_the_host_never_waits_for_the_device(on_a_fake_gpu: Training) -> None:
+    assert on_a_fake_gpu.steps_an_epoch > RECORDED_STEPS + 2
+    for _ in range(on_a_fake_gpu.steps_an_epoch - 1):
+        on_a_fake_gpu.advance()
+    with pytest.raises(DataDependentOutputException):  # its end is where it must
+        on_a_fake_gpu.advance()
+
+
+def test_a_step_that_waits_for_the_device_is_found_out(
+    on_a_fake_gpu: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above: a single number that is read."""
+    take_step = Training._take_step
+
+    def reading(self: Training, batch: Tensor) -> None:
+        take_step(self, batch)
+        self._loss.sum().item()
+
+    monkeypatch.setattr(Training, "_take_step", reading)
+    with pytest.raises(DataDependentOutputException):
+        on_a_fake_gpu.advance()
+
+
+@pytest.mark.gpu
+def test_a_captured_step_trains_as_the_step_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit over three epochs, with members that diverge on the way."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    finished = []
+    for capture in (CapturedStep, Uncaptured):
+        monkeypatch.setattr(training, "CapturedStep", capture)
+        ensemble = DenseEnsemble(
+            [NETS["cst"], NETS["st"], NETS["crelu"]], 20, 40, 12, 5, [1, 2, 3], device="cuda"
+        )
+        trained = Training(broken(ensemble, [2], math.inf), small_dataset(300), Schedule(3, 0.2, 8))
+        while not trained.finished:
+            trained.advance()
+        finished.append(trained)
+    captured, plain = finished
+    assert captured.divergences == plain.divergences
+    for own, other in zip(captured.ensemble.parameters(), plain.ensemble.parameters(), strict=True):
+        assert torch.equal(own, other)
+
+
+@pytest.mark.gpu
+def test_a_stack_trains_on_a_gpu_as_on_the_cpu() -> None:
+    """To the rounding of two libraries, over one epoch of 35 steps."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    ends = []
+    for device in ("cpu", "cuda"):
+        ensemble = small_ensemble(torch.float64).to(device)
+        trained = Training(ensemble, small_dataset(280), Schedule(1, 0.05, 8))
+        while not trained.finished:
+            trained.advance()
+        ends.append(ensemble.cpu())
+    for own, other in zip(*(end.parameters() for end in ends), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-9, atol=1e-11)

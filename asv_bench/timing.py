@@ -1,0 +1,38 @@
+"""Seconds that mean something on a busy machine and on a device that runs ahead of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter, process_time
+
+ROUNDS = 7
+
+
+def clock() -> float:
+    """Seconds, once a GPU has done what it was given; on one CPU thread those of the process.
+
+    What other processes do to the machine does not count then, but for the memory that they use.
+    """
+    import torch  # here, so that what only needs the name can be imported without
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return perf_counter()
+    return process_time() if torch.get_num_threads() == 1 else perf_counter()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """What one call takes."""
+    start = clock()
+    work()
+    return clock() - start
+
+
+def ratio(ours: Callable[[], object], theirs: Callable[[], object]) -> float:
+    """How many times as long ours takes as theirs, turn and turn about.
+
+    The median over the rounds; a first round, which warms up, is left out.
+    """
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS + 1)]
+    return median(own / other for own, other in pairs[1:])

@@ -40,9 +40,6 @@ MOST_MEMBERS = 12
 DEFAULT_THREADS = 2
 """Threads unless told: the products are small, and more threads mostly wait for each other."""
 
-DEFAULT_STACK = 4
-"""Networks in a stack: twice the threads, so that none waits; more only delay the first record."""
-
 NEEDED = {
     "torch": "torch",
     "sklearn": "scikit-learn",
@@ -110,8 +107,12 @@ def reproduce(
         bool, typer.Option("--again", help="With --table: repeat finished runs.")
     ] = False,
     stack: Annotated[
-        int, typer.Option(help="With --table: networks trained together at most.")
-    ] = DEFAULT_STACK,
+        int | None,
+        typer.Option(
+            help="With --table: networks trained together at most.",
+            show_default="4, on a GPU all that fit",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="With --table: cpu or cuda.")] = "cpu",
     workers: Annotated[
         int | None,

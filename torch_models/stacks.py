@@ -18,6 +18,7 @@ from torch_models.convolutional import ConvolutionalEnsemble
 from torch_models.data import Dataset, coarsen, subset
 from torch_models.ensembles import Ensemble
 from torch_models.evaluation import Evaluation, evaluate
+from torch_models.memory_plan import member_memory
 from torch_models.networks import DenseEnsemble
 from torch_models.observe import gradient_growth, observe
 from torch_models.provenance import commit, hardware, versions
@@ -32,6 +33,12 @@ CHECKPOINT_SECONDS = 60.0
 
 IMAGES = 256
 """Held-out images over which variance and sparsity at initialization are averaged."""
+
+STACK = 4
+"""Networks in a stack on a CPU: twice two threads; more only delay the first record."""
+
+GPU_SHARE = 0.9
+"""Of a GPU's free memory, what stacks may fill; libraries and fragments take the rest."""
 
 DIGITS = 5
 """Significant digits of the figures in a record."""
@@ -164,6 +171,29 @@ def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensembl
         device=device,
         input_scales=scales,
     )
+
+
+def stack_size(asked: int | None, experiment: Experiment, dataset: Dataset, device: str) -> int:
+    """How many networks to train together: as asked, or `STACK`, or on a GPU all that fit.
+
+    Raises:
+        ValueError: if more are asked for than fit on the GPU. For convolutional networks nothing is
+            computed ahead.
+    """
+    if not device.startswith("cuda") or experiment.network != "dnn":
+        return asked or STACK
+    free, _ = torch.cuda.mem_get_info(device)
+    member = member_memory(
+        dataset.features, experiment.width, experiment.depth, dataset.classes, experiment.batch_size
+    )
+    images = sum(x.nbytes for x in (dataset.train_x, dataset.validation_x))
+    most = member.largest_stack(int(GPU_SHARE * free) - images)
+    if (asked or 1) > most:
+        raise ValueError(
+            f"stack must be at most {max(most, 0)}: a network takes {member.total / 1e6:.3g} MB in "
+            f"training, and {device} has {free / 1e6:.3g} MB free; got {asked or 1}"
+        )
+    return asked or most
 
 
 def images_of(dataset: Dataset, experiment: Experiment) -> Dataset:

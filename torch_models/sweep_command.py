@@ -48,7 +48,7 @@ class Request:
     data_dir: Path | None
     output: Path
     threads: int
-    members: int
+    members: int | None
     device: str
     again: bool
     workers: int | None = None
@@ -59,7 +59,7 @@ def reproduce_tables(request: Request) -> None:
     """Train what has no record yet, and say what was found; one line for any mistake."""
     try:
         plans = [plan(request, table) for table in dict.fromkeys(request.tables)]
-        if request.members < 1:
+        if request.members is not None and request.members < 1:
             raise ValueError(f"stack must be at least 1, got {request.members}")
         if request.workers is not None and request.workers < 1:
             raise ValueError(f"workers must be at least 1, got {request.workers}")
@@ -144,10 +144,9 @@ def _trainer(
     client: Client | None,
 ) -> Trainer:
     """Who does the work: this process or a cluster."""
-    from torch_models.stacks import check_device, one_by_one
+    from torch_models.stacks import one_by_one
 
     if client is None:
-        check_device(request.device)
         return one_by_one(dataset_of, display, request.device, request.output)
     from torch_models.cluster import on_cluster
 
@@ -159,6 +158,7 @@ def _sweep(
 ) -> None:
     import torch
 
+    from torch_models.stacks import check_device, stack_size
     from torch_models.sweep import sweep
 
     torch.set_num_threads(request.threads)
@@ -170,6 +170,9 @@ def _sweep(
             f"batch size must be at most {len(dataset.train_y)}, the size of the training set, "
             f"got {experiment.batch_size}"
         )
+    here = "cpu" if client else request.device  # what a cluster's workers have is not known here
+    check_device(here)
+    members = stack_size(request.members, experiment, dataset, here)
     console.print(
         f"[bold]Table {runs[0].table}[/bold], {experiment.network}, budget {budget.name}: "
         f"{len(runs)} runs of width {experiment.width} and depth {experiment.depth}, "
@@ -188,7 +191,7 @@ def _sweep(
             request.output,
             _trainer(request, dataset_of, display, client),
             display,
-            request.members,
+            members,
             request.again,
         )
     _print_outcome(console, outcome, request.output)

@@ -20,6 +20,7 @@ from property_tests.sweeps import dataset_of, small_runs
 from property_tests.test_training import broken, small_dataset
 from torch_models.memory_plan import member_memory
 from torch_models.networks import DenseEnsemble
+from torch_models.precision import PRECISIONS
 from torch_models.stacks import GPU_SHARE, STACK, stack_size
 from torch_models.step_memory import StepMemory
 from torch_models.training import train
@@ -81,10 +82,9 @@ def test_training_takes_no_more_than_planned_and_not_much_less(
     assert planned / 2 < peak.peak - images < planned
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_plan_states_the_bytes_that_are_allocated(dtype: torch.dtype) -> None:
-    plan = member_memory(20, 40, 3, 5, 7, dtype)
-    stack = DenseEnsemble(list(NETS.values()), 20, 40, 3, 5, range(4), dtype=dtype)
+def test_the_plan_states_the_bytes_that_are_allocated() -> None:
+    plan = member_memory(20, 40, 3, 5, 7)
+    stack = DenseEnsemble(list(NETS.values()), 20, 40, 3, 5, range(4))
     assert 4 * plan.parameters == sum(parameter.nbytes for parameter in stack.parameters())
     assert 4 * plan.step == StepMemory.of(stack, 7).nbytes
     parts = plan.parameters + plan.step + plan.evaluation + plan.copies
@@ -94,6 +94,13 @@ def test_the_plan_states_the_bytes_that_are_allocated(dtype: torch.dtype) -> Non
         2,
         3,
     ]
+
+
+def test_half_precision_takes_half_the_memory_of_a_step_and_a_copy_of_the_weights() -> None:
+    single, tf32, half = (member_memory(20, 40, 3, 5, 7, name) for name in PRECISIONS)
+    assert tf32 == single
+    assert half.step == single.step // 2 + single.parameters // 2
+    assert half.parameters == single.parameters
 
 
 @pytest.fixture

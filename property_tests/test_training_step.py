@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from torch_models.activations import SparseActivation
 from torch_models.captured_step import CapturedStep
 from torch_models.in_place import AllMembers, Neighbours
 from torch_models.networks import DenseEnsemble
-from torch_models.training import RECORDED_STEPS, Schedule, Training
+from torch_models.training import RECORDED_STEPS, Schedule, Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -242,3 +243,71 @@ def test_a_stack_trains_on_a_gpu_as_on_the_cpu() -> None:
         ends.append(ensemble.cpu())
     for own, other in zip(*(end.parameters() for end in ends), strict=True):
         torch.testing.assert_close(own, other, rtol=1e-9, atol=1e-11)
+
+
+# ------------------------------------------------------------------ precision
+
+
+def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> None:
+    """A step too small for the 8 significant bits of bf16 reaches the weights, and adds up."""
+    stack, half = small_ensemble(), small_ensemble()
+    x, y = sphere(20, 1.0, 16).float(), torch.arange(16) % 5
+    exact = stack.backpropagation().through(x, y)
+    rounded = half.backpropagation("bf16").through(x, y)
+    assert rounded.losses.dtype == torch.float32
+    torch.testing.assert_close(rounded.losses, exact.losses, rtol=0.03, atol=0.03)
+    torch.testing.assert_close(
+        rounded.gradient_norms(), exact.gradient_norms(), rtol=0.2, atol=0.02
+    )
+    before = copy.deepcopy(half)
+    for _ in range(3):
+        rounded.through(x, y).descend(1e-6)
+    for own, old in zip(half.weights, before.weights, strict=True):
+        assert not torch.equal(own, old)
+        unseen = own.bfloat16() == old.bfloat16()
+        assert unseen.double().mean() > 0.99
+    assert rounded.memory.inputs[1].dtype == torch.bfloat16
+
+
+def test_training_in_half_precision_learns_as_much() -> None:
+    losses = []
+    for precision in ("float32", "bf16"):
+        data, ensemble = small_dataset(), small_ensemble()
+        result = train(
+            ensemble, data, epochs=30, learning_rate=0.05, batch_size=10, precision=precision
+        )
+        assert result.divergences == (None,) * 4
+        losses.append(result.epochs[-1].loss / result.epochs[0].loss)
+    assert (losses[1] < 0.7).all()
+    np.testing.assert_allclose(losses[1], losses[0], atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("precision", "named"),
+    [("fp8", "precision must be one of float32, tf32, bf16, got 'fp8'"), ("tf32", "needs a CUDA")],
+)
+def test_a_precision_that_there_is_not_is_named(precision: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        train(
+            small_ensemble(), small_dataset(),
+            epochs=1, learning_rate=0.1, batch_size=9, precision=precision,
+        )  # fmt: skip
+
+
+def test_half_precision_starts_from_single() -> None:
+    with pytest.raises(ValueError, match=r"bf16 needs weights in float32, got torch\.float64"):
+        small_ensemble(torch.float64).backpropagation("bf16")
+
+
+@pytest.mark.gpu
+def test_tf32_rounds_products_to_ten_bits_and_leaves_the_setting_as_it_was() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    before = torch.get_float32_matmul_precision()
+    stack = small_ensemble().to("cuda")
+    x, y = sphere(20, 1.0, 16).float().cuda(), (torch.arange(16) % 5).cuda()
+    exact = stack.backpropagation().through(x, y).losses
+    rounded = stack.backpropagation("tf32").through(x, y).losses
+    torch.testing.assert_close(rounded, exact, rtol=3e-3, atol=3e-3)
+    assert not torch.equal(rounded, exact)
+    assert torch.get_float32_matmul_precision() == before

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch_models.descent import descend_
 from torch_models.in_place import in_place
 from torch_models.losses import cross_entropy, cross_entropy_error
+from torch_models.precision import check_precision, multiplied, products_in
 from torch_models.step_memory import StepMemory
 from torch_models.threads import alone_as_stacked
 
@@ -28,19 +29,29 @@ class Backpropagation:
 
     All batches use the same memory, so what is read here is of the last one.
 
+    Args:
+        stack: the networks.
+        precision: of the products, one of `precision.PRECISIONS`.
+
     Attributes:
-        stack: the networks, not updated until `descend`.
+        stack: as given, not updated until `descend`.
         losses: mean cross-entropy of every member, (members,).
         memory: what enters every layer, and its errors.
+
+    Raises:
+        ValueError: for a precision that there is not, or not on this device.
     """
 
     stack: DenseEnsemble
     losses: Tensor
     memory: StepMemory
 
-    def __init__(self, stack: DenseEnsemble) -> None:
-        self.stack = stack
-        self._phi = in_place(stack.activation, stack.members, stack.weights[0])
+    def __init__(self, stack: DenseEnsemble, precision: str = "float32") -> None:
+        check_precision(precision, stack.weights[0].device)
+        self.stack, self._precision = stack, precision
+        self._dtype = stack.weights[0].dtype  # of losses, norms and updates
+        self._seen = multiplied(stack, precision)
+        self._phi = in_place(self._seen.activation, stack.members, self._seen.weights[0])
         self._room: StepMemory | None = None
 
     @torch.no_grad()
@@ -51,23 +62,23 @@ class Backpropagation:
         """
         self.memory = self._memory_for(len(x))
         stack = self.stack
-        with alone_as_stacked(stack.members, len(x), stack.width):
-            self._forward(x)
-        with alone_as_stacked(stack.members, stack.out_features):
-            logits = stack.readout(self.memory.inputs[-1])
-            self.losses = cross_entropy(logits, labels).mean(-1)
-            cross_entropy_error(logits, labels, out=self.memory.errors[-1])
-        with alone_as_stacked(stack.members, len(x), stack.width, stack.in_features):
-            self._backward()
+        with products_in(self._precision):
+            with alone_as_stacked(stack.members, len(x), stack.width):
+                self._forward(x)
+            with alone_as_stacked(stack.members, stack.out_features):
+                self._compare(labels)
+            with alone_as_stacked(stack.members, len(x), stack.width, stack.in_features):
+                self._backward()
         return self
 
     def first_gradient_norm(self) -> Tensor:
         """Norm of the gradient by the first layer's weights, (members,)."""
-        return _norm(self.memory.first_gradient)
+        return self._norm(self.memory.first_gradient)
 
     def gradient_norms(self) -> Tensor:
         """Frobenius norm of the gradient by each layer's weights, (members, depth + 1) (Eq. 23)."""
-        return torch.stack([_norm(gradient) for gradient in self._gradients()], dim=-1)
+        with products_in(self._precision):
+            return torch.stack([self._norm(gradient) for gradient in self._gradients()], dim=-1)
 
     @torch.no_grad()
     def descend(self, learning_rate: float, frozen: Tensor | None = None) -> None:
@@ -77,34 +88,39 @@ class Backpropagation:
             learning_rate: of all members.
             frozen: (members,), True for those that keep their weights whatever their gradients.
         """
-        layers = zip(
-            self.stack.weights,
-            self.stack.biases,
-            self._gradients(),
-            self.memory.errors,
-            strict=True,
-        )
-        for weight, bias, gradient, error in layers:
-            descend_(weight, gradient, learning_rate, frozen)
-            descend_(bias, error.sum(1, keepdim=True), learning_rate, frozen)
+        stack, errors = self.stack, self.memory.errors
+        layers = zip(stack.weights, stack.biases, self._gradients(), errors, strict=True)
+        with products_in(self._precision):
+            for weight, bias, gradient, error in layers:
+                descend_(weight, gradient, learning_rate, frozen)
+                share = error.sum(1, keepdim=True, dtype=self._dtype)
+                descend_(bias, share, learning_rate, frozen)
+        if self._seen is not stack:
+            torch._foreach_copy_(list(self._seen.parameters()), list(stack.parameters()))
 
     def _memory_for(self, batch: int) -> StepMemory:
         if self._room is None or self._room.batch < batch:
-            self._room = StepMemory.of(self.stack, batch)
+            self._room = StepMemory.of(self._seen, batch)
         return self._room if self._room.batch == batch else self._room.cut(batch)
 
     def _forward(self, x: Tensor) -> None:
         """Eq. 1, layer by layer."""
-        inputs = self.memory.inputs
+        seen, inputs = self._seen, self.memory.inputs
         torch.mul(x, self.stack.input_scales, out=inputs[0])
-        layers = zip(self.stack.weights, self.stack.biases, inputs, inputs[1:], strict=False)
+        layers = zip(seen.weights, seen.biases, inputs, inputs[1:], strict=False)
         for weight, bias, entering, leaving in layers:
             self._phi.activate_(torch.baddbmm(bias, entering, weight.mT, out=leaving))
+
+    def _compare(self, labels: Tensor) -> None:
+        """The losses, and the readout's errors."""
+        logits = self._seen.readout(self.memory.inputs[-1]).to(self._dtype)
+        self.losses = cross_entropy(logits, labels).mean(-1)
+        cross_entropy_error(logits, labels, out=self.memory.errors[-1])
 
     def _backward(self) -> None:
         """Eq. 21, as D^l (W^{l+1})^T delta^{l+1}; then layer 1's gradient, which may refuse it."""
         inputs, errors = self.memory.inputs, self.memory.errors
-        weights = list(self.stack.weights)
+        weights = list(self._seen.weights)
         for layer in range(self.stack.depth, 0, -1):
             error = torch.bmm(errors[layer], weights[layer], out=errors[layer - 1])
             self._phi.pull_back_(error, inputs[layer])
@@ -114,18 +130,17 @@ class Backpropagation:
         """Of every layer's weights (Eq. 23), each in the memory of the one before.
 
         A product into warm memory and an addition to cold weights are faster than a product that
-        adds to cold weights itself: .25 ms against .39 at width 300 and batch 100.
+        adds to cold weights itself: 0.25 ms against 0.39 at width 300 and batch 100.
         """
         memory = self.memory
         yield memory.first_gradient
-        layers = zip(self.stack.weights, memory.inputs, memory.errors, strict=True)
+        layers = zip(self._seen.weights, memory.inputs, memory.errors, strict=True)
         for weight, entering, error in list(layers)[1:]:
-            with alone_as_stacked(self.stack.members, *weight.shape[1:]):
+            with alone_as_stacked(len(weight), *weight.shape[1:]):
                 gradient = torch.bmm(error.mT, entering, out=memory.gradient_like(weight))
             yield gradient
 
-
-def _norm(gradient: Tensor) -> Tensor:
-    with alone_as_stacked(len(gradient), 1):
-        norm: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2))
-    return norm
+    def _norm(self, gradient: Tensor) -> Tensor:
+        with alone_as_stacked(len(gradient), 1):
+            norm: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2), dtype=self._dtype)
+        return norm

@@ -195,8 +195,16 @@ class ConvolutionalEnsemble(Members):
         """Logits (members, batch, out_features) of the last layer's activations x^L."""
         return convolve(self.averages(x), self.weights[-1], self.biases[-1]).flatten(2)
 
-    def backpropagation(self) -> ConvolutionalBackpropagation:
-        """What sends batches, as ``propagate`` takes them, there and back, and descends."""
+    def backpropagation(self, precision: str = "float32") -> ConvolutionalBackpropagation:
+        """What sends batches, as ``propagate`` takes them, there and back, and descends.
+
+        Raises:
+            ValueError: for another precision than float32.
+        """
+        if precision != "float32":
+            raise ValueError(
+                f"precision of convolutional networks must be float32, got {precision!r}"
+            )
         return ConvolutionalBackpropagation(self)
 
     def select(self, members: Sequence[int]) -> ConvolutionalEnsemble:

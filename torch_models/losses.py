@@ -13,10 +13,10 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def cross_entropy_error(logits: Tensor, labels: Tensor, out: Tensor | None = None) -> Tensor:
     """The gradient by the logits of each member's mean cross-entropy over the batch, same shape."""
-    error = torch.softmax(logits, -1, out=out)
+    error = logits.softmax(-1)
     target = _of_each_sample(logits, labels)
     error.scatter_add_(-1, target, torch.full_like(target, -1.0, dtype=error.dtype))
-    return error.div_(len(labels))
+    return torch.div(error, len(labels), out=out)
 
 
 def _of_each_sample(logits: Tensor, labels: Tensor) -> Tensor:

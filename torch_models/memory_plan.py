@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 import sparsity_theory as st
 from torch_models.evaluation import EVALUATION_BATCH
 from torch_models.networks import DenseEnsemble
+from torch_models.precision import check_precision, multiplied
 from torch_models.step_memory import StepMemory
 
 
@@ -18,7 +17,8 @@ class MemberMemory:
 
     Attributes:
         parameters: weights and biases.
-        step: what a training step writes: what enters every layer, its error, and two gradients.
+        step: what a training step writes: what enters every layer, its error, and two gradients;
+            and the weights once more, if they are multiplied in another precision.
         evaluation: what evaluating takes meanwhile: a batch of inputs, and five times its size in
             activations.
         copies: a second set of parameters. When a member diverges, those that go on are copied.
@@ -45,22 +45,28 @@ def member_memory(
     depth: int,
     out_features: int,
     batch_size: int,
-    dtype: torch.dtype = torch.float32,
+    precision: str = "float32",
 ) -> MemberMemory:
     """Plan a stack as `DenseEnsemble` and `Schedule` take these; nothing is allocated.
 
     Raises:
-        ValueError: if a size is below 1.
+        ValueError: if a size is below 1, or there is no such precision.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    check_precision(precision)
     net = st.edge_of_chaos(st.ShiftedReLU(0.0))  # any: its kind takes no memory
-    member = DenseEnsemble([net], in_features, width, depth, out_features, [0], dtype, "meta")
-    parameters = sum(parameter.nbytes for parameter in member.parameters())
+    member = DenseEnsemble([net], in_features, width, depth, out_features, [0], device="meta")
+    seen = multiplied(member, precision)
+    parameters, multiplied_too = map(_parameter_bytes, (member, seen))
     rows = EVALUATION_BATCH * member.weights[0].element_size()
     return MemberMemory(
         parameters,
-        step=StepMemory.of(member, batch_size).nbytes,
+        step=StepMemory.of(seen, batch_size).nbytes + (seen is not member) * multiplied_too,
         evaluation=rows * (in_features + 5 * max(width, out_features)),
         copies=parameters,
     )
+
+
+def _parameter_bytes(stack: DenseEnsemble) -> int:
+    return sum(parameter.nbytes for parameter in stack.parameters())

@@ -154,9 +154,9 @@ class DenseEnsemble(Members):
         for h, _ in self.propagate(x):
             yield h
 
-    def backpropagation(self) -> Backpropagation:
+    def backpropagation(self, precision: str = "float32") -> Backpropagation:
         """What sends batches (batch, in_features) forward, their errors back, and descends."""
-        return Backpropagation(self)
+        return Backpropagation(self, precision)
 
     def select(self, members: Sequence[int]) -> DenseEnsemble:
         """A new ensemble of copies of the given members, in that order."""

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch_models.captured_step import CapturedStep
 from torch_models.divergence import KEPT_SPARSITY, Divergence, DivergenceKind, Watch
 from torch_models.evaluation import evaluate
+from torch_models.precision import check_precision
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
@@ -66,15 +67,18 @@ class Schedule:
     ``seed``, is cut into batches of ``batch_size`` (the last may be smaller), the same for all
     members.
 
+    Products are taken in ``precision``, one of `precision.PRECISIONS`.
+
     Raises:
-        ValueError: unless ``epochs`` and ``batch_size`` are at least 1 and ``learning_rate`` is
-            positive and finite.
+        ValueError: unless ``epochs`` and ``batch_size`` are at least 1, ``learning_rate`` is
+            positive and finite, and there is such a precision.
     """
 
     epochs: int
     learning_rate: float
     batch_size: int
     seed: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         """Refuse at once what would fail, or mean nothing, in mid-run."""
@@ -83,6 +87,7 @@ class Schedule:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
+        check_precision(self.precision)
 
 
 class Training:
@@ -192,7 +197,7 @@ class Training:
     def _regroup(self) -> None:
         """Prepare the steps of the present survivors."""
         stack, device = self._survivors.stack, self._x.device
-        self._passes = stack.backpropagation()
+        self._passes = stack.backpropagation(self.schedule.precision)
         self._watch = Watch(stack.members, self.step, device)
         self._places = torch.tensor(self._survivors.members, dtype=torch.int64, device=device)
         self._captured: CapturedStep | None = None
@@ -286,6 +291,7 @@ def train(
     learning_rate: float,
     batch_size: int,
     seed: int = 0,
+    precision: str = "float32",
     on_epoch: Callable[[EpochStatistics], None] | None = None,
 ) -> TrainingResult:
     """Train every member in place, by plain SGD (no momentum) on its own mean cross-entropy.
@@ -300,12 +306,14 @@ def train(
         learning_rate: positive and finite.
         batch_size: at least 1.
         seed: of the order of the samples.
+        precision: of the products: float32, or on a GPU tf32, or bf16.
         on_epoch: called after every epoch.
 
     Raises:
         ValueError: for an argument out of range, or a data set that does not fit the ensemble.
     """
-    training = Training(ensemble, dataset, Schedule(epochs, learning_rate, batch_size, seed))
+    schedule = Schedule(epochs, learning_rate, batch_size, seed, precision)
+    training = Training(ensemble, dataset, schedule)
     try:
         while not training.finished:
             seen = len(training.epochs)

@@ -39,7 +39,7 @@ class WorstError:
             for case in reference_cases(st.ACTIVATIONS[kind], tau, quantity)
         ]
 
-    @labelled("worst relative error of the variance map and its solvers", unit="relative error")
+    @labelled("worst error of V, chi and the edge of chaos", unit="relative error")
     def track_worst_error(self, quantity: str) -> float:
         """The largest error relative to the exact value.
 
@@ -90,7 +90,7 @@ class WorstSolverError:
         if reference.mp is None:
             raise NotImplementedError("needs mpmath")
 
-    @labelled("worst relative error of the solvers", unit="relative error")
+    @labelled("worst error of tau, m and fixed points", unit="relative error")
     def track_worst_error(self, quantity: str) -> float:
         with reference.mp.workdps(reference.DIGITS):
             return max(float(abs(found / exact - 1)) for found, exact in SOLVED[quantity]())
@@ -151,7 +151,7 @@ class WorstCorrelationError:
         with reference.mp.workdps(reference.DIGITS):
             self.cases = list(correlation_cases(named, quantity))
 
-    @labelled("worst relative error of the correlation map", unit="relative error")
+    @labelled("worst error of the correlation map", unit="relative error")
     def track_worst_error(self, quantity: str) -> float:
         with reference.mp.workdps(reference.DIGITS):
             return max(float(abs(found / exact - 1)) for found, exact in self.cases)

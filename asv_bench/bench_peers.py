@@ -63,6 +63,6 @@ class Peers:
         step = (setting.now() - start) / STEPS / self.training.ensemble.members
         return step / float(self.step_of_peer(self.network, self.batches))
 
-    @labelled("a step of the stack for each member, over a step of the peer", unit="ratio")
+    @labelled("step time of a network, ours over peer's", unit="ratio")
     def track_ratio(self, peer: str, members: int) -> float:
         return median(self.ratio() for _ in range(ROUNDS))

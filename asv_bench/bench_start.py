@@ -16,7 +16,7 @@ class Import:
     def timeraw_import(self) -> str:
         return "import sparsity_theory"
 
-    @labelled("import sparsity_theory and solve for tau and m")
+    @labelled("import sparsity_theory, then tau and m")
     def timeraw_first_use(self) -> str:
         return "import sparsity_theory as st; st.ClippedReLU.for_sparsity(0.85, slope=0.7)"
 
@@ -33,6 +33,6 @@ class CommandLine:
                 raise NotImplementedError(f"needs {module}")
         self.command = [sys.executable, "-m", "sparsity_theory.cli", *arguments.split()]
 
-    @labelled("sparsity-theory, from the start to the end of its process")
+    @labelled("sparsity-theory, from start to end")
     def time_command(self, arguments: str) -> None:
         subprocess.run(self.command, check=True, stdout=subprocess.DEVNULL)

@@ -13,6 +13,7 @@ of phi, exact but full of cancellation, hence the many digits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 try:
@@ -61,6 +62,41 @@ def edge_bias(tau: float, m: float | None, sides: int, q: float) -> Number:
     """sigma_b^2 on the edge of chaos with q* = q."""
     with mp.workdps(DIGITS):
         return q - expectation("V", tau, m, sides, q) / slope_mass(tau, m, sides, q)
+
+
+def threshold(s: float, sides: int, q: float) -> Number:
+    """tau that silences a share s of the units (Eq. 57)."""
+    with mp.workdps(DIGITS):
+        inner = mp.mpf(s) if sides == 2 else 2 * mp.mpf(s) - 1
+        return mp.sqrt(2 * mp.mpf(q)) * mp.erfinv(inner)
+
+
+def clip(s: float, slope: float, sides: int, q: float, *, near: float) -> Number:
+    """m that gives V'(q) = slope on the edge of chaos with q* = q, the one ``near`` a number."""
+    tau = threshold(s, sides, q)
+
+    def excess(m: Number) -> Number:
+        return expectation("V'", tau, m, sides, q) / slope_mass(tau, m, sides, q) - slope
+
+    return _root(excess, near)
+
+
+def fixed_point(
+    sides: int, tau: float, m: float, sigma_w2: float, sigma_b2: float, *, near: float
+) -> Number:
+    """q with sigma_w^2 V(q) + sigma_b^2 = q, the one ``near`` a number."""
+
+    def excess(q: Number) -> Number:
+        return mp.mpf(sigma_w2) * expectation("V", tau, m, sides, q) + mp.mpf(sigma_b2) - q
+
+    return _root(excess, near)
+
+
+def _root(function: Callable[[Number], Number], near: float) -> Number:
+    with mp.workdps(DIGITS):
+        start = mp.mpf(near)
+        pair = start, start * (1 + mp.mpf(10) ** -8)
+        return mp.findroot(function, pair, solver="secant", tol=mp.mpf(10) ** -DIGITS)
 
 
 def _product(a: list[Number], b: list[Number]) -> list[Number]:

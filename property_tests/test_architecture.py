@@ -37,6 +37,26 @@ def test_the_theory_imports_and_works_in_a_fresh_interpreter_without_torch() -> 
     assert run.returncode == 0, run.stderr
 
 
+HELP = """
+import contextlib, io, sys
+from sparsity_theory.cli import app
+with contextlib.redirect_stdout(io.StringIO()):
+    for command in [[], *([command.name] for command in app.registered_commands)]:
+        app([*command, "--help"], standalone_mode=False)
+slow = {"scipy.integrate", "scipy.optimize", "scipy.special", "scipy.stats"}
+slow |= {"torch", "matplotlib", "sklearn", "distributed", "pytest"}
+print(slow & set(sys.modules))
+"""
+
+
+def test_the_help_of_every_command_loads_nothing_slow() -> None:
+    """Nor does the theory, which the command line imports: each part of SciPy waits for its use."""
+    run = subprocess.run(
+        [sys.executable, "-c", HELP], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "set()\n"
+
+
 def imported(package: str) -> Iterator[tuple[Path, str]]:
     """Every absolute import in a package: the file and the top-level name."""
     for file in sorted((ROOT / package).rglob("*.py")):

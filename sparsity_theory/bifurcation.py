@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 
 from . import _validation as check
 from .activations import ClippedReLU, ClippedSoftThreshold
@@ -54,8 +55,6 @@ def bifurcation(
         ValueError: for an s outside (0, 1) or with tau <= 0 (then V follows the identity above q*
             for no clip), or q_star not a single positive number.
     """
-    from scipy.optimize import brentq  # slow to import
-
     q = check.single("q_star", check.positive("q_star", q_star))
 
     def clipped(logit: float) -> ClippedReLU | ClippedSoftThreshold:
@@ -70,7 +69,7 @@ def bifurcation(
     while excess(low) == -np.inf:  # V - q has no maximum above q* there: halve the bracket
         middle = 0.5 * (low + high)
         low, high = (low, middle) if excess(middle) > 0.0 else (middle, high)
-    phi = clipped(brentq(excess, low, high, xtol=1e-13))
+    phi = clipped(scipy.optimize.brentq(excess, low, high, xtol=1e-13))
     net = edge_of_chaos(phi, q)
     return Bifurcation(float(phi.m), float(net.variance_slope(q)), _highest_above(net, q)[0])
 

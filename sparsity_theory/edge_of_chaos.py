@@ -6,7 +6,7 @@ Equations 57-62 and the recipe at the end of the paper's App. A.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import erfcinv, erfinv, ndtri
+import scipy
 
 from . import _validation as check
 from ._types import Array, FloatLike
@@ -28,7 +28,7 @@ def one_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
         ValueError: for s outside (0, 1), q_star not positive and finite.
     """
     s, q_star = check.fraction("s", s), check.positive("q_star", q_star)
-    tau = np.where(s > 0.5, -ndtri(1.0 - s), ndtri(s))
+    tau = np.where(s > 0.5, -scipy.special.ndtri(1.0 - s), scipy.special.ndtri(s))
     return np.asarray(np.sqrt(q_star) * tau)
 
 
@@ -41,7 +41,7 @@ def two_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
         ValueError: for s outside (0, 1), q_star not positive and finite.
     """
     s, q_star = check.fraction("s", s), check.positive("q_star", q_star)
-    tau = np.where(s > 0.5, erfcinv(1.0 - s), erfinv(s))
+    tau = np.where(s > 0.5, scipy.special.erfcinv(1.0 - s), scipy.special.erfinv(s))
     return np.asarray(np.sqrt(2.0 * q_star) * tau)
 
 

@@ -20,8 +20,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from . import _validation as check
 from ._types import Array, FloatLike
@@ -228,7 +228,7 @@ def _draw_block(
 def _layer_sums(networks: _Networks, root: Array, width: int, rng: np.random.Generator) -> Array:
     """`_Networks.sums` of one layer with pre-activations N(0, root^2)."""
     begin, end = networks.silence
-    below, above = ndtr(begin / root), ndtr(-end / root)
+    below, above = scipy.special.ndtr(begin / root), scipy.special.ndtr(-end / root)
     number_above = rng.binomial(width, above)
     rest = np.divide(below, 1.0 - above, out=np.zeros(root.shape), where=above < 1.0)
     number_below = rng.binomial(width - number_above, np.minimum(rest, 1.0))
@@ -241,7 +241,9 @@ def _lower_tail_units(
     probability: Array, number: NDArray[np.int64], rng: np.random.Generator
 ) -> Array:
     """Standard normal numbers from the lower tails of these probabilities, by inversion."""
-    return np.asarray(ndtri(np.repeat(probability, number) * (1.0 - rng.random(number.sum()))))
+    return np.asarray(
+        scipy.special.ndtri(np.repeat(probability, number) * (1.0 - rng.random(number.sum())))
+    )
 
 
 def segment_sums(values: Array, number: NDArray[np.int64]) -> Array:

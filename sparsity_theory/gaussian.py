@@ -18,8 +18,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import erfcx
 
 from ._types import Array
 from .double_double import exp_minus_half_square
@@ -74,7 +74,7 @@ for _limit, _count in ((0.5, 8), (1.0, 10), (2.0, 12)):
 
 def mills_ratio(a: Array) -> Array:
     """t_0(a) = (1 - Phi(a)) / gamma(a), for a >= 0."""
-    return np.asarray(_SQRT_HALF_PI * erfcx(_SQRT_HALF * a))
+    return np.asarray(_SQRT_HALF_PI * scipy.special.erfcx(_SQRT_HALF * a))
 
 
 def scaled_second_moment(a: Array) -> Array:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from . import _validation as check
 from ._types import Array, FloatLike
@@ -71,8 +71,8 @@ class Ramp:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
         """R, C and the sum of phi^2 of layers with pre-activations N(0, root^2)."""
         sides = 1 + self.odd
-        beyond = sides * ndtr(-(self.tau + self.m) / root)
-        rising = np.clip(sides * ndtr(-self.tau / root) - beyond, 0.0, 1.0)
+        beyond = sides * scipy.special.ndtr(-(self.tau + self.m) / root)
+        rising = np.clip(sides * scipy.special.ndtr(-self.tau / root) - beyond, 0.0, 1.0)
         number = rng.binomial(width, rising)
         rest = np.divide(beyond, 1.0 - rising, out=np.zeros(root.shape), where=rising < 1.0)
         clipped = rng.binomial(width - number, np.minimum(rest, 1.0))
@@ -91,10 +91,10 @@ class Ramp:
         number: NDArray[np.int64], tau: Array, m: Array, root: Array, rng: np.random.Generator
     ) -> Array:
         """Sums of (h - tau)^2 over units drawn one by one."""
-        nearest, farthest = ndtr(-tau / root), ndtr(-(tau + m) / root)
+        nearest, farthest = scipy.special.ndtr(-tau / root), scipy.special.ndtr(-(tau + m) / root)
         tail = np.repeat(nearest, number)
         tail -= np.repeat(nearest - farthest, number) * rng.random(number.sum())
-        rise = -np.repeat(root, number) * ndtri(tail) - np.repeat(tau, number)
+        rise = -np.repeat(root, number) * scipy.special.ndtri(tail) - np.repeat(tau, number)
         return segment_sums(np.clip(rise, 0.0, np.repeat(m, number)) ** 2, number)
 
     def _cumulants(self, root: Array) -> tuple[Array, Array, Array]:

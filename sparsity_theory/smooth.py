@@ -8,7 +8,7 @@ is zero, and only near-zeros remain.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
+import scipy
 
 from . import _validation as check
 from ._types import Array
@@ -42,7 +42,7 @@ class _SmoothClipped(Activation):
 
     def _ramp_slope(self, x: Array) -> Array:
         low, high = self.beta * (x - self.tau), self.beta * (x - self.tau - self.m)
-        return np.asarray(expit(low) - expit(high))
+        return np.asarray(scipy.special.expit(low) - scipy.special.expit(high))
 
 
 class SmoothClippedReLU(_SmoothClipped):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import scipy
 import typer
 from rich.console import Console
 from rich.progress import track
@@ -89,11 +90,9 @@ def forecast_of(published: PublishedRow, networks: int = 1000, seed: int = 0) ->
 
 def area_under_curve(scores: Sequence[float], failed: Sequence[bool]) -> float:
     """The probability that a row that failed scores higher than one that trained; ties are half."""
-    from scipy.stats import mannwhitneyu  # slow to import
-
     bad = [score for score, fails in zip(scores, failed, strict=True) if fails]
     good = [score for score, fails in zip(scores, failed, strict=True) if not fails]
-    return float(mannwhitneyu(bad, good).statistic) / (len(bad) * len(good))
+    return float(scipy.stats.mannwhitneyu(bad, good).statistic) / (len(bad) * len(good))
 
 
 def _forecast_tables(tables: Sequence[int], networks: int, seed: int, as_json: bool) -> None:

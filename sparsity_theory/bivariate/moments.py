@@ -12,7 +12,7 @@ exp(scale^2 / 2), so that nothing underflows at |k| = 37, and the ends lie at wh
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import erfcx
+import scipy
 
 from .._types import Array
 from .line import Line
@@ -42,7 +42,7 @@ def half_line_moments(start: Array, beyond: Array, width: Array) -> tuple[Array,
     size = np.exp(-beyond * (start - beyond / 2)) / np.sqrt(2 * np.pi)
     rest = np.exp(-np.minimum(width * (start + width / 2), 700.0)) * np.sqrt(np.pi / 2)
     end = np.where(width < FAR, width, 0.0)  # Q is 0 at the end of a half line
-    farther = end * rest * erfcx((start + end) / np.sqrt(2))
+    farther = end * rest * scipy.special.erfcx((start + end) / np.sqrt(2))
     return size * density.sum(axis=0), size * ((t * density).sum(axis=0) + farther)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
+import scipy
 
 from .._types import Array
 
@@ -33,8 +34,6 @@ def bend_integral(
         jumps: the changes of slope d_i.
         rho: in [-1, 1].
     """
-    from scipy.integrate import quad_vec  # slow to import, and seldom needed
-
     angle = np.arcsin(rho)
     sign = np.where(rho < 0.0, -1.0, 1.0)
     first, second = zip(knots1, jumps, strict=True), zip(knots2, jumps, strict=True)
@@ -47,7 +46,9 @@ def bend_integral(
         sums = np.stack([sum(terms, np.zeros(rho.shape)), sum(map(np.abs, terms))])
         return np.asarray(angle * (rho - s) * sums)
 
-    total, _ = quad_vec(integrand, 0.0, 1.0, epsabs=_NOTHING, epsrel=_TOLERANCE, norm="max")
+    total, _ = scipy.integrate.quad_vec(
+        integrand, 0.0, 1.0, epsabs=_NOTHING, epsrel=_TOLERANCE, norm="max"
+    )
     return np.asarray(total[0] / (2.0 * np.pi))
 
 

@@ -1,0 +1,68 @@
+"""The training loop beside two that train one network at a time.
+
+The networks are as wide as the paper's and less deep, on inputs the size of MNIST. Each figure is
+a ratio of times taken turn and turn about in one process, so that whatever else the machine does
+slows both. Below 1 the loop here is the faster one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from statistics import median
+
+import sparsity_theory as st
+from asv_bench.labels import labelled
+
+try:
+    import torch
+
+    from asv_bench.loops import setting
+    from torch_models.networks import DenseEnsemble
+    from torch_models.training import RECORDED_STEPS, Schedule, Training
+
+    MISSING = ""
+except ModuleNotFoundError as error:  # the oracle's benchmarks run without torch
+    MISSING = str(error)
+
+FEATURES, WIDTH, DEPTH, CLASSES, BATCH = 784, 300, 30, 10, 100
+STEPS = 5
+ROUNDS = 3
+
+
+class Peers:
+    """A step of a stack, divided by its members, over a step of a lone network."""
+
+    params = (("eager", "lightning"), (1, 4))
+    param_names = ("peer", "members")
+
+    def setup(self, peer: str, members: int) -> None:
+        if MISSING:
+            raise NotImplementedError(MISSING)
+        try:
+            loop = import_module(f"asv_bench.loops.{peer}_loop")
+        except ModuleNotFoundError as error:
+            raise NotImplementedError(str(error)) from error
+        self.step_of_peer = getattr(loop, f"{peer}_step")
+        torch.set_num_threads(1)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.7))
+        shape = FEATURES, WIDTH, DEPTH, CLASSES
+        dataset = setting.random_dataset((STEPS + 1) * BATCH, FEATURES, CLASSES)
+        stack = DenseEnsemble([net] * members, *shape, seeds=range(members), device=device)
+        self.training = Training(stack, dataset, Schedule(10**6, setting.LEARNING_RATE, BATCH))
+        for _ in range(RECORDED_STEPS):  # they also record gradients
+            self.training.advance()
+        self.network = setting.lone_network(net, *shape, seed=0).to(device)
+        self.batches = setting.shuffled_batches(dataset, BATCH)
+
+    def ratio(self) -> float:
+        """Both in turn."""
+        start = setting.now()
+        for _ in range(STEPS):
+            self.training.advance()
+        step = (setting.now() - start) / STEPS / self.training.ensemble.members
+        return step / float(self.step_of_peer(self.network, self.batches))
+
+    @labelled("step time of a network, ours over peer's", unit="ratio")
+    def track_ratio(self, peer: str, members: int) -> float:
+        return median(self.ratio() for _ in range(ROUNDS))

@@ -1,0 +1,67 @@
+"""What it costs to solve for an initialization, and to foresee what networks will do with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import sparsity_theory as st
+from asv_bench.initializations import KINDS, SPARSITY, initialization
+from asv_bench.labels import labelled
+
+
+class Solvers:
+    """From a sparsity to an initialization and its fixed points."""
+
+    params = KINDS
+    param_names = ("kind",)
+
+    def setup(self, kind: str) -> None:
+        self.activation: Any = st.ACTIVATIONS[kind]
+        sparsities = np.linspace(0.5, 0.999, 1000)
+        if self.activation.clipped:
+            slopes = np.linspace(0.05, 0.95, 10)
+            self.wanted = {"s": sparsities[:, np.newaxis], "slope": slopes}
+        else:
+            self.wanted = {"s": np.repeat(sparsities, 10)}
+        self.net = initialization(kind)
+
+    @labelled("tau (and m) for 1e4 sparsities (and slopes)")
+    def time_for_sparsity(self, kind: str) -> None:
+        self.activation.for_sparsity(**self.wanted)
+
+    @labelled("sigma_w^2 and sigma_b^2 of one activation")
+    def time_edge_of_chaos(self, kind: str) -> None:
+        st.edge_of_chaos(self.net.activation)
+
+    @labelled("fixed points of one variance map")
+    def time_fixed_points(self, kind: str) -> None:
+        self.net.fixed_points()
+
+
+class Clips:
+    """How far an activation may be clipped: in infinite width, and in networks of a given size."""
+
+    params = ("crelu", "cst")
+    param_names = ("kind",)
+
+    @labelled("clip at which new fixed points are born")
+    def time_bifurcation(self, kind: str) -> None:
+        activation: Any = st.ACTIVATIONS[kind]
+        st.bifurcation(activation, SPARSITY)
+
+    @labelled("largest stable clip: 100 networks, width 300, depth 100")
+    def time_largest_stable_clip(self, kind: str) -> None:
+        st.largest_stable_clip(kind, SPARSITY, networks=100)
+
+
+class Forecast:
+    """The finite-width law of the paper's example, at the default size."""
+
+    def setup(self) -> None:
+        self.net = initialization("crelu")
+
+    @labelled("forecast of 1000 networks, width 300, depth 100")
+    def time_forecast(self) -> None:
+        st.forecast(self.net)

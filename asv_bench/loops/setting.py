@@ -1,0 +1,66 @@
+"""What the loops train and how they are timed.
+
+asv imports every module of its folder, but does not look into a folder without an ``__init__.py``:
+what is here is imported, and with it torch and Lightning, by the benchmarks that use it.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from sparsity_theory import MeanField
+from torch_models.activations import SparseActivation
+from torch_models.data import Dataset
+from torch_models.initialization import edge_of_chaos_
+
+LEARNING_RATE = 1e-4
+"""So small that the networks stay as they are, however often they are trained."""
+
+Batches = DataLoader[tuple[Tensor, ...]]
+
+
+def random_dataset(samples: int, features: int, classes: int) -> Dataset:
+    """Noise of variance one with random labels; one of the samples is held out too."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(samples, features, generator=generator)
+    y = torch.randint(classes, (samples,), generator=generator)
+    return Dataset(
+        name="noise",
+        source="random numbers",
+        train_x=x,
+        train_y=y,
+        validation_x=x[:1],
+        validation_y=y[:1],
+        test_x=x[:1],
+        test_y=y[:1],
+        classes=classes,
+        image_shape=(1, 1, features),
+        checksums={},
+    )
+
+
+def shuffled_batches(dataset: Dataset, batch_size: int) -> Batches:
+    """The training set, in memory, in a new order each epoch."""
+    return DataLoader(TensorDataset(dataset.train_x, dataset.train_y), batch_size, shuffle=True)
+
+
+def lone_network(
+    net: MeanField, features: int, width: int, depth: int, classes: int, seed: int
+) -> nn.Sequential:
+    """The same network as a `DenseEnsemble` has as its member with this seed."""
+    layers: list[nn.Module] = []
+    for fan_in in [features] + [width] * (depth - 1):
+        layers += [nn.Linear(fan_in, width), SparseActivation.from_theory(net.activation)]
+    network = nn.Sequential(*layers, nn.Linear(width, classes))
+    return edge_of_chaos_(network, net, torch.Generator().manual_seed(seed))
+
+
+def now() -> float:
+    """The time in seconds, once a GPU is done with what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +14,28 @@ from torch import Tensor, nn
 
 import sparsity_theory as st
 from torch_models.activations import ClippedReLU, SparseActivation
+from torch_models.inference_page import (
+    largest_winning_batches,
+    layers_of,
+    save_figure,
+    speedups,
+    tables,
+)
+from torch_models.inference_record import (
+    BATCHES,
+    NETWORK_BATCHES,
+    NETWORKS,
+    SPARSITIES,
+    WIDTHS,
+    measure,
+)
 from torch_models.networks import DenseEnsemble
+from torch_models.records import read_record
 from torch_models.sparse_inference import SparseInputLinear, with_sparse_inputs
+
+ROOT = Path(__file__).parents[1]
+RECORD = ROOT / "results" / "sparse-inference" / "amd-epyc-1-thread.json"
+PAGE = ROOT / "docs" / "does-sparsity-pay.md"
 
 ACTIVATIONS = (
     st.ShiftedReLU.for_sparsity(0.7),
@@ -235,3 +257,107 @@ def test_outputs_are_those_of_the_dense_layer_on_a_gpu(samples: int) -> None:
     x = torch.randn(samples, 300, dtype=torch.float64, device="cuda")
     x = x * (x > 1)
     equal_up_to_rounding(SparseInputLinear(linear)(x), linear(x), sizes_of_sums(linear, x))
+
+
+# ------------------------------------------------------------------ what was measured
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, Any]:
+    """The committed record from which the page about it is made."""
+    return read_record(RECORD)
+
+
+def test_the_record_has_every_point_and_says_where_it_comes_from(record: dict[str, Any]) -> None:
+    points = [(layer["width"], layer["batch"]) for layer in record["layers"]]
+    assert points == [(width, batch) for width in WIDTHS for batch in BATCHES]
+    assert record["sparsities"] == list(SPARSITIES)
+    for layer in record["layers"]:
+        assert len(layer["sparse"]) == len(layer["weights_read"]) == len(SPARSITIES)
+        times = [*layer["sparse"], *layer["dense"].values(), *layer["alternatives"].values()]
+        assert min(times) > 0
+        assert set(layer["dense"]) == {"linear", "columns", "transposed", "prepacked"}
+    networks = [(n["width"], n["depth"], n["batch"]) for n in record["networks"]]
+    assert networks == [(*shape, batch) for shape in NETWORKS for batch in NETWORK_BATCHES]
+    assert record["threads"] == 1
+    assert record["clock"] == "process_time"
+    assert record["command"].startswith("python tools/measure_sparse_inference.py")
+    assert not record["provenance"]["commit"].endswith("+")
+    cache_mib = int(record["last_level_cache"].removesuffix("K")) / 1024
+    assert record["pool_mib"] >= 4 * cache_mib  # cold
+
+
+def test_the_page_has_the_tables_that_the_record_makes(record: dict[str, Any]) -> None:
+    assert tables(record) in PAGE.read_text(encoding="utf-8")
+
+
+def test_one_input_is_faster_sparse_as_the_page_states(record: dict[str, Any]) -> None:
+    for width in (1024, 2048, 4096, 8192):
+        by_sparsity = dict(zip(SPARSITIES, speedups(record, width, 1), strict=True))
+        assert all(speedup > 1.15 for s, speedup in by_sparsity.items() if s >= 0.6)
+        assert by_sparsity[0.5] < 1.05
+        assert 2.35 < by_sparsity[0.85] < 3.25
+        assert 4.65 < by_sparsity[0.95] < 8.75
+        assert 0.355 < by_sparsity[0.85] * (1 - 0.85) < 0.495
+    place = SPARSITIES.index(0.85)
+    assert 1.075 < speedups(record, 300, 1)[place] < 1.085
+    assert 1.65 < speedups(record, 300, 1, "linear")[place] < 1.75
+    assert round(layers_of(record, 300)[0]["sparse"][SPARSITIES.index(0.95)]) == 23
+
+
+def test_packed_weights_halve_the_time_of_a_dense_product_of_few_samples(
+    record: dict[str, Any],
+) -> None:
+    for layer in record["layers"]:
+        if layer["width"] >= 1024 and layer["batch"] == 4:
+            assert layer["dense"]["prepacked"] < 0.55 * layer["dense"]["linear"]
+
+
+def test_from_batch_8_to_32_a_dense_product_is_faster_up_to_sparsity_85(
+    record: dict[str, Any],
+) -> None:
+    for layer in record["layers"]:
+        if 8 <= layer["batch"] <= 32:
+            by_sparsity = zip(
+                SPARSITIES, speedups(record, layer["width"], layer["batch"]), strict=True
+            )
+            assert all(speedup < 1 for s, speedup in by_sparsity if s <= 0.85)
+
+
+def test_sparsity_85_pays_up_to_the_batches_that_the_page_states(record: dict[str, Any]) -> None:
+    place = SPARSITIES.index(0.85)
+    fastest = {width: largest_winning_batches(record, width)[place] for width in WIDTHS}
+    assert fastest == {300: 1, 1024: 2, 2048: 4, 4096: 2, 8192: 2}
+    linear = {width: largest_winning_batches(record, width, "linear")[place] for width in WIDTHS}
+    assert linear == {300: 4, 1024: 64, 2048: 64, 4096: 16, 8192: 16}
+
+
+def test_embedding_bag_is_the_fastest_of_its_kind_at_batch_1_from_width_1024_on(
+    record: dict[str, Any],
+) -> None:
+    for width in WIDTHS:
+        layer = layers_of(record, width)[0]
+        ratios = [
+            time / layer["sparse"][SPARSITIES.index(0.85)]
+            for time in layer["alternatives"].values()
+        ]
+        assert min(ratios) >= (0.9 if width == 300 else 1.15)
+
+
+def test_whole_networks_are_faster_at_batch_1(record: dict[str, Any]) -> None:
+    networks = {
+        (network["width"], network["batch"]): network["dense"] / network["sparse"]
+        for network in record["networks"]
+    }
+    assert 1.25 <= networks[300, 1] < 1.27
+    assert 3.2 < networks[4096, 1] < 3.4
+    for network in record["networks"]:
+        assert network["sparsity"] == pytest.approx(0.85, abs=0.01)
+
+
+def test_a_record_of_small_layers_can_be_made_shown_and_drawn(tmp_path: Path) -> None:
+    record = measure(widths=(8,), batches=(1, 2), networks=((6, 2),), pool=1024)
+    assert "| 8 |" in tables(record)
+    assert len(record["networks"]) == len(NETWORK_BATCHES)
+    save_figure(record, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

@@ -188,6 +188,22 @@ def test_a_layer_is_saved_and_moved_like_any_other() -> None:
     assert repr(sparse) == "SparseInputLinear(in_features=4, out_features=3, bias=True)"
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (4, 1)])
+def test_weights_are_copied_with_one_contiguous_row_for_each_input_unit(
+    shape: tuple[int, int],
+) -> None:
+    linear = nn.Linear(*shape)
+    sparse = SparseInputLinear(linear)
+    assert sparse.columns.stride() == (linear.out_features, 1)
+    assert torch.equal(sparse.columns, linear.weight.T)
+    with torch.no_grad():
+        linear.weight.add_(1)
+        linear.bias.add_(1)
+    assert not (sparse.columns == linear.weight.T).any()
+    assert sparse.bias is not None
+    assert not (sparse.bias == linear.bias).any()
+
+
 def test_what_is_no_input_of_the_layer_is_named() -> None:
     sparse = SparseInputLinear(nn.Linear(4, 3))
     with pytest.raises(ValueError, match=r"x must have shape \(\.\.\., 4\), got \(2, 5\)"):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from torch_models.observe import jacobian_spectrum as jacobian_spectrum
     from torch_models.observe import observe_covariances as observe_covariances
     from torch_models.observe import observe_gradients as observe_gradients
+    from torch_models.sparse_inference import SparseInputLinear as SparseInputLinear
+    from torch_models.sparse_inference import with_sparse_inputs as with_sparse_inputs
     from torch_models.training import EpochStatistics as EpochStatistics
     from torch_models.training import TrainingResult as TrainingResult
     from torch_models.training import train as train
@@ -46,6 +48,7 @@ _HOMES = {
     "ShiftedReLU": "activations",
     "SoftThreshold": "activations",
     "SparseActivation": "activations",
+    "SparseInputLinear": "sparse_inference",
     "TrainingResult": "training",
     "coarsen": "data",
     "draw_orthogonal_": "initialization",
@@ -59,6 +62,7 @@ _HOMES = {
     "observe_gradients": "observe",
     "subset": "data",
     "train": "training",
+    "with_sparse_inputs": "sparse_inference",
 }
 
 

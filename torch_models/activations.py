@@ -142,7 +142,10 @@ class SparseActivation(nn.Module):
         """Return phi(x), in x's shape and floating dtype."""
         if not x.is_floating_point():
             raise ValueError(f"x must have a floating dtype, got {x.dtype}")
-        y: Tensor = _DeadZoneAndClip.apply(x, *self.kinks(x.dtype))  # type: ignore[no-untyped-call]
+        kinks = self.kinks(x.dtype)
+        if torch.is_inference_mode_enabled():  # to be differentiable costs more than all the rest
+            return _DeadZoneAndClip.forward(x, *kinks)
+        y: Tensor = _DeadZoneAndClip.apply(x, *kinks)  # type: ignore[no-untyped-call]
         return y
 
     def pull_back(self, grad: Tensor, y: Tensor) -> Tensor:

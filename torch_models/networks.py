@@ -174,6 +174,26 @@ class DenseEnsemble(Members):
         )
         return self.copied_into(chosen, rows)
 
+    @torch.no_grad()
+    def network(self, member: int) -> nn.Sequential:
+        """A member as a network of its own: Linear layers with its activation between them.
+
+        Parameters are copies. The first layer's weights are multiplied by the member's input scale,
+        so that the network takes inputs (batch, in_features) as the ensemble does, and its logits
+        (batch, out_features) are the member's up to rounding.
+        """
+        phi = SparseActivation.from_theory(self.nets[member].activation).to(self.weights[0])
+        weights = [weight[member].clone() for weight in self.weights]
+        weights[0] *= self.input_scales[member]
+        layers: list[nn.Module] = []
+        for weight, bias in zip(weights, self.biases, strict=True):
+            outs, ins = weight.shape
+            layer = nn.Linear(ins, outs, device="meta")  # which draws no random numbers
+            layer.weight = nn.Parameter(weight)
+            layer.bias = nn.Parameter(bias[member, 0].clone())
+            layers += [layer, phi]
+        return nn.Sequential(*layers[:-1])
+
     def extra_repr(self) -> str:
         """Sizes."""
         return (

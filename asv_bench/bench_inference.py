@@ -1,0 +1,75 @@
+"""Inference that uses the zeros of phi(h): what a layer costs, alone and against the dense product.
+
+On one thread of the CPU, so compare results of one machine only. Several layers take turns, so that
+their weights are not all in the cache when they are read; ``docs/does-sparsity-pay.md`` has times
+with weights that never are.
+
+asv takes larger numbers for worse ones, so the ratio is the sparse layers' time over that of the
+dense ones: below 1, the zeros pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from time import process_time
+
+from asv_bench.labels import labelled
+
+try:
+    import torch
+    from torch import nn
+
+    from torch_models.sparse_inference import SparseInputLinear
+
+    MISSING = ""
+except ModuleNotFoundError as error:  # the oracle's benchmarks run without torch
+    MISSING = str(error)
+
+SPARSITY = 0.85
+LAYERS = {300: 100, 2048: 8}
+"""By width: as many as the cache of an ordinary core, or of several, does not hold."""
+
+ROUNDS = 5
+THREADS = 1
+
+
+class SparseInputs:
+    """Layers as wide as the paper's and wider, on inputs of which 85% are zero."""
+
+    params = ((300, 2048), (1, 16))
+    param_names = ("width", "batch")
+    number = 1
+    timeout = 60
+
+    def setup(self, width: int, batch: int) -> None:
+        if MISSING:
+            raise NotImplementedError(MISSING)
+        torch.set_num_threads(THREADS)
+        torch.manual_seed(0)
+        self.dense = [nn.Linear(width, width) for _ in range(LAYERS[width])]
+        self.sparse = [SparseInputLinear(layer) for layer in self.dense]
+        self.x = torch.randn(batch, width) * (torch.rand(batch, width) >= SPARSITY)
+        self.apply(self.sparse)  # the first call also loads the kernels
+        self.apply(self.dense)
+
+    def apply(self, layers: Sequence[nn.Module]) -> None:
+        """One pass of the inputs through every layer, side by side."""
+        with torch.inference_mode():
+            for layer in layers:
+                layer(self.x)
+
+    @labelled("layers with 85% of inputs zero")
+    def time_sparse_layers(self, width: int, batch: int) -> None:
+        self.apply(self.sparse)
+
+    @labelled("time of sparse layers over that of dense ones, 85% of inputs zero", unit="ratio")
+    def track_sparse_over_dense(self, width: int, batch: int) -> float:
+        ratios = []
+        for _ in range(ROUNDS):
+            start = process_time()
+            self.apply(self.sparse)
+            middle = process_time()
+            self.apply(self.dense)
+            ratios.append((middle - start) / (process_time() - middle))
+        return median(ratios)

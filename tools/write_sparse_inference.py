@@ -1,0 +1,32 @@
+"""Write the tables of docs/does-sparsity-pay.md, and its picture, from the committed record.
+
+Run: ``python tools/write_sparse_inference.py`` after ``python tools/measure_sparse_inference.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from torch_models.inference_page import save_figure, tables
+from torch_models.records import read_record
+
+ROOT = Path(__file__).parents[1]
+RECORD = ROOT / "results" / "sparse-inference" / "amd-epyc-1-thread.json"
+PAGE = ROOT / "docs" / "does-sparsity-pay.md"
+BEGIN, END = "<!-- tables: python tools/write_sparse_inference.py -->", "<!-- end of tables -->"
+
+
+def main() -> None:
+    """Write both."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--record", type=Path, default=RECORD, help="what was measured")
+    record = read_record(parser.parse_args().record)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(record)}\n{END}{after}", encoding="utf-8")
+    save_figure(record, PAGE.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()

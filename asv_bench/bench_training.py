@@ -11,21 +11,21 @@ throughput a fall is what matters, and the option given in CONTRIBUTING.md leave
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import sparsity_theory as st
 from asv_bench.labels import labelled
-from asv_bench.timing import ROUNDS, clock, ratio, seconds
+from asv_bench.timing import ROUNDS, clock, median_ratio, seconds
 
 try:
     import torch
 
-    from asv_bench.matrix_products import MatrixProducts
+    from asv_bench.loops.matrix_products import MatrixProducts
+    from asv_bench.loops.setting import LEARNING_RATE, past_the_first_steps, random_dataset
     from torch_models.data import Dataset
     from torch_models.networks import DenseEnsemble
     from torch_models.observe import gradient_growth, observe
-    from torch_models.training import RECORDED_STEPS, Schedule, Training
+    from torch_models.training import Schedule, Training
 
     MISSING = ""
 except ModuleNotFoundError as error:  # the oracle's benchmarks run without torch
@@ -33,7 +33,6 @@ except ModuleNotFoundError as error:  # the oracle's benchmarks run without torc
 
 CLASSES, FEATURES, BATCH = 10, 784, 100
 BATCHES = 50
-LEARNING_RATE = 1e-6  # so small that the networks stay as they are, however often they are trained
 THREADS = 1  # with more, a busy machine makes them wait for each other: up to 17 times slower
 
 CRELU: Any = st.ClippedReLU.for_sparsity(0.85, slope=0.7)
@@ -64,10 +63,9 @@ class TrainingStep:
     def setup(self, stack: str, device: str) -> None:
         self.ensemble = build(stack, device)
         self.training = Training(
-            self.ensemble, random_dataset(BATCHES * BATCH), Schedule(1000, LEARNING_RATE, BATCH)
+            self.ensemble, noise(BATCHES * BATCH), Schedule(1000, LEARNING_RATE, BATCH)
         )
-        self.training.resume(replace(self.training.state(), step=RECORDED_STEPS))
-        self.training.advance()  # allocates; on a GPU loads kernels and captures the graph
+        past_the_first_steps(self.training)
 
     @labelled("a training step, batch 100")
     def time_step(self, stack: str, device: str) -> None:
@@ -75,12 +73,41 @@ class TrainingStep:
 
     @labelled("a training step over its matrix products alone", unit="ratio")
     def track_step_over_its_products(self, stack: str, device: str) -> float:
-        return ratio(self.training.advance, MatrixProducts(self.ensemble, BATCH).step)
+        products = MatrixProducts(self.ensemble, BATCH)
+        return median_ratio(lambda: seconds(self.training.advance), lambda: seconds(products.step))
 
     @labelled("members x samples trained per second", unit="members x samples/s")
     def track_samples_per_second(self, stack: str, device: str) -> float:
         best = min(seconds(self.training.advance) for _ in range(ROUNDS))
         return self.ensemble.members * BATCH / best
+
+
+class Precision:
+    """A step whose products are taken in lower precision, beside one in float32."""
+
+    params = (("tf32", "bf16"), ("cpu", "cuda"))
+    param_names = ("precision", "device")
+    timeout = 600
+
+    def setup(self, precision: str, device: str) -> None:
+        if (precision, device) == ("tf32", "cpu"):
+            raise NotImplementedError("needs a CUDA device")
+        self.lower, self.single = (
+            Training(
+                build("4 x 300 x 100", device),
+                noise(BATCHES * BATCH),
+                Schedule(1000, LEARNING_RATE, BATCH, precision=each),
+            )
+            for each in (precision, "float32")
+        )
+        for training in (self.lower, self.single):
+            past_the_first_steps(training)
+
+    @labelled("a training step over one in float32", unit="ratio")
+    def track_step_over_float32(self, precision: str, device: str) -> float:
+        return median_ratio(
+            lambda: seconds(self.lower.advance), lambda: seconds(self.single.advance)
+        )
 
 
 class Memory:
@@ -91,7 +118,7 @@ class Memory:
 
     def setup(self, stack: str, device: str) -> None:
         self.training = Training(
-            build(stack, device), random_dataset(BATCH), Schedule(1000, LEARNING_RATE, BATCH)
+            build(stack, device), noise(BATCH), Schedule(1000, LEARNING_RATE, BATCH)
         )
 
     @labelled("peak memory of the process in an epoch of one step", unit="bytes")
@@ -115,7 +142,7 @@ class Observation:
 
     def setup(self, stack: str, device: str) -> None:
         self.ensemble = build(stack, device)
-        self.images = random_dataset(256).train_x
+        self.images = noise(256).train_x
 
     @labelled("variance and sparsity of every layer on 256 inputs")
     def time_observe(self, stack: str, device: str) -> None:
@@ -138,21 +165,6 @@ def build(stack: str, device: str) -> DenseEnsemble:
     return DenseEnsemble(nets, FEATURES, width, depth, CLASSES, seeds, device=device)
 
 
-def random_dataset(samples: int) -> Dataset:
-    """Noise of variance one with random labels: the loop does not care what it learns."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(samples, FEATURES, generator=generator)
-    y = torch.randint(CLASSES, (samples,), generator=generator)
-    return Dataset(
-        name="noise",
-        source="random numbers",
-        train_x=x,
-        train_y=y,
-        validation_x=x[:1],
-        validation_y=y[:1],
-        test_x=x[:1],
-        test_y=y[:1],
-        classes=CLASSES,
-        image_shape=(1, 1, FEATURES),
-        checksums={},
-    )
+def noise(samples: int) -> Dataset:
+    """A data set of the size of MNIST's images: the loop does not care what it learns."""
+    return random_dataset(samples, FEATURES, CLASSES)

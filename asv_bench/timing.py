@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import median
 from time import perf_counter, process_time
 
-ROUNDS = 7
+ROUNDS = 5
 
 
 def clock() -> float:
@@ -14,7 +14,7 @@ def clock() -> float:
 
     What other processes do to the machine does not count then, but for the memory that they use.
     """
-    import torch  # here, so that what only needs the name can be imported without
+    import torch  # here, so that this can be imported where there is none
 
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -29,10 +29,10 @@ def seconds(work: Callable[[], object]) -> float:
     return clock() - start
 
 
-def ratio(ours: Callable[[], object], theirs: Callable[[], object]) -> float:
-    """How many times as long ours takes as theirs, turn and turn about.
+def median_ratio(ours: Callable[[], float], theirs: Callable[[], float]) -> float:
+    """How many times as long ours takes as theirs, each told in seconds, turn and turn about.
 
-    The median over the rounds; a first round, which warms up, is left out.
+    The median over the rounds; one before them, which warms up, is left out.
     """
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(ROUNDS + 1)]
+    pairs = [(ours(), theirs()) for _ in range(ROUNDS + 1)]
     return median(own / other for own, other in pairs[1:])

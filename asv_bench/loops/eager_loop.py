@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from asv_bench.loops.setting import LEARNING_RATE, Batches, now
+from asv_bench.loops.setting import LEARNING_RATE, Batches
+from asv_bench.timing import clock
 
 
 def eager_step(network: nn.Module, batches: Batches) -> float:
@@ -22,7 +23,7 @@ def eager_step(network: nn.Module, batches: Batches) -> float:
 
     drawn = iter(batches)
     step(*next(drawn))
-    start = now()
+    start = clock()
     for batch in drawn:
         step(*batch)
-    return (now() - start) / (len(batches) - 1)
+    return (clock() - start) / (len(batches) - 1)

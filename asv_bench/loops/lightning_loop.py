@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from asv_bench.loops.setting import LEARNING_RATE, Batches, now
+from asv_bench.loops.setting import LEARNING_RATE, Batches
+from asv_bench.timing import clock
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
@@ -41,10 +42,10 @@ class Stopwatch(lightning.Callback):
         self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx == 0:
-            self.start = now()
+            self.start = clock()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
-        self.seconds = now() - self.start
+        self.seconds = clock() - self.start
 
 
 def lightning_step(network: nn.Module, batches: Batches) -> float:

@@ -1,4 +1,4 @@
-"""What the loops train and how they are timed.
+"""What the loops train.
 
 asv imports every module of its folder, but does not look into a folder without an ``__init__.py``:
 what is here is imported, and with it torch and Lightning, by the benchmarks that use it.
@@ -6,7 +6,7 @@ what is here is imported, and with it torch and Lightning, by the benchmarks tha
 
 from __future__ import annotations
 
-from time import perf_counter
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,9 @@ from sparsity_theory import MeanField
 from torch_models.activations import SparseActivation
 from torch_models.data import Dataset
 from torch_models.initialization import edge_of_chaos_
+from torch_models.training import RECORDED_STEPS, Training
 
-LEARNING_RATE = 1e-4
+LEARNING_RATE = 1e-6
 """So small that the networks stay as they are, however often they are trained."""
 
 Batches = DataLoader[tuple[Tensor, ...]]
@@ -59,8 +60,10 @@ def lone_network(
     return edge_of_chaos_(network, net, torch.Generator().manual_seed(seed))
 
 
-def now() -> float:
-    """The time in seconds, once a GPU is done with what it was given."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return perf_counter()
+def past_the_first_steps(training: Training) -> None:
+    """Let a training that has not begun be beyond the steps whose gradients it records, and warm.
+
+    The first step allocates; on a GPU it also loads kernels and captures the graph.
+    """
+    training.resume(replace(training.state(), step=RECORDED_STEPS))
+    training.advance()

@@ -16,9 +16,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 import sparsity_theory as st
 from property_tests.small_networks import NETS, small_ensemble, sphere
 from property_tests.test_training import broken, small_dataset
-from torch_models import in_place, training
+from torch_models import descent, in_place, training
 from torch_models.activations import SparseActivation
 from torch_models.captured_step import CapturedStep
+from torch_models.compiled import compiled
 from torch_models.in_place import AllMembers, Neighbours
 from torch_models.networks import DenseEnsemble
 from torch_models.training import RECORDED_STEPS, Schedule, Training, train
@@ -75,15 +76,27 @@ def test_in_place_phi_and_its_pull_back_are_those_of_the_module(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit, for neighbours with like kinks and for all members at once."""
-    monkeypatch.setattr(in_place, "_compiled", lambda function: function)
+    monkeypatch.setattr(in_place, "compiled", lambda function: function)
     agree_with_the_module(dtype)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_compiler_does_not_change_phi() -> None:
-    """With whatever code the compiler writes for this machine; a GPU gets its own."""
+def test_the_compiler_does_not_change_what_it_fuses() -> None:
+    """With whatever code the compiler writes for this machine; a GPU gets its own.
+
+    It may multiply and subtract with one rounding, so the update is right to one unit.
+    """
     agree_with_the_module(torch.float32)
+    parameter, gradient = torch.randn(2, 3, 40, 50, generator=torch.Generator().manual_seed(3))
+    gradient[1] = math.nan
+    keep = torch.tensor([False, True, False]).view(3, 1, 1)
+    updates = [
+        step(parameter.clone(), gradient, 0.1, keep)
+        for step in (descent._descend_unless_, compiled(descent._descend_unless_))
+    ]
+    torch.testing.assert_close(updates[1], updates[0], rtol=2e-7, atol=1e-8)
+    assert torch.equal(updates[1][1], parameter[1])
 
 
 def test_one_phi_for_all_members_is_taken_in_one_call() -> None:
@@ -179,7 +192,8 @@ class Uncaptured:
 def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
     """On a CUDA device of torch's making that has no numbers: whoever asks for one is told so."""
     monkeypatch.setattr(training, "CapturedStep", Uncaptured)
-    monkeypatch.setattr(in_place, "_compiled", lambda function: function)
+    for module in (in_place, descent):
+        monkeypatch.setattr(module, "compiled", lambda function: function)
     ensemble, dataset = small_ensemble(), small_dataset(samples=300)
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield Training(ensemble.to("cuda:0"), dataset, Schedule(2, 0.1, 8))

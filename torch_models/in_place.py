@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from torch_models.compiled import compiled
 
+if TYPE_CHECKING:
     from torch_models.activations import Kinks, SparseActivation
 
 aten = torch.ops.aten
@@ -133,16 +132,11 @@ class AllMembers:
 
     def activate_(self, h: Tensor) -> Tensor:
         """Put phi(h) in the place of ``h``, and return it."""
-        return _compiled(_activate_)(h, *self.kinks)
+        return compiled(_activate_)(h, *self.kinks)
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
         """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
-        return _compiled(_pull_back_)(error, y, self.kinks.top)
-
-
-@cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return torch.compile(function, dynamic=True)
+        return compiled(_pull_back_)(error, y, self.kinks.top)
 
 
 def _activate_(

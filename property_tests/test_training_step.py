@@ -20,7 +20,7 @@ from torch_models import descent, in_place, training
 from torch_models.activations import SparseActivation
 from torch_models.captured_step import CapturedStep
 from torch_models.compiled import compiled
-from torch_models.in_place import AllMembers, Neighbours
+from torch_models.in_place import AllMembers, OneSided, neighbours
 from torch_models.networks import DenseEnsemble
 from torch_models.training import RECORDED_STEPS, Schedule, Training, train
 
@@ -53,7 +53,7 @@ def pre_activations(dtype: torch.dtype) -> Tensor:
 def forms(activation: SparseActivation, dtype: torch.dtype) -> list[Any]:
     """Both ways in which phi is taken in place."""
     kinks = activation.kinks(dtype)
-    return [Neighbours.of(kinks, activation.odd, len(MIXED)), AllMembers(kinks)]
+    return [neighbours(kinks, activation.odd, len(MIXED)), AllMembers(kinks)]
 
 
 def agree_with_the_module(dtype: torch.dtype) -> None:
@@ -101,8 +101,8 @@ def test_the_compiler_does_not_change_what_it_fuses() -> None:
 
 def test_one_phi_for_all_members_is_taken_in_one_call() -> None:
     activation = SparseActivation.from_theory(MIXED[0])
-    (group,) = Neighbours.of(activation.kinks(torch.float32), activation.odd, 5).groups
-    assert group[0] == slice(0, 5)
+    found = neighbours(activation.kinks(torch.float32), activation.odd, 5)
+    assert isinstance(found, OneSided)
 
 
 def test_batches_of_any_size_share_the_memory_of_the_largest() -> None:

@@ -34,7 +34,7 @@ class Backpropagation:
         precision: of the products, one of `precision.PRECISIONS`.
 
     Attributes:
-        stack: as given, not updated until `descend`.
+        stack: as given, not updated until `descend`. Its parameters must stay in their memory.
         losses: mean cross-entropy of every member, (members,).
         memory: what enters every layer, and its errors.
 
@@ -51,6 +51,8 @@ class Backpropagation:
         self.stack, self._precision = stack, precision
         self._dtype = stack.weights[0].dtype  # of losses, norms and updates
         self._seen = multiplied(stack, precision)
+        self._weights = [weight.detach() for weight in self._seen.weights]  # once, not once a step
+        self._transposed = [weight.mT for weight in self._weights]
         self._phi = in_place(self._seen.activation, stack.members, self._seen.weights[0])
         self._room: StepMemory | None = None
 
@@ -107,9 +109,9 @@ class Backpropagation:
         """Eq. 1, layer by layer."""
         seen, inputs = self._seen, self.memory.inputs
         torch.mul(x, self.stack.input_scales, out=inputs[0])
-        layers = zip(seen.weights, seen.biases, inputs, inputs[1:], strict=False)
+        layers = zip(self._transposed, seen.biases, inputs, inputs[1:], strict=False)
         for weight, bias, entering, leaving in layers:
-            self._phi.activate_(torch.baddbmm(bias, entering, weight.mT, out=leaving))
+            self._phi.activate_(torch.baddbmm(bias, entering, weight, out=leaving))
 
     def _compare(self, labels: Tensor) -> None:
         """The losses, and the readout's errors."""
@@ -120,9 +122,8 @@ class Backpropagation:
     def _backward(self) -> None:
         """Eq. 21, as D^l (W^{l+1})^T delta^{l+1}; then layer 1's gradient, which may refuse it."""
         inputs, errors = self.memory.inputs, self.memory.errors
-        weights = list(self._seen.weights)
         for layer in range(self.stack.depth, 0, -1):
-            error = torch.bmm(errors[layer], weights[layer], out=errors[layer - 1])
+            error = torch.bmm(errors[layer], self._weights[layer], out=errors[layer - 1])
             self._phi.pull_back_(error, inputs[layer])
         torch.bmm(errors[0].mT, inputs[0], out=self.memory.first_gradient)
 
@@ -134,11 +135,14 @@ class Backpropagation:
         """
         memory = self.memory
         yield memory.first_gradient
-        layers = zip(self._seen.weights, memory.inputs, memory.errors, strict=True)
-        for weight, entering, error in list(layers)[1:]:
-            with alone_as_stacked(len(weight), *weight.shape[1:]):
-                gradient = torch.bmm(error.mT, entering, out=memory.gradient_like(weight))
-            yield gradient
+        members, width = self.stack.members, self.stack.width
+        for entering, error in zip(memory.inputs[1:-1], memory.errors[1:-1], strict=True):
+            with alone_as_stacked(members, width):
+                torch.bmm(error.mT, entering, out=memory.gradient)
+            yield memory.gradient
+        with alone_as_stacked(members, self.stack.out_features, width):
+            gradient = torch.bmm(memory.errors[-1].mT, memory.inputs[-1], out=memory.last_gradient)
+        yield gradient
 
     def _norm(self, gradient: Tensor) -> Tensor:
         with alone_as_stacked(len(gradient), 1):

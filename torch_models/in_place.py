@@ -9,7 +9,6 @@ whatever their kinks, and the compiler makes one kernel of the few operations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
@@ -38,62 +37,66 @@ class InPlace(Protocol):
 def in_place(activation: SparseActivation, members: int, like: Tensor) -> InPlace:
     """The form that is fast where ``like`` is, with kinks in its precision."""
     kinks = activation.kinks(like.dtype)
-    if like.is_cuda:
-        return AllMembers(kinks)
-    return Neighbours.of(kinks, activation.odd, members)
+    return AllMembers(kinks) if like.is_cuda else neighbours(kinks, activation.odd, members)
+
+
+def neighbours(kinks: Kinks, odd: Tensor, members: int) -> InPlace:
+    """phi with plain numbers: one call for all members if they are alike, or one a group."""
+    dtype = kinks.tau.dtype
+    values = torch.stack([kinks.tau, kinks.m, kinks.top, odd.to(dtype)])
+    rows = values.reshape(4, -1).expand(4, members).T.tolist()
+    phis: list[InPlace] = []
+    sizes = []
+    for (tau, m, top, is_odd), run in groupby(rows):
+        one_sided = OneSided(torch.tensor(tau, dtype=dtype), m, top)
+        phis.append(Odd(tau, m, top) if is_odd else one_sided)
+        sizes.append(len(list(run)))
+    return phis[0] if len(phis) == 1 else Neighbours(phis, sizes)
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Members side by side that have the same kinks share a call."""
+    """Members side by side that have the same kinks share a call.
 
-    groups: tuple[tuple[slice, Kind], ...]
+    Attributes:
+        phis: of each group of neighbours.
+        sizes: how many they are.
+    """
 
-    @staticmethod
-    def of(kinks: Kinks, odd: Tensor, members: int) -> Neighbours:
-        """Those of a stack; a single set of kinks is for all members."""
-        values = torch.stack([kinks.tau, kinks.m, kinks.top, odd.to(kinks.tau.dtype)])
-        rows = values.reshape(4, -1).expand(4, members).T.tolist()
-        return Neighbours(tuple(_groups([tuple(row) for row in rows])))
+    phis: list[InPlace]
+    sizes: list[int]
 
     def activate_(self, h: Tensor) -> Tensor:
         """Put phi(h) in the place of ``h``, and return it."""
-        for members, kind in self.groups:
-            kind.activate_(h[members])
+        for phi, part in zip(self.phis, torch.split(h, self.sizes), strict=True):
+            phi.activate_(part)
         return h
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
         """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
-        for members, kind in self.groups:
-            kind.pull_back_(error[members], y[members])
+        parts = torch.split(error, self.sizes), torch.split(y, self.sizes)
+        for phi, own_error, own_y in zip(self.phis, *parts, strict=True):
+            phi.pull_back_(own_error, own_y)
         return error
-
-
-class Kind(Protocol):
-    """phi with plain numbers."""
-
-    def activate_(self, h: Tensor) -> None:
-        """Put phi(h) in the place of ``h``."""
-
-    def pull_back_(self, error: Tensor, y: Tensor) -> None:
-        """Put ``error`` times phi'(h), where y = phi(h), in its place."""
 
 
 @dataclass(frozen=True)
 class OneSided:
     """ReLU_tau and CReLU_{tau,m} (Eqs. 7 and 9)."""
 
-    tau: float
+    tau: Tensor  # (): a number would have to become a tensor at every call
     m: float
     top: float
 
-    def activate_(self, h: Tensor) -> None:
+    def activate_(self, h: Tensor) -> Tensor:
         """Shift and clip."""
-        aten.hardtanh_(h.sub_(self.tau), 0.0, self.m)
+        shifted: Tensor = aten.hardtanh_(h.sub_(self.tau), 0.0, self.m)
+        return shifted
 
-    def pull_back_(self, error: Tensor, y: Tensor) -> None:
+    def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
         """Pass what lies strictly between the kinks."""
         aten.hardtanh_backward.grad_input(error, y, 0.0, self.top, grad_input=error)
+        return error
 
 
 @dataclass(frozen=True)
@@ -104,24 +107,17 @@ class Odd:
     m: float
     top: float
 
-    def activate_(self, h: Tensor) -> None:
+    def activate_(self, h: Tensor) -> Tensor:
         """Shrink and clip."""
         aten.softshrink.out(h, self.tau, out=h)
-        aten.hardtanh_(h, -self.m, self.m)
+        clipped: Tensor = aten.hardtanh_(h, -self.m, self.m)
+        return clipped
 
-    def pull_back_(self, error: Tensor, y: Tensor) -> None:
+    def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
         """Pass what lies strictly between the kinks."""
         aten.hardtanh_backward.grad_input(error, y, -self.top, self.top, grad_input=error)
         aten.softshrink_backward.grad_input(error, y, 0.0, grad_input=error)
-
-
-def _groups(rows: list[tuple[float, ...]]) -> Iterator[tuple[slice, Kind]]:
-    """Runs of equal rows (tau, m, top, odd), each as its members and their phi."""
-    start = 0
-    for (tau, m, top, odd), run in groupby(rows):
-        stop = start + len(list(run))
-        yield slice(start, stop), (Odd if odd else OneSided)(tau, m, top)
-        start = stop
+        return error
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -21,29 +20,31 @@ class StepMemory:
         errors: delta^1, ..., delta^L and the readout's: the loss's gradient by each layer's
             pre-activations, (members, batch, out).
         first_gradient: by the weights of layer 1, (members, width, in_features).
-        gradient: room for any other layer's, (members, out, in), flat.
+        gradient: by those of another layer, one after the other, (members, width, width).
+        last_gradient: by those of the readout, (members, out_features, width).
     """
 
     inputs: list[Tensor]
     errors: list[Tensor]
     first_gradient: Tensor
     gradient: Tensor
+    last_gradient: Tensor
 
     @staticmethod
     def of(stack: DenseEnsemble, batch: int) -> StepMemory:
         """Room for batches of at most this size."""
-        first, *others = stack.weights
         sides = [(weight.shape[-1], weight.shape[-2]) for weight in stack.weights]
 
         def empty(*shape: int) -> Tensor:
-            room: Tensor = first.detach().new_empty(stack.members, *shape)
+            room: Tensor = stack.weights[0].detach().new_empty(stack.members, *shape)
             return room
 
         return StepMemory(
             [empty(batch, into) for into, _ in sides],
             [empty(batch, out) for _, out in sides],
-            first_gradient=empty(*first.shape[1:]),
-            gradient=empty(max(math.prod(weight.shape[1:]) for weight in others)).flatten(),
+            first_gradient=empty(stack.width, stack.in_features),
+            gradient=empty(stack.width, stack.width),
+            last_gradient=empty(stack.out_features, stack.width),
         )
 
     @property
@@ -54,22 +55,19 @@ class StepMemory:
     @property
     def nbytes(self) -> int:
         """Bytes of it all."""
-        parts = [*self.inputs, *self.errors, self.first_gradient, self.gradient]
+        gradients = [self.first_gradient, self.gradient, self.last_gradient]
+        parts = [*self.inputs, *self.errors, *gradients]
         return sum(part.nbytes for part in parts)
 
     def cut(self, batch: int) -> StepMemory:
         """The part of it that a smaller batch takes, every tensor contiguous."""
-        return StepMemory(
-            [_part(own, len(own), batch, own.shape[2]) for own in self.inputs],
-            [_part(own, len(own), batch, own.shape[2]) for own in self.errors],
-            self.first_gradient,
-            self.gradient,
+        return replace(
+            self,
+            inputs=[_first_rows(own, batch) for own in self.inputs],
+            errors=[_first_rows(own, batch) for own in self.errors],
         )
 
-    def gradient_like(self, weight: Tensor) -> Tensor:
-        """Room for the gradient by this weight."""
-        return _part(self.gradient, *weight.shape)
 
-
-def _part(memory: Tensor, *shape: int) -> Tensor:
-    return memory.view(-1).narrow(0, 0, math.prod(shape)).view(shape)
+def _first_rows(memory: Tensor, batch: int) -> Tensor:
+    members, _, width = memory.shape
+    return memory.view(-1).narrow(0, 0, members * batch * width).view(members, batch, width)

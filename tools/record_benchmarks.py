@@ -14,6 +14,7 @@ import argparse
 import math
 import re
 import subprocess
+import sys
 import time
 from ast import literal_eval
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,8 @@ def run_benchmarks(chosen: Sequence[str]) -> None:
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
     options = [f"--bench={each}" for each in chosen]
     where = ["--python=same", "--launch-method=forkserver", f"--set-commit-hash={head}"]
-    subprocess.run(["asv", "run", *where, *options], cwd=ROOT, check=True)
+    asv = [sys.executable, "-m", "asv"]
+    subprocess.run([*asv, "run", *where, *options], cwd=ROOT, check=True)
 
 
 def results_since(began: float) -> Iterator[tuple[Results, str]]:

@@ -111,24 +111,30 @@ class Precision:
 
 
 class Memory:
-    """What a stack takes while it trains, the process that it is in included."""
+    """What a stack takes while it trains on a CPU, the rest of the process included."""
 
-    params = (tuple(STACKS), ("cpu", "cuda"))
-    param_names = ("stack", "device")
+    params = tuple(STACKS)
+    param_names = ("stack",)
 
-    def setup(self, stack: str, device: str) -> None:
-        self.training = Training(
-            build(stack, device), noise(BATCH), Schedule(1000, LEARNING_RATE, BATCH)
-        )
+    def setup(self, stack: str) -> None:
+        self.training = in_training(stack, "cpu")
 
     @labelled("peak memory of the process in an epoch of one step", unit="bytes")
-    def peakmem_epoch(self, stack: str, device: str) -> None:
+    def peakmem_epoch(self, stack: str) -> None:
         self.training.advance()
 
+
+class GpuMemory:
+    """What a stack takes while it trains on a GPU."""
+
+    params = tuple(STACKS)
+    param_names = ("stack",)
+
+    def setup(self, stack: str) -> None:
+        self.training = in_training(stack, "cuda")
+
     @labelled("peak memory of the GPU in an epoch of one step", unit="bytes")
-    def track_gpu_memory(self, stack: str, device: str) -> int:
-        if device == "cpu":
-            raise NotImplementedError("not on a GPU")
+    def track_gpu_memory(self, stack: str) -> int:
         self.training.advance()
         return torch.cuda.max_memory_allocated()
 
@@ -163,6 +169,11 @@ def build(stack: str, device: str) -> DenseEnsemble:
     activations, width, depth = STACKS[stack]
     nets, seeds = [st.edge_of_chaos(phi) for phi in activations], range(len(activations))
     return DenseEnsemble(nets, FEATURES, width, depth, CLASSES, seeds, device=device)
+
+
+def in_training(stack: str, device: str) -> Training:
+    """The stack of that name, before its first step, with epochs of one step."""
+    return Training(build(stack, device), noise(BATCH), Schedule(1000, LEARNING_RATE, BATCH))
 
 
 def noise(samples: int) -> Dataset:

@@ -11,7 +11,7 @@ from importlib import import_module
 
 import sparsity_theory as st
 from asv_bench.labels import labelled
-from asv_bench.timing import median_ratio, seconds
+from asv_bench.timing import THREADS, median_ratio, seconds
 
 try:
     import torch
@@ -43,7 +43,7 @@ class Peers:
             raise NotImplementedError(str(error)) from error
         self.members = members
         self.step_of_peer = getattr(loop, f"{peer}_step")
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.7))
         shape = FEATURES, WIDTH, DEPTH, CLASSES

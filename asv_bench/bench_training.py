@@ -2,8 +2,8 @@
 
 The networks are the paper's CReLU with s = 0.85 and V'(q*) = 0.7 at the sizes of the budgets
 "full" (300 wide, 100 deep) and "short" (100 wide, 40 deep), or members of four rows, on MNIST-sized
-noise in batches of 100. On a CPU they run on one thread. Times are of one machine only; the ratio
-is there to be compared between machines.
+noise in batches of 100. On a CPU they run on one thread, or on as many as OMP_NUM_THREADS says.
+Times are of one machine only; the ratio is there to be compared between machines.
 
 asv takes larger numbers for worse ones. That is right for times and for the ratio; of the
 throughput a fall is what matters, and the option given in CONTRIBUTING.md leaves it out.
@@ -15,7 +15,7 @@ from typing import Any
 
 import sparsity_theory as st
 from asv_bench.labels import labelled
-from asv_bench.timing import ROUNDS, clock, median_ratio, seconds
+from asv_bench.timing import ROUNDS, THREADS, clock, median_ratio, seconds
 
 try:
     import torch
@@ -33,7 +33,6 @@ except ModuleNotFoundError as error:  # the oracle's benchmarks run without torc
 
 CLASSES, FEATURES, BATCH = 10, 784, 100
 BATCHES = 50
-THREADS = 1  # with more, a busy machine makes them wait for each other: up to 17 times slower
 
 CRELU: Any = st.ClippedReLU.for_sparsity(0.85, slope=0.7)
 ROWS: list[Any] = [

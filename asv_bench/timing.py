@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter, process_time
 
 ROUNDS = 5
+
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
+"""Of benchmarks that train: one unless told, as a busy machine makes more wait for each other."""
 
 
 def clock() -> float:

@@ -1,8 +1,8 @@
 """Run the benchmarks, and record what they cost on this kind of machine.
 
-    python tools/record_benchmarks.py cpu-2-cores
+    python tools/record_benchmarks.py amd-epyc-1-thread
 
-writes ``results/benchmarks/cpu-2-cores.json``: machine, versions and commit, then a line for each
+writes ``results/benchmarks/amd-epyc-1-thread.json``: machine, versions and commit, then a line for each
 benchmark with its unit and a row for each of its parameters, the value last (for times, the
 median). ``asv machine --yes`` comes first, once on each machine, and ``--bench`` chooses as it does
 for ``asv run``.

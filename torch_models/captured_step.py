@@ -7,6 +7,7 @@ host longer than the device needs to run it. A graph is launched once and needs 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,18 +17,26 @@ class CapturedStep:
     """``step`` with whatever memory it used when it was captured, on batches of one size.
 
     Args:
-        step: takes the indices of a batch, and has run before, so that its kernels are loaded. It
-            must not wait for the device.
+        step: takes the indices of a batch, and has run on one of this size, so that its kernels are
+            loaded. It must not wait for the device, and what it reads and writes besides them must
+            stay in its memory.
         batch: indices, of the size of all batches to come. Nothing is run on them yet.
     """
 
     def __init__(self, step: Callable[[Tensor], None], batch: Tensor) -> None:
         self._batch = batch.clone()
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        device = batch.device
+        with torch.cuda.device(device), torch.cuda.graph(self._graph, stream=_stream(device)):
             step(self._batch)
 
     def __call__(self, batch: Tensor) -> None:
         """Launch the step on this batch."""
         self._batch.copy_(batch)
         self._graph.replay()
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """The one on which all steps of a device are captured; torch's own is of one device only."""
+    return torch.cuda.Stream(device)

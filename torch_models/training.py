@@ -123,6 +123,7 @@ class Training:
         self._survivors = _Survivors(ensemble)
         self._x, self._y = _to_ensemble(ensemble, dataset, dataset.train_x, dataset.train_y)
         self._gradient_norms: list[Tensor] = []  # of (members, depth + 1)
+        self._loss = torch.zeros(ensemble.members, dtype=torch.float64, device=self._x.device)
         self._order = torch.Generator().manual_seed(schedule.seed)
         self._regroup()
         self._shuffle()
@@ -178,7 +179,7 @@ class Training:
         return TrainingState(
             self.step,
             self._order_before,
-            self._loss.cpu().numpy(),
+            np.array(self._loss.cpu()),
             list(self.epochs),
             self.gradient_norms,
         )
@@ -207,16 +208,17 @@ class Training:
         self._order_before = self._order.get_state()
         shuffled = torch.randperm(len(self._x), generator=self._order).to(self._x.device)
         self._batches = torch.split(shuffled, self.schedule.batch_size)
-        self._loss = torch.zeros(self.ensemble.members, dtype=torch.float64, device=self._x.device)
+        self._loss.zero_()  # where it is: a captured step adds to this memory
 
     def _launch(self, batch: Tensor) -> None:
-        """One step on a GPU; all of one size, after the first few, are launches of one graph."""
-        if self.step <= RECORDED_STEPS or len(batch) < self.schedule.batch_size:
-            self._take_step(batch)
+        """One step on a GPU; all of full size, after the first few, are launches of one graph."""
+        full = len(batch) == self.schedule.batch_size
+        if full and self._captured is not None:
+            self._captured(batch)
             return
-        if self._captured is None:
+        self._take_step(batch)
+        if full and self.step > RECORDED_STEPS:
             self._captured = CapturedStep(self._take_step, batch)
-        self._captured(batch)
 
     def _take_step(self, batch: Tensor) -> None:
         """One step of the survivors; nothing here waits for the device that they are on."""

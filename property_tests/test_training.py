@@ -17,6 +17,7 @@ from torch_models.data import Dataset
 from torch_models.divergence import Divergence
 from torch_models.evaluation import evaluate
 from torch_models.networks import DenseEnsemble
+from torch_models.threads import alone_as_stacked
 from torch_models.training import EpochStatistics, Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -79,15 +80,16 @@ def test_training_learns() -> None:
 
 
 # Batches of 32 and 6 at width 300 are shapes whose products do depend on the number of threads.
-def digits_like() -> tuple[Dataset, Callable[[], DenseEnsemble]]:
+def digits_like(classes: int = 5) -> tuple[Dataset, Callable[[], DenseEnsemble]]:
     def ensemble() -> DenseEnsemble:
-        return DenseEnsemble(list(NETS.values()), 20, 300, 2, 5, range(4))
+        return DenseEnsemble(list(NETS.values()), 20, 300, 2, classes, range(4))
 
-    return small_dataset(), ensemble
+    return small_dataset(classes=classes), ensemble
 
 
-def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int) -> None:
-    data, ensemble = digits_like()
+@pytest.mark.parametrize("classes", [5, 40])
+def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int, classes: int) -> None:
+    data, ensemble = digits_like(classes)
     settings: dict[str, Any] = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
     stack = ensemble()
     together = train(stack, data, **settings)
@@ -98,6 +100,26 @@ def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int) -> None:
         for ours, theirs in zip(together.epochs, by_itself.epochs, strict=True):
             assert ours.loss[k] == theirs.loss[0]
             assert ours.validation_accuracy[k] == theirs.validation_accuracy[0]
+
+
+def test_a_lone_network_uses_no_more_threads_than_its_numbers_bear(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many for a stack; two for a lone network, unless they sleep; one for a narrow product."""
+
+    def used(members: int, *sides: int) -> int:
+        with alone_as_stacked(members, *sides):
+            return torch.get_num_threads()
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert used(1, 32, 300) == used(2, 1, 300) == threads
+    assert used(1, 300, 31) == 1
+    torch.set_num_threads(4)
+    assert used(2, 300, 300) == torch.get_num_threads() == 4
+    assert used(1, 300, 300) == 1
+    torch.set_num_threads(2)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    assert used(1, 300, 300) == 1
 
 
 def broken(ensemble: DenseEnsemble, members: list[int], factor: float) -> DenseEnsemble:

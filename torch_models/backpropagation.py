@@ -67,7 +67,7 @@ class Backpropagation:
         with products_in(self._precision):
             with alone_as_stacked(stack.members, len(x), stack.width):
                 self._forward(x)
-            with alone_as_stacked(stack.members, stack.out_features):
+            with alone_as_stacked(stack.members, len(x), stack.out_features):
                 self._compare(labels)
             with alone_as_stacked(stack.members, len(x), stack.width, stack.in_features):
                 self._backward()

@@ -39,4 +39,4 @@ class CapturedStep:
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
     """The one on which all steps of a device are captured; torch's own is of one device only."""
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

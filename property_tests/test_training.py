@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -207,10 +208,15 @@ def test_an_interrupted_training_leaves_the_weights_of_its_last_step(
     ("changed", "named"),
     [
         ({"epochs": 0}, "epochs"),
+        ({"epochs": 2.5}, "epochs"),
         ({"batch_size": 0}, "batch_size"),
         ({"learning_rate": math.inf}, "learning_rate"),
         ({"dataset": small_dataset(features=21)}, "dataset"),
         ({"dataset": small_dataset(classes=6)}, "dataset"),
+        ({"dataset": small_dataset(samples=0)}, "dataset"),
+        ({"dataset": replace(small_dataset(), train_y=torch.arange(69) % 5)}, "dataset"),
+        ({"dataset": replace(small_dataset(), train_y=torch.arange(70) % 6)}, "dataset"),
+        ({"dataset": replace(small_dataset(), train_y=torch.arange(70) % 5 - 1)}, "dataset"),
     ],
 )
 def test_bad_training_settings_are_named(changed: dict[str, Any], named: str) -> None:

@@ -228,6 +228,16 @@ def test_steps_replayed_ahead_of_the_host_change_nothing(monkeypatch: pytest.Mon
     assert str(looked.gradient_norms) == str(ahead.gradient_norms)
 
 
+def test_a_state_stays_as_it_was_when_training_goes_on() -> None:
+    trained = Training(small_ensemble(), small_dataset(), Schedule(2, 0.1, 16))
+    trained.advance()
+    state = trained.state()
+    before = copy.deepcopy(state)
+    for _ in range(6):
+        trained.advance()
+    assert str(state) == str(before)
+
+
 class Uncaptured:
     """In place of a CUDA graph, for lack of CUDA: the step itself."""
 
@@ -243,6 +253,7 @@ class Uncaptured:
 def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
     """On a CUDA device of torch's making that has no numbers: whoever asks for one is told so."""
     monkeypatch.setattr(training, "CapturedStep", Uncaptured)
+    monkeypatch.setattr(training, "_check_fit", lambda *_: None)  # it reads labels, before any step
     for module in (in_place, descent):
         monkeypatch.setattr(module, "compiled", lambda function: function)
     ensemble, dataset = small_ensemble(), small_dataset(samples=300)

@@ -21,7 +21,8 @@ class MemberMemory:
             and the weights once more, if they are multiplied in another precision.
         evaluation: what evaluating takes meanwhile: a batch of inputs, and five times its size in
             activations.
-        copies: a second set of parameters. When a member diverges, those that go on are copied.
+        copies: two more sets of parameters. When a member diverges, those that go on are copied,
+            perhaps from a copy; and so are, for their records, those that have ended.
     """
 
     parameters: int
@@ -64,7 +65,7 @@ def member_memory(
         parameters,
         step=StepMemory.of(seen, batch_size).nbytes + (seen is not member) * multiplied_too,
         evaluation=rows * (in_features + 5 * max(width, out_features)),
-        copies=parameters,
+        copies=2 * parameters,
     )
 
 

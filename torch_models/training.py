@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,8 +71,8 @@ class Schedule:
     Products are taken in ``precision``, one of `precision.PRECISIONS`.
 
     Raises:
-        ValueError: unless ``epochs`` and ``batch_size`` are at least 1, ``learning_rate`` is
-            positive and finite, and there is such a precision.
+        ValueError: unless ``epochs`` and ``batch_size`` are whole numbers of at least 1,
+            ``learning_rate`` is positive and finite, and there is such a precision.
     """
 
     epochs: int
@@ -83,8 +84,9 @@ class Schedule:
     def __post_init__(self) -> None:
         """Refuse at once what would fail, or mean nothing, in mid-run."""
         for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} must be at least 1 and whole, got {value!r}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
         check_precision(self.precision)
@@ -179,7 +181,7 @@ class Training:
         return TrainingState(
             self.step,
             self._order_before,
-            np.array(self._loss.cpu()),
+            self._loss.cpu().numpy().copy(),
             list(self.epochs),
             self.gradient_norms,
         )
@@ -198,8 +200,8 @@ class Training:
     def _regroup(self) -> None:
         """Prepare the steps of the present survivors."""
         stack, device = self._survivors.stack, self._x.device
+        self._watch = Watch(stack.members, self.step, device)  # first: the old one names old places
         self._passes = stack.backpropagation(self.schedule.precision)
-        self._watch = Watch(stack.members, self.step, device)
         self._places = torch.tensor(self._survivors.members, dtype=torch.int64, device=device)
         self._captured: CapturedStep | None = None
 
@@ -207,7 +209,7 @@ class Training:
         """Draw the order of the samples in a new epoch."""
         self._order_before = self._order.get_state()
         shuffled = torch.randperm(len(self._x), generator=self._order).to(self._x.device)
-        self._batches = torch.split(shuffled, self.schedule.batch_size)
+        self._batches = torch.split(shuffled, int(self.schedule.batch_size))
         self._loss.zero_()  # where it is: a captured step adds to this memory
 
     def _launch(self, batch: Tensor) -> None:
@@ -299,7 +301,8 @@ def train(
     """Train every member in place, by plain SGD (no momentum) on its own mean cross-entropy.
 
     `Schedule` says how the batches are made, `Training` when a member counts as diverged. The
-    ensemble is up to date whenever ``on_epoch`` is called, and also when training is interrupted.
+    ensemble is up to date whenever ``on_epoch`` is called, and also when training is interrupted;
+    if that is in the middle of a step, the step may have reached only some of the layers.
 
     Args:
         ensemble: changed in place.
@@ -343,9 +346,8 @@ class _Survivors:
         self.write_back()
         gone = set(places)
         kept = [place for place in range(len(self.members)) if place not in gone]
-        self.members = [self.members[place] for place in kept]
-        if self.members:
-            self.stack = self.stack.select(kept)
+        stack = self.stack.select(kept) if kept else self.stack
+        self.members, self.stack = [self.members[place] for place in kept], stack
 
     def write_back(self) -> None:
         """Bring the full ensemble up to date."""
@@ -397,4 +399,16 @@ def _check_fit(ensemble: Ensemble, dataset: Dataset) -> None:
         raise ValueError(
             f"dataset {dataset.name!r} has {dataset.classes} classes, the ensemble tells "
             f"{ensemble.out_features} apart"
+        )
+    images, labels = len(dataset.train_x), dataset.train_y
+    if not 0 < images == len(labels):
+        raise ValueError(
+            f"dataset {dataset.name!r} must have a training image and one label for each, got "
+            f"{images} images and {len(labels)} labels"
+        )
+    low, high = labels.min().item(), labels.max().item()
+    if low < 0 or high >= dataset.classes:
+        raise ValueError(
+            f"dataset {dataset.name!r} must have training labels from 0 to {dataset.classes - 1}, "
+            f"got {low} to {high}"
         )

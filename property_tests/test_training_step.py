@@ -238,6 +238,29 @@ def test_a_state_stays_as_it_was_when_training_goes_on() -> None:
     assert str(state) == str(before)
 
 
+def test_a_training_goes_on_from_its_state_as_if_never_stopped() -> None:
+    """From the middle of an epoch, where one member has diverged and one has lost its sparsity."""
+    ensemble, schedule = broken(small_ensemble(), [1], 1e9), Schedule(3, 0.05, 16)
+    with torch.no_grad():
+        ensemble.biases[1][2] = 5.0  # above tau, so that no unit rests
+        ensemble.biases[2][2] = 5.0
+    whole = Training(ensemble, small_dataset(), schedule)
+    for _ in range(7):
+        whole.advance()
+    whole.write_back()
+    assert whole.alive == [0, 3]
+    other = Training(copy.deepcopy(ensemble), small_dataset(), schedule)
+    other.resume(whole.state())
+    for each in (whole, other):
+        while not each.finished:
+            each.advance()
+        each.write_back()
+    assert other.divergences == whole.divergences
+    assert str(other.epochs) == str(whole.epochs)
+    for own, theirs in zip(whole.ensemble.parameters(), other.ensemble.parameters(), strict=True):
+        assert torch.equal(own, theirs)
+
+
 class Uncaptured:
     """In place of a CUDA graph, for lack of CUDA: the step itself."""
 

@@ -45,7 +45,7 @@ def checkpoint_path(folder: Path, name: str) -> Path:
 
 
 def save_checkpoint(folder: Path, name: str, training: Training, member: int) -> None:
-    """Write where a member stands, atomically. The ensemble must be up to date."""
+    """Write where a member that is well stands, atomically. The ensemble must be up to date."""
     state = training.state()
     tensors = {
         parameter: values[member].detach().contiguous()
@@ -124,6 +124,7 @@ def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
             loss=np.array([history["loss"] for history in histories], dtype=float),
             epochs=epochs,
             gradient_norms=list(np.moveaxis(norms, 1, 0)),
+            divergences=[None] * len(checkpoints),
         )
     )
 

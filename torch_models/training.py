@@ -184,6 +184,7 @@ class Training:
             self._loss.cpu().numpy().copy(),
             list(self.epochs),
             self.gradient_norms,
+            list(self.divergences),
         )
 
     def resume(self, state: TrainingState) -> None:
@@ -193,7 +194,9 @@ class Training:
             torch.tensor(norms, device=self._x.device) for norms in state.gradient_norms
         ]
         self._order.set_state(state.order)
+        self._survivors = _Survivors(self.ensemble)
         self._regroup()
+        self._drop({member: end for member, end in enumerate(state.divergences) if end is not None})
         self._shuffle()
         self._loss.copy_(torch.from_numpy(state.loss))
 
@@ -276,8 +279,8 @@ class TrainingState:
     """Where a training stands between two steps, but for the weights.
 
     Plain SGD has no memory of its own, so this is all: the steps taken, the state of the generator
-    of the samples' order at the beginning of this epoch, each member's loss so far in it, and what
-    was measured before.
+    of the samples' order at the beginning of this epoch, each member's loss so far in it, what was
+    measured before, and who has diverged.
     """
 
     step: int
@@ -285,6 +288,7 @@ class TrainingState:
     loss: Floats  # (members,)
     epochs: list[EpochStatistics]
     gradient_norms: list[Floats]  # of (members, depth + 1)
+    divergences: list[Divergence | None]
 
 
 def train(

@@ -171,6 +171,25 @@ def test_a_member_that_diverges_on_its_way_keeps_its_last_sound_weights() -> Non
     assert same_parameters(ensemble, 0, again)
 
 
+def test_a_data_set_smaller_than_a_batch_is_one_step_an_epoch() -> None:
+    data, ensemble = small_dataset(samples=7), broken(small_ensemble(), [1], math.inf)
+    expected = evaluate(ensemble, data.train_x, data.train_y).loss
+    result = train(ensemble, data, epochs=3, learning_rate=0.01, batch_size=10)
+    divergence = Divergence(step=1, epoch=1, kind="non-finite loss")
+    assert result.divergences == (None, divergence, None, None)
+    assert len(result.epochs) == 3
+    np.testing.assert_allclose(result.epochs[0].loss[[0, 2, 3]], expected[[0, 2, 3]], rtol=1e-6)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_samples_whatever_the_batches() -> None:
+    """At a rate too small to change it, with a last batch of six."""
+    data, ensemble = small_dataset(), small_ensemble()
+    expected = evaluate(ensemble, data.train_x, data.train_y).loss
+    result = train(ensemble, data, epochs=2, learning_rate=1e-9, batch_size=32)
+    for statistics in result.epochs:
+        np.testing.assert_allclose(statistics.loss, expected, rtol=1e-6)
+
+
 def test_training_ends_early_when_every_member_has_diverged() -> None:
     ensemble = broken(small_ensemble(), [0, 1, 2, 3], math.inf)
     seen: list[EpochStatistics] = []

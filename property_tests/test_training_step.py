@@ -23,6 +23,7 @@ from torch_models import descent, in_place, training
 from torch_models.activations import SparseActivation
 from torch_models.captured_step import CapturedStep
 from torch_models.compiled import compiled
+from torch_models.divergence import GRADIENT_LIMIT, IN_A_STEP, Watch
 from torch_models.in_place import AllMembers, OneSided, neighbours
 from torch_models.networks import DenseEnsemble
 from torch_models.training import RECORDED_STEPS, Schedule, Training, train
@@ -123,6 +124,21 @@ def test_batches_of_any_size_share_the_memory_of_the_largest() -> None:
             assert own.untyped_storage().nbytes() == own.element_size() * 4 * 12 * own.shape[-1]
 
 
+def test_a_watch_keeps_of_each_member_the_first_step_that_was_not_sound() -> None:
+    """A loss that is no number weighs more than a gradient; the limit itself is still allowed."""
+    watch = Watch(members=5, step=7, device=torch.device("cpu"))
+    beyond = math.nextafter(GRADIENT_LIMIT, math.inf)
+    for losses, norms in (
+        ([1.0] * 5, [GRADIENT_LIMIT] * 5),
+        ([1.0, 1.0, math.inf, 1.0, 1.0], [0.0, beyond, beyond, 1.0, math.nan]),
+        ([1.0, math.nan, 1.0, -math.inf, 1.0], [0.0, 0.0, beyond, 0.0, 0.0]),
+    ):
+        watch.look(*(torch.tensor(values, dtype=torch.float64) for values in (losses, norms)))
+    assert watch.frozen.tolist() == [False, True, True, True, True]
+    loss, gradient = IN_A_STEP
+    assert list(watch.read()) == [(1, 9, gradient), (2, 9, loss), (3, 10, loss), (4, 9, gradient)]
+
+
 @pytest.mark.parametrize("poison", [*NO_NUMBERS, 1e30])
 def test_a_frozen_member_keeps_its_weights_whatever_its_gradients(poison: float) -> None:
     stack, well = small_ensemble(), small_ensemble()
@@ -208,7 +224,7 @@ def test_steps_replayed_ahead_of_the_host_change_nothing(monkeypatch: pytest.Mon
     for kind in (Training, AsOnAGpu):
         # The rate is too large for the unclipped kind, which diverges in step 40, of six an epoch.
         ensemble = DenseEnsemble([NETS["cst"], NETS["st"], NETS["crelu"]], 20, 40, 12, 5, [1, 2, 3])
-        trained = kind(broken(ensemble, [2], math.inf), small_dataset(), Schedule(12, 0.25, 12))
+        trained = kind(broken(ensemble, [2], 1e9), small_dataset(), Schedule(12, 0.25, 12))
         while not trained.finished:
             trained.advance()
         trained.write_back()
@@ -367,6 +383,17 @@ def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> N
         unseen = own.bfloat16() == old.bfloat16()
         assert unseen.double().mean() > 0.99
     assert rounded.memory.inputs[1].dtype == torch.bfloat16
+
+
+def test_in_half_precision_the_gradient_by_a_bias_is_summed_in_single() -> None:
+    half, samples = small_ensemble(), 300
+    with torch.no_grad():
+        for bias in half.biases:
+            bias.zero_()
+    passes = half.backpropagation("bf16")
+    passes.through(sphere(20, 1.0, samples).float(), torch.arange(samples) % 5).descend(1.0)
+    for bias, error in zip(half.biases, passes.memory.errors, strict=True):
+        torch.testing.assert_close(-bias, error.float().sum(1, keepdim=True), rtol=1e-4, atol=1e-6)
 
 
 def test_training_in_half_precision_learns_as_much() -> None:

@@ -1,8 +1,8 @@
 """Backpropagation through a stack of dense networks, written out (Eqs. 20-23).
 
-It is what autograd computes, but with plain gradient descent no more than one layer's gradient is
-ever stored. The errors of all layers are there before any weight changes, so that a step can still
-be refused.
+It is what autograd computes, but as plain gradient descent needs them one at a time, the gradients
+of all layers between the first and the readout share the memory of one. The errors of all layers
+are there before any weight changes, so that a step can still be refused.
 """
 
 from __future__ import annotations

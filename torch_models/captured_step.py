@@ -18,8 +18,8 @@ class CapturedStep:
 
     Args:
         step: takes the indices of a batch, and has run on one of this size, so that its kernels are
-            loaded. It must not wait for the device, and what it reads and writes besides them must
-            stay in its memory.
+            loaded. It must not wait for the device, and every tensor that it reads or writes must
+            stay where it is.
         batch: indices, of the size of all batches to come. Nothing is run on them yet.
     """
 

@@ -17,7 +17,7 @@ class MemberMemory:
 
     Attributes:
         parameters: weights and biases.
-        step: what a training step writes: what enters every layer, its error, and two gradients;
+        step: what a training step writes: what enters every layer, its error, and three gradients;
             and the weights once more, if they are multiplied in another precision.
         evaluation: what evaluating takes meanwhile: a batch of inputs, and five times its size in
             activations.

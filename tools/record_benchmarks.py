@@ -2,8 +2,8 @@
 
     python tools/record_benchmarks.py amd-epyc-1-thread
 
-writes ``results/benchmarks/amd-epyc-1-thread.json``: machine, versions and commit, then a line for each
-benchmark with its unit and a row for each of its parameters, the value last (for times, the
+writes ``results/benchmarks/amd-epyc-1-thread.json``: machine, versions and commit, then a line for
+each benchmark with its unit and a row for each of its parameters, the value last (for times, the
 median). ``asv machine --yes`` comes first, once on each machine, and ``--bench`` chooses as it does
 for ``asv run``.
 """

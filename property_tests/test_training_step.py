@@ -207,6 +207,23 @@ def test_within_an_epoch_the_host_never_waits_for_the_device(on_a_fake_gpu: Trai
         on_a_fake_gpu.advance()
 
 
+def test_a_step_is_captured_only_after_one_of_its_size_has_run(
+    on_a_fake_gpu: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its kernels would be loaded, and its memory allocated, while it is captured.
+
+    Also where a training goes on beyond its first steps, and after a smaller batch.
+    """
+    sizes: list[int] = []
+    monkeypatch.setattr(on_a_fake_gpu, "_take_step", lambda batch: sizes.append(len(batch)))
+    on_a_fake_gpu.step = 10 * RECORDED_STEPS
+    for samples in (5, 8, 8, 8, 5, 8):
+        on_a_fake_gpu._launch(torch.arange(samples))
+        captured = on_a_fake_gpu._captured is not None
+        assert captured == (sizes.count(8) > 1)
+    assert sizes == [5, 8, 8, 8, 5, 8]
+
+
 def test_a_step_that_waits_for_the_device_is_found_out(
     on_a_fake_gpu: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:

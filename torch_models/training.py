@@ -200,6 +200,9 @@ class Training:
         self._passes = stack.backpropagation(self.schedule.precision)
         self._watch = Watch(stack.members, self.step, device)
         self._places = torch.tensor(self._survivors.members, dtype=torch.int64, device=device)
+        self._warm = (
+            False  # whether a step of full size has loaded its kernels and taken its memory
+        )
         self._captured: CapturedStep | None = None
 
     def _shuffle(self) -> None:
@@ -210,9 +213,11 @@ class Training:
         self._loss = torch.zeros(self.ensemble.members, dtype=torch.float64, device=self._x.device)
 
     def _launch(self, batch: Tensor) -> None:
-        """One step on a GPU; all of one size, after the first few, are launches of one graph."""
-        if self.step <= RECORDED_STEPS or len(batch) < self.schedule.batch_size:
+        """One step on a GPU; all of full size, after the first few, are launches of one graph."""
+        full = len(batch) == self.schedule.batch_size
+        if not (full and self._warm and self.step > RECORDED_STEPS):
             self._take_step(batch)
+            self._warm |= full
             return
         if self._captured is None:
             self._captured = CapturedStep(self._take_step, batch)

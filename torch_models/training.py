@@ -123,6 +123,7 @@ class Training:
         self._survivors = _Survivors(ensemble)
         self._x, self._y = _to_ensemble(ensemble, dataset, dataset.train_x, dataset.train_y)
         self._gradient_norms: list[Tensor] = []  # of (members, depth + 1)
+        self._loss = torch.zeros(ensemble.members, dtype=torch.float64, device=self._x.device)
         self._order = torch.Generator().manual_seed(schedule.seed)
         self._regroup()
         self._shuffle()
@@ -149,6 +150,11 @@ class Training:
         return len(self._batches)
 
     @property
+    def _runs_ahead(self) -> bool:
+        """Whether the host must not wait for the device that the networks are on."""
+        return self._x.is_cuda
+
+    @property
     def gradient_norms(self) -> list[Floats]:
         """Of the first ``RECORDED_STEPS`` steps, before each: (members, depth + 1).
 
@@ -160,7 +166,7 @@ class Training:
         """Take one step; after the last one of an epoch, measure the members on held-out data."""
         batch = self._batches[self.step % len(self._batches)]
         self.step += 1
-        if self._x.is_cuda:
+        if self._runs_ahead:
             self._launch(batch)
         else:
             self._take_step(batch)
@@ -178,7 +184,7 @@ class Training:
         return TrainingState(
             self.step,
             self._order_before,
-            self._loss.cpu().numpy(),
+            self._loss.cpu().numpy().copy(),
             list(self.epochs),
             self.gradient_norms,
         )
@@ -200,9 +206,7 @@ class Training:
         self._passes = stack.backpropagation(self.schedule.precision)
         self._watch = Watch(stack.members, self.step, device)
         self._places = torch.tensor(self._survivors.members, dtype=torch.int64, device=device)
-        self._warm = (
-            False  # whether a step of full size has loaded its kernels and taken its memory
-        )
+        self._warm = False  # has a step of full size loaded its kernels and taken its memory?
         self._captured: CapturedStep | None = None
 
     def _shuffle(self) -> None:
@@ -210,7 +214,7 @@ class Training:
         self._order_before = self._order.get_state()
         shuffled = torch.randperm(len(self._x), generator=self._order).to(self._x.device)
         self._batches = torch.split(shuffled, self.schedule.batch_size)
-        self._loss = torch.zeros(self.ensemble.members, dtype=torch.float64, device=self._x.device)
+        self._loss.zero_()  # in place, as a captured step goes on adding to it
 
     def _launch(self, batch: Tensor) -> None:
         """One step on a GPU; all of full size, after the first few, are launches of one graph."""
@@ -240,9 +244,9 @@ class Training:
         self._gradient_norms.append(of_all.index_copy(0, self._places, own))
 
     def _frozen(self) -> Tensor | None:
-        """Who must not be updated; on a CPU, where asking is free, None if that is nobody."""
+        """Who must not be updated; None if that is nobody, as far as asking is free."""
         frozen = self._watch.frozen
-        return frozen if frozen.is_cuda or frozen.any() else None
+        return frozen if self._runs_ahead or frozen.any() else None
 
     def _read_watch(self) -> None:
         """Learn who has diverged, and go on without them."""

@@ -11,10 +11,9 @@ dense ones: below 1, the zeros pay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
-from time import process_time
 
 from asv_bench.labels import labelled
+from asv_bench.timing import median_ratio, seconds
 
 try:
     import torch
@@ -30,9 +29,6 @@ SPARSITY = 0.85
 LAYERS = {300: 100, 2048: 8}
 """By width: as many as the cache of an ordinary core, or of several, does not hold."""
 
-ROUNDS = 5
-THREADS = 1
-
 
 class SparseInputs:
     """Layers as wide as the paper's and wider, on inputs of which 85% are zero."""
@@ -45,7 +41,7 @@ class SparseInputs:
     def setup(self, width: int, batch: int) -> None:
         if MISSING:
             raise NotImplementedError(MISSING)
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(1)
         torch.manual_seed(0)
         self.dense = [nn.Linear(width, width) for _ in range(LAYERS[width])]
         self.sparse = [SparseInputLinear(layer) for layer in self.dense]
@@ -65,11 +61,7 @@ class SparseInputs:
 
     @labelled("time of sparse layers over that of dense ones, 85% of inputs zero", unit="ratio")
     def track_sparse_over_dense(self, width: int, batch: int) -> float:
-        ratios = []
-        for _ in range(ROUNDS):
-            start = process_time()
-            self.apply(self.sparse)
-            middle = process_time()
-            self.apply(self.dense)
-            ratios.append((middle - start) / (process_time() - middle))
-        return median(ratios)
+        return median_ratio(
+            lambda: seconds(lambda: self.apply(self.sparse)),
+            lambda: seconds(lambda: self.apply(self.dense)),
+        )

@@ -81,6 +81,31 @@ class TrainingStep:
         return self.ensemble.members * BATCH / best
 
 
+class WeightUpdate:
+    """Two ways to take a gradient, a product, from the weights of a hundred layers."""
+
+    def setup(self) -> None:
+        layers = build("1 x 300 x 100", "cpu").weights[1:-1]
+        self.weights = [weight.detach() for weight in layers]
+        self.inputs, self.errors = torch.randn(2, len(layers), 1, BATCH, layers[0].shape[-1])
+        self.gradient = torch.empty_like(layers[0])
+
+    def apart(self) -> None:
+        """A product into one memory for all layers, and a subtraction."""
+        for weight, x, error in zip(self.weights, self.inputs, self.errors, strict=True):
+            torch.bmm(error.mT, x, out=self.gradient)
+            weight.sub_(self.gradient, alpha=LEARNING_RATE)
+
+    def inside(self) -> None:
+        """A product that adds to the weights itself."""
+        for weight, x, error in zip(self.weights, self.inputs, self.errors, strict=True):
+            weight.baddbmm_(error.mT, x, alpha=-LEARNING_RATE)
+
+    @labelled("gradient and subtraction over a product that adds", unit="ratio")
+    def track_apart_over_inside(self) -> float:
+        return median_ratio(lambda: seconds(self.apart), lambda: seconds(self.inside))
+
+
 class Precision:
     """A step whose products are taken in lower precision, beside one in float32."""
 

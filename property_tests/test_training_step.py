@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import sparsity_theory as st
 from property_tests.small_networks import NETS, small_ensemble, sphere
@@ -160,92 +158,76 @@ def test_a_frozen_member_keeps_its_weights_whatever_its_gradients(poison: float)
         assert torch.equal(own[[0, 1, 3]], other[[0, 1, 3]])
 
 
-class Replayed(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A CUDA graph without CUDA: what the first launch did, done again on the same memory.
+class Traced:
+    """In place of a CUDA graph: the operations of the step, on the memory that it had then.
 
-    Whatever the step reads and writes must still be where it was, and no decision is taken anew.
+    Tracing runs the step, which capturing does not; so the first launch has nothing to do.
     """
 
-    def __init__(self, step: Callable[[Tensor], None], batch: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.step, self.batch = step, batch.clone()
-        self.done: list[tuple[Callable[[], Any], Any]] = []
+    def __init__(self, step: Any, batch: Tensor) -> None:
+        self.batch, self.launches = batch.clone(), 0
+        with torch.no_grad():
+            self.graph = make_fx(lambda indices: step(indices))(self.batch)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Do it, and remember it with its result."""
-        work = partial(func, *args, **(kwargs or {}))
-        result = work()
-        self.done.append((work, result))
-        return result
-
-    @torch.no_grad()
     def __call__(self, batch: Tensor) -> None:
-        """Launch the step on this batch."""
+        """Run the operations on this batch."""
         self.batch.copy_(batch)
-        if not self.done:
-            with self:
-                self.step(self.batch)
-            return
-        for work, result in self.done:
-            for kept, fresh in zip(tree_leaves(result), tree_leaves(work()), strict=True):
-                if kept.data_ptr() != fresh.data_ptr():
-                    kept.copy_(fresh)
+        if self.launches:
+            with torch.no_grad():
+                self.graph(self.batch)
+        self.launches += 1
 
 
-class AsOnAGpu(Training):
-    """Launches its steps as graphs, and learns who has diverged only when it must."""
+class RunningAhead(Training):
+    """Treats a CPU as a GPU: steps are captured, and the host looks once an epoch."""
 
-    _launching = _held = False
-
-    def _take_step(self, batch: Tensor) -> None:
-        if self._launching:
-            super()._take_step(batch)
-        else:
-            self._launching = True
-            self._launch(batch)
-            self._launching, self._held = False, True
-
-    def _frozen(self) -> Tensor:
-        return self._watch.frozen
-
-    def _read_watch(self) -> None:
-        if self._held and self.step % self.steps_an_epoch:
-            self._held = False
-        else:
-            super()._read_watch()
+    _runs_ahead = True
 
 
-def test_steps_replayed_ahead_of_the_host_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or taken and looked at one by one: same weights, records and divergences, bit for bit."""
-    launched: list[int] = []
+def test_captured_steps_that_nobody_watches_train_as_steps_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Same weights, losses, records and divergences, bit for bit, over four epochs.
 
-    def capture(step: Callable[[Tensor], None], batch: Tensor) -> Replayed:
-        launched.append(len(batch))
-        return Replayed(step, batch)
-
-    monkeypatch.setattr(training, "CapturedStep", capture)
+    What a captured step touches must stay where it is from epoch to epoch, nothing of it may be a
+    number of Python's, and members that diverge in mid-epoch must stand still until its end.
+    """
+    monkeypatch.setattr(training, "CapturedStep", Traced)
     finished = []
-    for kind in (Training, AsOnAGpu):
-        # The rate is too large for the unclipped kind, which diverges in step 40, of six an epoch.
-        ensemble = DenseEnsemble([NETS["cst"], NETS["st"], NETS["crelu"]], 20, 40, 12, 5, [1, 2, 3])
-        trained = kind(broken(ensemble, [2], 1e9), small_dataset(), Schedule(12, 0.25, 12))
+    for kind in (Training, RunningAhead):
+        # The rate is too large for the unclipped kind, which diverges when steps are captured.
+        nets = [NETS["cst"], NETS["st"], NETS["st"]]
+        ensemble = DenseEnsemble(nets, 20, 40, 12, 5, seeds=[1, 2, 8])
+        trained = kind(ensemble, small_dataset(215), Schedule(4, 0.05, 10))
         while not trained.finished:
             trained.advance()
         trained.write_back()
         finished.append(trained)
     looked, ahead = finished
-    assert launched == [12, 12]  # of two members, then of one; never an epoch's last ten
-    ends = looked.divergences
-    assert ends == ahead.divergences
-    assert ends[0] is None
-    assert all(
-        end is not None and end.step % looked.steps_an_epoch for end in looked.divergences[1:]
-    )
+    assert isinstance(ahead._captured, Traced)
+    assert ahead._captured.launches > ahead.steps_an_epoch
+    assert looked.divergences == ahead.divergences
+    sound, *steps = [end and end.step for end in looked.divergences]
+    assert sound is None
+    for step in steps:
+        assert step is not None
+        assert step > RECORDED_STEPS + 1
+        assert step % looked.steps_an_epoch
     for own, other in zip(looked.ensemble.parameters(), ahead.ensemble.parameters(), strict=True):
         assert torch.equal(own, other)
     for ours, theirs in zip(looked.epochs, ahead.epochs, strict=True):
         assert str(ours) == str(theirs)
     assert str(looked.gradient_norms) == str(ahead.gradient_norms)
+
+
+def test_gradients_are_recorded_up_to_the_step_in_which_a_member_diverges() -> None:
+    """Whether or not it still stands in the stack."""
+    for kind in (Training, RunningAhead):
+        trained = kind(broken(small_ensemble(), [1], 1e9), small_dataset(), Schedule(1, 0.05, 16))
+        for _ in range(3):
+            trained.advance()
+        recorded = [norms.isfinite().all(1).tolist() for norms in trained._gradient_norms]
+        assert recorded == [[True] * 4, [True, False, True, True], [True, False, True, True]]
 
 
 def test_a_state_stays_as_it_was_when_training_goes_on() -> None:
@@ -310,6 +292,23 @@ def test_within_an_epoch_the_host_never_waits_for_the_device(on_a_fake_gpu: Trai
         on_a_fake_gpu.advance()
     with pytest.raises(DataDependentOutputException):  # its end is where it must
         on_a_fake_gpu.advance()
+
+
+def test_a_step_is_captured_only_after_one_of_its_size_has_run(
+    on_a_fake_gpu: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its kernels would be loaded, and its memory allocated, while it is captured.
+
+    Also where a training goes on beyond its first steps, and after a smaller batch.
+    """
+    sizes: list[int] = []
+    monkeypatch.setattr(on_a_fake_gpu, "_take_step", lambda batch: sizes.append(len(batch)))
+    on_a_fake_gpu.step = 10 * RECORDED_STEPS
+    for samples in (5, 8, 8, 8, 5, 8):
+        on_a_fake_gpu._launch(torch.arange(samples))
+        captured = on_a_fake_gpu._captured is not None
+        assert captured == (sizes.count(8) > 1)
+    assert sizes == [5, 8, 8, 8, 5, 8]
 
 
 def test_a_step_that_waits_for_the_device_is_found_out(

@@ -1,4 +1,6 @@
-"""Write results/table-*.md, and a part of Table 2 into README.md, from the records in results.
+"""Write the tables that are made from the records in results.
+
+They are results/table-*.md, and in README.md a part of Table 2 and the ratios to peers.
 
 Run: ``python tools/write_tables.py`` (``--check`` to compare only).
 """
@@ -6,8 +8,11 @@ Run: ``python tools/write_tables.py`` (``--check`` to compare only).
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from torch_models.results import find_records, summarize
 from torch_models.table_formats import FORMATS
@@ -15,7 +20,13 @@ from torch_models.table_formats import FORMATS
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "results" / "records"
 TABLES = (2, 4, 5)
+BENCHMARKS = ROOT / "results" / "benchmarks"
+THREADS = ("amd-epyc-1-thread", "amd-epyc-2-threads")
 BEGIN, END = "<!-- table: python tools/write_tables.py -->", "<!-- end of table -->"
+PEERS_BEGIN, PEERS_END = (
+    "<!-- peers: python tools/write_tables.py -->",
+    "<!-- end of peers -->",
+)
 
 SHOWN = (
     "ReLU s=0.5",
@@ -30,6 +41,23 @@ SHOWN = (
     "CST s=0.85 V'=0.9",
 )
 """Rows of Table 2 that the README shows."""
+
+PRODUCTS = "bench_training.TrainingStep.track_step_over_its_products"
+LOOPS = "bench_peers.Peers.track_ratio"
+LOWER = "bench_training.Precision.track_step_over_float32"
+ZEROS = "bench_inference.SparseInputs.track_sparse_over_dense"
+PEERS = (
+    ("a step's matrix products alone", "a step of one network", PRODUCTS, ("1 x 300 x 100", "cpu")),
+    ("a step's matrix products alone", "a step of 4 at once", PRODUCTS, ("4 x 300 x 100", "cpu")),
+    ("plain PyTorch, a network a time", "one network", LOOPS, ("eager", 1)),
+    ("plain PyTorch, a network a time", "4 at once, each", LOOPS, ("eager", 4)),
+    ("PyTorch Lightning, a network a time", "one network", LOOPS, ("lightning", 1)),
+    ("PyTorch Lightning, a network a time", "4 at once, each", LOOPS, ("lightning", 4)),
+    ("a step in float32", "a step in bf16", LOWER, ("bf16", "cpu")),
+    ("`torch.nn.Linear`, 300 wide, one input", "using 85% zeros", ZEROS, (300, 1)),
+    ("`torch.nn.Linear`, 2048 wide, one input", "using 85% zeros", ZEROS, (2048, 1)),
+)
+"""Peer, ours, benchmark and its parameters: rows of the README's table of ratios."""
 
 
 def wanted_files() -> dict[Path, str]:
@@ -47,10 +75,34 @@ def wanted_files() -> dict[Path, str]:
     head = next(place for place, line in enumerate(dense) if line.startswith("| row"))
     rows = [line for line in dense[head + 2 :] if line.startswith(tuple(f"| {r} |" for r in SHOWN))]
     readme = ROOT / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    files[readme] = "\n".join([before + BEGIN, "", *dense[head : head + 2], *rows, "", END + after])
+    text = between(readme.read_text(encoding="utf-8"), BEGIN, END, [*dense[head : head + 2], *rows])
+    files[readme] = between(text, PEERS_BEGIN, PEERS_END, peers())
     return files
+
+
+def between(text: str, begin: str, end: str, lines: Iterable[str]) -> str:
+    """``text`` with these lines between the two marks."""
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return "\n".join([before + begin, "", *lines, "", end + after])
+
+
+def peers() -> list[str]:
+    """Our time over a peer's, as Markdown."""
+    records = [json.loads((BENCHMARKS / f"{kind}.json").read_text()) for kind in THREADS]
+    lines = ["| peer | ours | 1 thread | 2 threads | `asv run --python=same --bench ...` |"]
+    lines.append("| :--- | :--- | ---: | ---: | :--- |")
+    for peer, ours, benchmark, parameters in PEERS:
+        ratios = [ratio(record, benchmark, parameters) for record in records]
+        command = benchmark.split(".", 1)[1]
+        lines.append(f"| {peer} | {ours} | {' | '.join(ratios)} | `{command}` |")
+    return lines
+
+
+def ratio(record: dict[str, Any], benchmark: str, parameters: tuple[Any, ...]) -> str:
+    """The ratio with two decimals; nothing where it was not measured."""
+    rows = record.get(benchmark, {"rows": []})["rows"]
+    return "".join(f"{value:.2f}" for *place, value in rows if tuple(place) == parameters)
 
 
 def main() -> int:

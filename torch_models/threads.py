@@ -35,8 +35,8 @@ def one_thread() -> Iterator[None]:
 def alone_as_stacked(members: int, *sides: int) -> AbstractContextManager[None]:
     """One thread if the products of a lone member could round otherwise than those of a stack.
 
-    And if two threads sleep between products: to wake them takes longer than they save (0.5 to 0.9
-    times as fast as one thread up to width 300, where threads that spin are 1.2 to 1.6 times).
+    And if two threads sleep between products: waking them then takes longer than they save, at
+    widths up to some hundreds.
 
     Args:
         members: in the stack.

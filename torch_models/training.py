@@ -152,6 +152,11 @@ class Training:
         return len(self._batches)
 
     @property
+    def _runs_ahead(self) -> bool:
+        """Whether the host must not wait for the device that the networks are on."""
+        return self._x.is_cuda
+
+    @property
     def gradient_norms(self) -> list[Floats]:
         """Of the first ``RECORDED_STEPS`` steps, before each: (members, depth + 1).
 
@@ -163,7 +168,7 @@ class Training:
         """Take one step; after the last one of an epoch, measure the members on held-out data."""
         batch = self._batches[self.step % len(self._batches)]
         self.step += 1
-        if self._x.is_cuda:
+        if self._runs_ahead:
             self._launch(batch)
         else:
             self._take_step(batch)
@@ -194,6 +199,7 @@ class Training:
             torch.tensor(norms, device=self._x.device) for norms in state.gradient_norms
         ]
         self._order.set_state(state.order)
+        self.divergences = list(state.divergences)
         self._survivors = _Survivors(self.ensemble)
         self._regroup()
         self._drop({member: end for member, end in enumerate(state.divergences) if end is not None})
@@ -206,6 +212,7 @@ class Training:
         self._watch = Watch(stack.members, self.step, device)  # first: the old one names old places
         self._passes = stack.backpropagation(self.schedule.precision)
         self._places = torch.tensor(self._survivors.members, dtype=torch.int64, device=device)
+        self._warm = False  # has a step of full size loaded its kernels and taken its memory?
         self._captured: CapturedStep | None = None
 
     def _shuffle(self) -> None:
@@ -213,17 +220,18 @@ class Training:
         self._order_before = self._order.get_state()
         shuffled = torch.randperm(len(self._x), generator=self._order).to(self._x.device)
         self._batches = torch.split(shuffled, int(self.schedule.batch_size))
-        self._loss.zero_()  # where it is: a captured step adds to this memory
+        self._loss.zero_()  # in place, as a captured step goes on adding to it
 
     def _launch(self, batch: Tensor) -> None:
         """One step on a GPU; all of full size, after the first few, are launches of one graph."""
         full = len(batch) == self.schedule.batch_size
-        if full and self._captured is not None:
-            self._captured(batch)
+        if not (full and self._warm and self.step > RECORDED_STEPS):
+            self._take_step(batch)
+            self._warm |= full
             return
-        self._take_step(batch)
-        if full and self.step > RECORDED_STEPS:
+        if self._captured is None:
             self._captured = CapturedStep(self._take_step, batch)
+        self._captured(batch)
 
     def _take_step(self, batch: Tensor) -> None:
         """One step of the survivors; nothing here waits for the device that they are on."""
@@ -242,9 +250,9 @@ class Training:
         self._gradient_norms.append(of_all.index_copy(0, self._places, own))
 
     def _frozen(self) -> Tensor | None:
-        """Who must not be updated; on a CPU, where asking is free, None if that is nobody."""
+        """Who must not be updated; None if that is nobody, as far as asking is free."""
         frozen = self._watch.frozen
-        return frozen if frozen.is_cuda or frozen.any() else None
+        return frozen if self._runs_ahead or frozen.any() else None
 
     def _read_watch(self) -> None:
         """Learn who has diverged, and go on without them."""

@@ -103,6 +103,17 @@ def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int, classes: in
             assert ours.validation_accuracy[k] == theirs.validation_accuracy[0]
 
 
+def test_a_member_is_measured_the_same_alone_and_in_a_stack(threads: int) -> None:
+    data, ensemble = digits_like()
+    x, y = data.train_x[:6], data.train_y[:6]
+    stack = ensemble()
+    norms, evaluated = stack.backpropagation().through(x, y).gradient_norms(), evaluate(stack, x, y)
+    for k in range(4):
+        single = alone(ensemble(), k)
+        assert torch.equal(single.backpropagation().through(x, y).gradient_norms()[0], norms[k])
+        assert evaluate(single, x, y).loss[0] == evaluated.loss[k]
+
+
 def test_a_lone_network_uses_no_more_threads_than_its_numbers_bear(
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

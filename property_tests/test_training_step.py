@@ -35,6 +35,7 @@ MIXED: list[Any] = [
     st.ShiftedReLU(-0.5),
     st.ClippedSoftThreshold(0.7, 1.2),
     st.ClippedReLU(1.0, 0.3),
+    st.ClippedSoftThreshold(1.0, 0.3),
     st.SoftThreshold(0.0),
 ]
 NO_NUMBERS = [math.nan, math.inf, -math.inf]

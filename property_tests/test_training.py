@@ -50,7 +50,11 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def test_a_step_is_that_of_torch_s_sgd() -> None:
     data, rate, batch_size, epochs = small_dataset(), 0.05, 16, 2
-    ours, reference = small_ensemble(), small_ensemble()
+    scales = [0.5, 1.0, 1.5, 2.0]
+    ours, reference = (
+        DenseEnsemble(list(NETS.values()), 20, 40, 3, 5, range(4), input_scales=scales)
+        for _ in range(2)
+    )
     train(ours, data, epochs=epochs, learning_rate=rate, batch_size=batch_size, seed=4)
     optimizer = torch.optim.SGD(reference.parameters(), lr=rate)
     order = torch.Generator().manual_seed(4)
@@ -81,16 +85,20 @@ def test_training_learns() -> None:
 
 
 # Batches of 32 and 6 at width 300 are shapes whose products do depend on the number of threads.
-def digits_like(classes: int = 5) -> tuple[Dataset, Callable[[], DenseEnsemble]]:
+def digits_like(
+    features: int = 20, classes: int = 5
+) -> tuple[Dataset, Callable[[], DenseEnsemble]]:
     def ensemble() -> DenseEnsemble:
-        return DenseEnsemble(list(NETS.values()), 20, 300, 2, classes, range(4))
+        return DenseEnsemble(list(NETS.values()), features, 300, 2, classes, range(4))
 
-    return small_dataset(classes=classes), ensemble
+    return small_dataset(features=features, classes=classes), ensemble
 
 
-@pytest.mark.parametrize("classes", [5, 40])
-def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int, classes: int) -> None:
-    data, ensemble = digits_like(classes)
+@pytest.mark.parametrize(("features", "classes"), [(20, 5), (8, 40)])
+def test_a_member_trains_the_same_alone_and_in_a_stack(
+    threads: int, features: int, classes: int
+) -> None:
+    data, ensemble = digits_like(features, classes)
     settings: dict[str, Any] = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
     stack = ensemble()
     together = train(stack, data, **settings)
@@ -104,14 +112,15 @@ def test_a_member_trains_the_same_alone_and_in_a_stack(threads: int, classes: in
 
 
 def test_a_member_is_measured_the_same_alone_and_in_a_stack(threads: int) -> None:
-    data, ensemble = digits_like()
-    x, y = data.train_x[:6], data.train_y[:6]
+    data, ensemble = digits_like(features=8)
+    x, y = data.train_x, data.train_y
     stack = ensemble()
-    norms, evaluated = stack.backpropagation().through(x, y).gradient_norms(), evaluate(stack, x, y)
+    norms = stack.backpropagation().through(x, y).gradient_norms()
+    evaluated = evaluate(stack, x[:6], y[:6])
     for k in range(4):
         single = alone(ensemble(), k)
         assert torch.equal(single.backpropagation().through(x, y).gradient_norms()[0], norms[k])
-        assert evaluate(single, x, y).loss[0] == evaluated.loss[k]
+        assert evaluate(single, x[:6], y[:6]).loss[0] == evaluated.loss[k]
 
 
 def test_a_lone_network_uses_no_more_threads_than_its_numbers_bear(

@@ -108,6 +108,27 @@ def test_one_phi_for_all_members_is_taken_in_one_call() -> None:
     assert isinstance(found, OneSided)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize(("width", "classes"), [(1, 1), (12, 3)])
+def test_losses_and_gradients_of_a_step_are_those_of_autograd(
+    depth: int, width: int, classes: int
+) -> None:
+    """To the rounding of float64, for every layer of members of all kinds and input scales."""
+    nets = [st.MeanField(phi, 1.5, 0.1) for phi in MIXED]
+    scales = [0.5 + 0.25 * member for member in range(len(nets))]
+    stack = DenseEnsemble(
+        nets, 5, width, depth, classes, range(len(nets)), torch.float64, input_scales=scales
+    )
+    x, y = sphere(5, 1.0, 9), torch.arange(9) % classes
+    losses = torch.stack([torch.nn.functional.cross_entropy(own, y) for own in stack(x)])
+    gradients = torch.autograd.grad(losses.sum(), list(stack.weights))
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients], dim=1)
+    found = stack.backpropagation().through(x, y)
+    torch.testing.assert_close(found.losses, losses.detach(), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(found.first_gradient_norm(), norms[:, 0], rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(found.gradient_norms(), norms, rtol=1e-12, atol=1e-14)
+
+
 def test_batches_of_any_size_share_the_memory_of_the_largest() -> None:
     """Each gives what it gives in memory of its own, and nothing larger is allocated for it."""
     stack = small_ensemble()
@@ -312,6 +333,17 @@ def test_a_step_is_captured_only_after_one_of_its_size_has_run(
     assert sizes == [5, 8, 8, 8, 5, 8]
 
 
+def test_no_step_is_captured_while_gradients_are_recorded(
+    on_a_fake_gpu: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record would be written over by every launch."""
+    monkeypatch.setattr(on_a_fake_gpu, "_take_step", lambda batch: None)
+    for step in range(1, RECORDED_STEPS + 2):
+        on_a_fake_gpu.step = step
+        on_a_fake_gpu._launch(torch.arange(8))
+        assert (on_a_fake_gpu._captured is not None) == (step > RECORDED_STEPS)
+
+
 def test_a_step_that_waits_for_the_device_is_found_out(
     on_a_fake_gpu: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,6 +419,20 @@ def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> N
         unseen = own.bfloat16() == old.bfloat16()
         assert unseen.double().mean() > 0.99
     assert rounded.memory.inputs[1].dtype == torch.bfloat16
+
+
+def test_in_half_precision_products_see_every_step() -> None:
+    half = small_ensemble()
+    x, y = sphere(20, 1.0, 16).float(), torch.arange(16) % 5
+    passes = half.backpropagation("bf16")
+    for bias in half.biases:
+        before = passes.through(x, y).losses
+        with torch.no_grad():
+            bias.add_(1.0)  # as if it had a gradient
+        passes.descend(0.1)
+        after, fresh = passes.through(x, y).losses, half.backpropagation("bf16").through(x, y)
+        assert torch.equal(after, fresh.losses)
+        assert not torch.equal(after, before)
 
 
 def test_in_half_precision_the_gradient_by_a_bias_is_summed_in_single() -> None:

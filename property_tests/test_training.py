@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+import sparsity_theory as st
 from property_tests.small_networks import NETS, alone, same_parameters, small_ensemble, sphere
 from torch_models.data import Dataset
 from torch_models.divergence import Divergence
@@ -189,6 +190,19 @@ def test_a_member_that_diverges_on_its_way_keeps_its_last_sound_weights() -> Non
     again = DenseEnsemble([NETS["cst"]], 20, 40, 12, 5, [1])
     train(again, data, epochs=12, **settings)
     assert same_parameters(ensemble, 0, again)
+
+
+def test_each_member_is_held_to_the_sparsity_it_was_made_for() -> None:
+    """Less than half of a neighbour's is enough for one that was made for little."""
+    nets = [NETS["crelu"], st.edge_of_chaos(st.SoftThreshold.for_sparsity(0.3)), NETS["crelu"]]
+    ensemble = DenseEnsemble(nets, 20, 40, 3, 5, range(3))
+    with torch.no_grad():
+        for bias in list(ensemble.biases)[:-1]:
+            bias[2] += 2.0  # beyond tau = 1.04, so that most units are active
+    result = train(ensemble, small_dataset(), epochs=1, learning_rate=1e-6, batch_size=10)
+    lost = Divergence(step=7, epoch=1, kind="sparsity lost")
+    assert result.divergences == (None, None, lost)
+    assert 0.2 < result.epochs[0].sparsity[1].mean() < 0.425
 
 
 def test_a_data_set_smaller_than_a_batch_is_one_step_an_epoch() -> None:

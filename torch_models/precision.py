@@ -1,7 +1,7 @@
 """In which numbers the products of a training step are taken; the weights stay in float32.
 
 ==========  ========================================================================================
-float32     as they are
+float32     as they are, unless torch is set to allow less
 tf32        the GPU rounds what it multiplies to 10 bits after the point, and adds up in float32
 bf16        weights, activations and errors are rounded to 7 bits; the weights that are updated, the
             loss and the norms are not. Half the memory for everything but the weights.
@@ -47,9 +47,12 @@ def multiplied(stack: DenseEnsemble, precision: str) -> DenseEnsemble:
 
 @contextmanager
 def products_in(precision: str) -> Iterator[None]:
-    """Let float32 products be taken in this precision."""
+    """Let float32 products be taken in this precision; else torch's own setting is left alone."""
+    if precision != "tf32":
+        yield
+        return
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:

@@ -298,8 +298,6 @@ def test_gradients_grow_with_the_curvature_at_the_paper_s_size() -> None:
 @pytest.mark.gpu
 @pytest.mark.claim("Networks: gradient growth")
 def test_gradients_grow_with_the_curvature_at_the_paper_s_size_on_a_gpu() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     check_growth_against_curvature(measure(300, 100, 200, "cuda"))
 
 
@@ -651,19 +649,7 @@ def test_the_spectrum_of_a_convolutional_jacobian_has_the_moments_of_a_dense_one
     assert atypical(wrong[1]), wrong
 
 
-@pytest.mark.parametrize(
-    "device",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=[
-                pytest.mark.gpu,
-                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-            ],
-        ),
-    ],
-)
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_device_and_precision_sees_the_same_networks(device: str, dtype: torch.dtype) -> None:
     """Drawn on the CPU in their own precision: to rounding, what float64 on a CPU sees of them."""

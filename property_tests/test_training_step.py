@@ -362,8 +362,6 @@ def test_a_step_that_waits_for_the_device_is_found_out(
 @pytest.mark.gpu
 def test_a_captured_step_trains_as_the_step_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit over three epochs, with members that diverge on the way."""
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     finished = []
     for capture in (CapturedStep, Uncaptured):
         monkeypatch.setattr(training, "CapturedStep", capture)
@@ -384,8 +382,6 @@ def test_a_captured_step_trains_as_the_step_itself(monkeypatch: pytest.MonkeyPat
 @pytest.mark.gpu
 def test_a_stack_trains_on_a_gpu_as_on_the_cpu() -> None:
     """To the rounding of two libraries, over one epoch of 35 steps."""
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     ends = []
     for device in ("cpu", "cuda"):
         ensemble = small_ensemble(torch.float64).to(device)
@@ -478,8 +474,6 @@ def test_half_precision_starts_from_single() -> None:
 
 @pytest.mark.gpu
 def test_tf32_rounds_products_to_ten_bits_and_leaves_the_setting_as_it_was() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     before = torch.get_float32_matmul_precision()
     stack = small_ensemble().to("cuda")
     x, y = sphere(20, 1.0, 16).float().cuda(), (torch.arange(16) % 5).cuda()

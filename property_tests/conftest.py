@@ -95,11 +95,21 @@ class FalseAlarms:
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Small networks only lose time to a second thread."""
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    pytest.importorskip("torch")
+    from torch_models.threads import on_threads
+
+    with on_threads(1):
+        yield
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Run on this many threads: a product of one member may be split among them."""
+    pytest.importorskip("torch")
+    from torch_models.threads import on_threads
+
+    with on_threads(request.param):
+        yield request.param
 
 
 def pytest_configure(config: pytest.Config) -> None:

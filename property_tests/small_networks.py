@@ -1,4 +1,4 @@
-"""Small stacks with a member of each kind, and inputs for them."""
+"""Small stacks with a member of each kind, and inputs and a data set for them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import sparsity_theory as st
+from torch_models.data import Dataset
 from torch_models.networks import DenseEnsemble
 
 ACTIVATIONS: dict[str, Any] = {
@@ -45,3 +46,25 @@ def same_parameters(ensemble: DenseEnsemble, k: int, other: DenseEnsemble, j: in
     """Whether member k of one stack equals member j of another, bit for bit."""
     pairs = zip(ensemble.parameters(), other.parameters(), strict=True)
     return all(torch.equal(own[k], theirs[j]) for own, theirs in pairs)
+
+
+def broken(ensemble: DenseEnsemble, members: list[int], factor: float) -> DenseEnsemble:
+    """Scale some members' readouts."""
+    with torch.no_grad():
+        ensemble.weights[-1][members] *= factor
+    return ensemble
+
+
+def small_dataset(samples: int = 70, features: int = 20, classes: int = 5) -> Dataset:
+    """Labels that a linear map of the inputs decides."""
+    x = sphere(features, 1.0, samples + 30).float()
+    teacher = torch.randn(features, classes, generator=torch.Generator().manual_seed(9))
+    y = (x @ teacher).argmax(-1)
+    train_part, held_out = slice(0, samples), slice(samples, None)
+    return Dataset(
+        name="teacher", source="drawn here", classes=classes, checksums={},
+        image_shape=(1, 1, features),
+        train_x=x[train_part], train_y=y[train_part],
+        validation_x=x[held_out], validation_y=y[held_out],
+        test_x=x[held_out], test_y=y[held_out],
+    )  # fmt: skip

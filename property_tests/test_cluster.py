@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from distributed import Client
 from typer.testing import CliRunner
 
@@ -21,15 +20,14 @@ from torch_models.cluster import ClusterError, connected, local_workers, on_clus
 from torch_models.data import DataError, Dataset, load_dataset
 from torch_models.runs import Experiment, Run
 from torch_models.sweep import LOCKS, Outcome, sweep
+from torch_models.threads import on_threads
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """These networks are tiny, and the command sets the number of threads for its process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with on_threads(1):
+        yield
 
 
 @pytest.fixture(scope="module")

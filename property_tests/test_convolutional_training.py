@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import sparsity_theory as st
 from torch_models.activations import SparseActivation
 from torch_models.convolutional import ConvolutionalEnsemble
 from torch_models.observe import gradient_growth, observe, observe_gradients
+from torch_models.threads import on_threads
 
 NETS = [
     st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.7, slope=0.7)),
@@ -29,14 +29,6 @@ NETS = [
 POSITIONS = (4, 5)
 
 one_and_two_dimensions = pytest.mark.parametrize("dimensions", [1, 2])
-
-
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 def small_stack(members: list[int] | None = None, **changed: Any) -> ConvolutionalEnsemble:
@@ -195,13 +187,10 @@ def test_a_member_trains_the_same_bit_for_bit_alone_and_in_any_stack(
 
 def test_a_member_trains_the_same_with_any_number_of_threads() -> None:
     x, y = images(64).repeat(1, 1, 2, 2), labels(64)
-    before, runs = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
+    runs = []
+    for number in (1, 2, 3):
+        with on_threads(number):
             runs.append(train(small_stack(channels=32), x, y, 2))
-    finally:
-        torch.set_num_threads(before)
     for run in runs[1:]:
         assert all(map(torch.equal, run, runs[0]))
 

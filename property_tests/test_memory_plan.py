@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from property_tests.small_networks import NETS
+from property_tests.small_networks import NETS, broken, small_dataset
 from property_tests.sweeps import dataset_of, small_runs
-from property_tests.test_training import broken, small_dataset
 from torch_models.evaluation import evaluate
 from torch_models.memory_plan import member_memory
 from torch_models.networks import DenseEnsemble

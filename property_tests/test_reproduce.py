@@ -16,7 +16,6 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-import torch
 
 from property_tests.image_files import write_mnist
 from sparsity_theory.forecast import expected_outcome
@@ -34,6 +33,7 @@ from torch_models.reproduce import (
     record_of,
     run_row,
 )
+from torch_models.threads import on_threads
 from torch_models.training import EpochStatistics
 
 SMALL = Settings(width=40, depth=3, seeds=2, epochs=2, batch_size=64)
@@ -43,10 +43,8 @@ STABLE = Row("crelu", 0.7, 0.5)
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """These networks are tiny, and the command sets the number of threads for its process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with on_threads(1):
+        yield
 
 
 class Silent:
@@ -360,6 +358,7 @@ import os, signal, sys
 from pathlib import Path
 from sparsity_theory.cli import main
 from torch_models.training import Training
+from torch_models.threads import on_threads
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 folder, advance = Path(sys.argv[sys.argv.index("--output") + 1]), Training.advance

@@ -36,16 +36,15 @@ from torch_models.checkpoints import checkpoint_path, find_checkpoint, save_chec
 from torch_models.runs import Run
 from torch_models.stacks import build, check_device
 from torch_models.sweep import LOCKS, Outcome, lock_path, record_path, sweep
+from torch_models.threads import on_threads
 from torch_models.training import Schedule, Training
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """These networks are tiny, and the command sets the number of threads for its process."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with on_threads(1):
+        yield
 
 
 def checkpoint_at(runs: list[Run], folder: Path, steps: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,14 @@ import torch
 from torch import nn
 
 import sparsity_theory as st
-from property_tests.small_networks import NETS, alone, same_parameters, small_ensemble, sphere
+from property_tests.small_networks import (
+    NETS,
+    alone,
+    broken,
+    same_parameters,
+    small_dataset,
+    small_ensemble,
+)
 from torch_models.data import Dataset
 from torch_models.divergence import Divergence
 from torch_models.evaluation import evaluate
@@ -23,30 +30,6 @@ from torch_models.threads import alone_as_stacked
 from torch_models.training import EpochStatistics, Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def small_dataset(samples: int = 70, features: int = 20, classes: int = 5) -> Dataset:
-    """Labels that a linear map of the inputs decides."""
-    x = sphere(features, 1.0, samples + 30).float()
-    teacher = torch.randn(features, classes, generator=torch.Generator().manual_seed(9))
-    y = (x @ teacher).argmax(-1)
-    train_part, held_out = slice(0, samples), slice(samples, None)
-    return Dataset(
-        name="teacher", source="drawn here", classes=classes, checksums={},
-        image_shape=(1, 1, features),
-        train_x=x[train_part], train_y=y[train_part],
-        validation_x=x[held_out], validation_y=y[held_out],
-        test_x=x[held_out], test_y=y[held_out],
-    )  # fmt: skip
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Run on this many threads: a product of one member may be split among them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 def test_a_step_is_that_of_torch_s_sgd() -> None:
@@ -142,13 +125,6 @@ def test_a_lone_network_uses_no_more_threads_than_its_numbers_bear(
     torch.set_num_threads(2)
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
     assert used(1, 300, 300) == 1
-
-
-def broken(ensemble: DenseEnsemble, members: list[int], factor: float) -> DenseEnsemble:
-    """Scale some members' readouts."""
-    with torch.no_grad():
-        ensemble.weights[-1][members] *= factor
-    return ensemble
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import sparsity_theory as st
-from property_tests.small_networks import NETS, small_ensemble, sphere
-from property_tests.test_training import broken, small_dataset
+from property_tests.small_networks import NETS, broken, small_dataset, small_ensemble, sphere
 from torch_models import descent, in_place, training
 from torch_models.activations import SparseActivation
 from torch_models.captured_step import CapturedStep

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.grad import conv1d_weight, conv2d_weight
 
-from torch_models.threads import one_thread
+from torch_models.threads import on_threads
 
 _CONVOLUTIONS = {1: nn.functional.conv1d, 2: nn.functional.conv2d}
 _KERNEL_GRADIENTS: dict[int, Callable[..., Tensor]] = {1: conv1d_weight, 2: conv2d_weight}
@@ -34,7 +34,7 @@ def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     convolution = _CONVOLUTIONS[kernel.ndim - 3]
     biases = [None] * len(kernel) if bias is None else _apart(bias)
-    with one_thread():
+    with on_threads(1):
         return torch.stack(
             [
                 convolution(_around(x_, kernel_), kernel_, bias_)
@@ -54,7 +54,7 @@ def pull_back(error: Tensor, kernel: Tensor) -> Tensor:
 def kernel_gradient(x: Tensor, error: Tensor, kernel: Tensor) -> Tensor:
     """The gradient by ``kernel`` of what has gradient ``error`` by ``convolve(x, kernel)``."""
     gradient = _KERNEL_GRADIENTS[kernel.ndim - 3]
-    with one_thread():
+    with on_threads(1):
         return torch.stack(
             [
                 gradient(_around(x_, kernel_), kernel_.shape, error_)
@@ -65,13 +65,13 @@ def kernel_gradient(x: Tensor, error: Tensor, kernel: Tensor) -> Tensor:
 
 def bias_gradient(error: Tensor) -> Tensor:
     """The gradient by ``bias`` of what has gradient ``error`` by the convolution's result."""
-    with one_thread():
+    with on_threads(1):
         return torch.stack([error_.flatten(2).sum((0, 2)) for error_ in _apart(error)])
 
 
 def norms(gradient: Tensor) -> Tensor:
     """Frobenius norm of every member's part, (members,)."""
-    with one_thread():
+    with on_threads(1):
         return torch.stack([torch.linalg.vector_norm(own) for own in _apart(gradient)])
 
 

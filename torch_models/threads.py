@@ -22,14 +22,14 @@ SAFE_THREADS = 2
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Do the CPU's sums in one piece, whatever the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def on_threads(number: int) -> Iterator[None]:
+    """Work on this many CPU threads meanwhile; on one, sums are done in one piece."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def alone_as_stacked(members: int, *sides: int) -> AbstractContextManager[None]:
@@ -42,6 +42,8 @@ def alone_as_stacked(members: int, *sides: int) -> AbstractContextManager[None]:
         members: in the stack.
         sides: rows and columns of the products' results.
     """
+    if members > 1:
+        return nullcontext()
     alike = min(sides) >= SPLIT_SUMS and torch.get_num_threads() <= SAFE_THREADS
     spinning = os.environ.get("OMP_WAIT_POLICY", "").upper() != "PASSIVE"
-    return nullcontext() if members > 1 or (alike and spinning) else one_thread()
+    return nullcontext() if alike and spinning else on_threads(1)

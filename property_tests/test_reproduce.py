@@ -358,7 +358,6 @@ import os, signal, sys
 from pathlib import Path
 from sparsity_theory.cli import main
 from torch_models.training import Training
-from torch_models.threads import on_threads
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 folder, advance = Path(sys.argv[sys.argv.index("--output") + 1]), Training.advance

@@ -40,12 +40,23 @@ class Kinks(NamedTuple):
     top: Tensor
 
 
+def shrink_and_clip(x: Tensor, kinks: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+    """phi(x) as above, for `Kinks` in their order."""
+    low, tau, floor, m, _ = kinks
+    beyond = x - torch.minimum(torch.maximum(x, low), tau)
+    return torch.minimum(torch.maximum(beyond, floor), m, out=out)
+
+
+def to_nearest_kink(y: Tensor, top: Tensor) -> Tensor:
+    """Positive where y = phi(x) lies strictly between 0 and +-top, and NaN where y is."""
+    size = y.abs()
+    return torch.minimum(size, top - size)
+
+
 def pass_between_kinks(grad: Tensor, y: Tensor, top: Tensor) -> Tensor:
     """``grad`` where y = phi(x) lies strictly between 0 and +-top, zero elsewhere."""
-    size = y.abs()
-    to_nearest_kink = torch.minimum(size, top - size)
     # The backward of relu: zero where its second argument is <= 0, and NaN is not <= 0.
-    passed: Tensor = torch.ops.aten.threshold_backward(grad, to_nearest_kink, 0.0)
+    passed: Tensor = torch.ops.aten.threshold_backward(grad, to_nearest_kink(y, top), 0.0)
     return passed
 
 
@@ -61,9 +72,7 @@ class _DeadZoneAndClip(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, *kinks: Tensor) -> Tensor:
-        low, tau, floor, m, _ = kinks
-        beyond = x - torch.minimum(torch.maximum(x, low), tau)
-        return torch.minimum(torch.maximum(beyond, floor), m)
+        return shrink_and_clip(x, kinks)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -144,7 +153,7 @@ class SparseActivation(nn.Module):
             raise ValueError(f"x must have a floating dtype, got {x.dtype}")
         kinks = self.kinks(x.dtype)
         if torch.is_inference_mode_enabled():  # to be differentiable costs more than all the rest
-            return _DeadZoneAndClip.forward(x, *kinks)
+            return shrink_and_clip(x, kinks)
         y: Tensor = _DeadZoneAndClip.apply(x, *kinks)  # type: ignore[no-untyped-call]
         return y
 

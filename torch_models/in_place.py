@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from torch_models.activations import shrink_and_clip, to_nearest_kink
 from torch_models.compiled import compiled
 
 if TYPE_CHECKING:
@@ -128,20 +129,12 @@ class AllMembers:
 
     def activate_(self, h: Tensor) -> Tensor:
         """Put phi(h) in the place of ``h``, and return it."""
-        return compiled(_activate_)(h, *self.kinks)
+        return compiled(shrink_and_clip)(h, self.kinks, out=h)
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
         """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
         return compiled(_pull_back_)(error, y, self.kinks.top)
 
 
-def _activate_(
-    h: Tensor, low: Tensor, tau: Tensor, floor: Tensor, m: Tensor, top: Tensor
-) -> Tensor:
-    beyond = h - torch.minimum(torch.maximum(h, low), tau)
-    return torch.minimum(torch.maximum(beyond, floor), m, out=h)
-
-
 def _pull_back_(error: Tensor, y: Tensor, top: Tensor) -> Tensor:
-    size = y.abs()
-    return error.masked_fill_((size <= 0) | (size >= top), 0.0)
+    return error.masked_fill_(to_nearest_kink(y, top) <= 0, 0.0)

@@ -8,23 +8,17 @@ process, so that whatever else the machine does slows both. Below 1 the loop her
 from __future__ import annotations
 
 from importlib import import_module
+from statistics import mean
 
-import sparsity_theory as st
+from asv_bench.bench_training import BATCH, MISSING, build, in_training
 from asv_bench.labels import labelled
-from asv_bench.timing import THREADS, median_ratio, seconds
+from asv_bench.timing import median_ratio, seconds
 
-try:
+if not MISSING:
     import torch
 
-    from asv_bench.loops import setting
-    from torch_models.networks import DenseEnsemble
-    from torch_models.training import Schedule, Training
+    from asv_bench.loops.setting import past_the_first_steps, shuffled_batches
 
-    MISSING = ""
-except ModuleNotFoundError as error:  # the oracle's benchmarks run without torch
-    MISSING = str(error)
-
-FEATURES, WIDTH, DEPTH, CLASSES, BATCH = 784, 300, 100, 10, 100
 STEPS = 4
 
 
@@ -41,22 +35,18 @@ class Peers:
             loop = import_module(f"asv_bench.loops.{peer}_loop")
         except ModuleNotFoundError as error:
             raise NotImplementedError(str(error)) from error
-        self.members = members
         self.step_of_peer = getattr(loop, f"{peer}_step")
-        torch.set_num_threads(THREADS)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.7))
-        shape = FEATURES, WIDTH, DEPTH, CLASSES
-        dataset = setting.random_dataset((STEPS + 1) * BATCH, FEATURES, CLASSES)
-        stack = DenseEnsemble([net] * members, *shape, seeds=range(members), device=device)
-        self.training = Training(stack, dataset, Schedule(10**6, setting.LEARNING_RATE, BATCH))
-        setting.past_the_first_steps(self.training)
-        self.network = setting.lone_network(net, *shape, seed=0).to(device)
-        self.batches = setting.shuffled_batches(dataset, BATCH)
+        stack = build(f"{members} x 300 x 100", device)
+        self.network = stack.network(0)
+        self.training = in_training(stack, STEPS + 1)
+        past_the_first_steps(self.training)
+        self.batches = shuffled_batches(self.training.dataset, BATCH)
 
     def step(self) -> float:
         """Seconds that a step of ours takes for a network."""
-        return sum(seconds(self.training.advance) for _ in range(STEPS)) / STEPS / self.members
+        steps = [seconds(self.training.advance) for _ in range(STEPS)]
+        return mean(steps) / self.training.ensemble.members
 
     @labelled("step time of a network, ours over peer's", unit="ratio")
     def track_ratio(self, peer: str, members: int) -> float:

@@ -22,7 +22,6 @@ try:
 
     from asv_bench.loops.matrix_products import MatrixProducts
     from asv_bench.loops.setting import LEARNING_RATE, past_the_first_steps, random_dataset
-    from torch_models.data import Dataset
     from torch_models.networks import DenseEnsemble
     from torch_models.observe import gradient_growth, observe
     from torch_models.training import Schedule, Training
@@ -61,9 +60,7 @@ class TrainingStep:
 
     def setup(self, stack: str, device: str) -> None:
         self.ensemble = build(stack, device)
-        self.training = Training(
-            self.ensemble, noise(BATCHES * BATCH), Schedule(1000, LEARNING_RATE, BATCH)
-        )
+        self.training = in_training(self.ensemble, BATCHES)
         past_the_first_steps(self.training)
 
     @labelled("a training step, batch 100")
@@ -117,11 +114,7 @@ class Precision:
         if (precision, device) == ("tf32", "cpu"):
             raise NotImplementedError("needs a CUDA device")
         self.lower, self.single = (
-            Training(
-                build("4 x 300 x 100", device),
-                noise(BATCHES * BATCH),
-                Schedule(1000, LEARNING_RATE, BATCH, precision=each),
-            )
+            in_training(build("4 x 300 x 100", device), BATCHES, each)
             for each in (precision, "float32")
         )
         for training in (self.lower, self.single):
@@ -141,7 +134,7 @@ class Memory:
     param_names = ("stack",)
 
     def setup(self, stack: str) -> None:
-        self.training = in_training(stack, "cpu")
+        self.training = in_training(build(stack, "cpu"), batches=1)
 
     @labelled("peak memory of the process in an epoch of one step", unit="bytes")
     def peakmem_epoch(self, stack: str) -> None:
@@ -155,7 +148,7 @@ class GpuMemory:
     param_names = ("stack",)
 
     def setup(self, stack: str) -> None:
-        self.training = in_training(stack, "cuda")
+        self.training = in_training(build(stack, "cuda"), batches=1)
 
     @labelled("peak memory of the GPU in an epoch of one step", unit="bytes")
     def track_gpu_memory(self, stack: str) -> int:
@@ -172,7 +165,7 @@ class Observation:
 
     def setup(self, stack: str, device: str) -> None:
         self.ensemble = build(stack, device)
-        self.images = noise(256).train_x
+        self.images = random_dataset(256, FEATURES, CLASSES).train_x
 
     @labelled("variance and sparsity of every layer on 256 inputs")
     def time_observe(self, stack: str, device: str) -> None:
@@ -195,11 +188,7 @@ def build(stack: str, device: str) -> DenseEnsemble:
     return DenseEnsemble(nets, FEATURES, width, depth, CLASSES, seeds, device=device)
 
 
-def in_training(stack: str, device: str) -> Training:
-    """The stack of that name, before its first step, with epochs of one step."""
-    return Training(build(stack, device), noise(BATCH), Schedule(1000, LEARNING_RATE, BATCH))
-
-
-def noise(samples: int) -> Dataset:
-    """A data set of the size of MNIST's images: the loop does not care what it learns."""
-    return random_dataset(samples, FEATURES, CLASSES)
+def in_training(ensemble: DenseEnsemble, batches: int, precision: str = "float32") -> Training:
+    """A stack before its first step, with this many batches an epoch."""
+    dataset = random_dataset(batches * BATCH, FEATURES, CLASSES)
+    return Training(ensemble, dataset, Schedule(10**6, LEARNING_RATE, BATCH, precision=precision))

@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from sparsity_theory import MeanField
-from torch_models.activations import SparseActivation
 from torch_models.data import Dataset
-from torch_models.initialization import edge_of_chaos_
 from torch_models.training import RECORDED_STEPS, Training
 
 LEARNING_RATE = 1e-6
@@ -47,17 +44,6 @@ def random_dataset(samples: int, features: int, classes: int) -> Dataset:
 def shuffled_batches(dataset: Dataset, batch_size: int) -> Batches:
     """The training set, in memory, in a new order each epoch."""
     return DataLoader(TensorDataset(dataset.train_x, dataset.train_y), batch_size, shuffle=True)
-
-
-def lone_network(
-    net: MeanField, features: int, width: int, depth: int, classes: int, seed: int
-) -> nn.Sequential:
-    """The same network as a `DenseEnsemble` has as its member with this seed."""
-    layers: list[nn.Module] = []
-    for fan_in in [features] + [width] * (depth - 1):
-        layers += [nn.Linear(fan_in, width), SparseActivation.from_theory(net.activation)]
-    network = nn.Sequential(*layers, nn.Linear(width, classes))
-    return edge_of_chaos_(network, net, torch.Generator().manual_seed(seed))
 
 
 def past_the_first_steps(training: Training) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from marks import between
 from torch import Tensor
 
 from torch_models.experiments import Row
@@ -131,11 +132,10 @@ def main() -> None:
     argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     record = measure()
     write_record(RECORD, record)
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    text = "\n".join([before + BEGIN, "", *table(record), "", END + after])
-    PAGE.write_text(text, encoding="utf-8")
-    print("\n".join(table(record)))
+    text = "\n".join(table(record))
+    page = between(PAGE.read_text(encoding="utf-8"), BEGIN, END, text)
+    PAGE.write_text(page, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from marks import between
+
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- counts: python tools/write_counts.py ledger.json -->", "<!-- end of counts -->"
 JUDGES = ("certified", "identity", "statistical", "trained", "misprint")
@@ -32,7 +34,7 @@ def counts(ledger: dict[str, Any]) -> str:
     rows = [f"| {judge} | {verified[judge]} |" for judge in JUDGES if verified[judge]]
     rest = "".join(f", {number} {verdict}" for verdict, number in sorted(others.items()))
     total = f"{len(claims)} claims: {sum(verified.values())} verified{rest}."
-    return "\n".join(["", total, "", "| judge | verified |", "| --- | ---: |", *rows, ""])
+    return "\n".join([total, "", "| judge | verified |", "| --- | ---: |", *rows])
 
 
 def main() -> int:
@@ -42,10 +44,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     chosen = parser.parse_args()
     text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
     ledger = json.loads(chosen.ledger.read_text(encoding="utf-8"))
-    wanted = before + BEGIN + "\n" + counts(ledger) + "\n" + END + after
+    wanted = between(text, BEGIN, END, counts(ledger))
     if chosen.check:
         if text != wanted:
             print(f"error: the counts in README.md should be:\n{counts(ledger)}", file=sys.stderr)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from marks import between
+
 from torch_models.inference_page import save_figure, tables
 from torch_models.records import read_record
 
@@ -22,9 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--record", type=Path, default=RECORD, help="what was measured")
     record = read_record(parser.parse_args().record)
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(record)}\n{END}{after}", encoding="utf-8")
+    page = between(PAGE.read_text(encoding="utf-8"), BEGIN, END, tables(record))
+    PAGE.write_text(page, encoding="utf-8")
     save_figure(record, PAGE.with_suffix(".png"))
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from marks import between
 
 from torch_models.results import find_records, summarize
 from torch_models.table_formats import FORMATS
@@ -75,16 +76,10 @@ def wanted_files() -> dict[Path, str]:
     head = next(place for place, line in enumerate(dense) if line.startswith("| row"))
     rows = [line for line in dense[head + 2 :] if line.startswith(tuple(f"| {r} |" for r in SHOWN))]
     readme = ROOT / "README.md"
-    text = between(readme.read_text(encoding="utf-8"), BEGIN, END, [*dense[head : head + 2], *rows])
-    files[readme] = between(text, PEERS_BEGIN, PEERS_END, peers())
+    part = "\n".join([*dense[head : head + 2], *rows])
+    text = between(readme.read_text(encoding="utf-8"), BEGIN, END, part)
+    files[readme] = between(text, PEERS_BEGIN, PEERS_END, "\n".join(peers()))
     return files
-
-
-def between(text: str, begin: str, end: str, lines: Iterable[str]) -> str:
-    """``text`` with these lines between the two marks."""
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    return "\n".join([before + begin, "", *lines, "", end + after])
 
 
 def peers() -> list[str]:

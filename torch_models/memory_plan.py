@@ -59,11 +59,12 @@ def member_memory(
     net = st.edge_of_chaos(st.ShiftedReLU(0.0))  # any: its kind takes no memory
     member = DenseEnsemble([net], in_features, width, depth, out_features, [0], device="meta")
     seen = multiplied(member, precision)
-    parameters, multiplied_too = map(_parameter_bytes, (member, seen))
+    parameters = _parameter_bytes(member)
+    copied = 0 if seen is member else _parameter_bytes(seen)
     rows = EVALUATION_BATCH * member.weights[0].element_size()
     return MemberMemory(
         parameters,
-        step=StepMemory.of(seen, batch_size).nbytes + (seen is not member) * multiplied_too,
+        step=StepMemory.of(seen, batch_size).nbytes + copied,
         evaluation=rows * (in_features + 5 * max(width, out_features)),
         copies=2 * parameters,
     )

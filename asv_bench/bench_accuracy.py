@@ -121,7 +121,7 @@ def fixed_points() -> Solved:
         phi = activation.for_sparsity(SPARSITY, slope)
         net = st.edge_of_chaos(phi)
         numbers = [float(each) for each in (phi.tau, phi.m, net.sigma_w2, net.sigma_b2)]
-        for point in net.fixed_points():
+        for point in st.fixed_points(net):
             yield point.q, reference.fixed_point(sides(activation), *numbers, near=point.q)
 
 

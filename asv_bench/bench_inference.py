@@ -19,7 +19,7 @@ try:
     import torch
     from torch import nn
 
-    from torch_models.sparse_inference import SparseInputLinear
+    from torch_models.networks.sparse_inference import SparseInputLinear
 
     MISSING = ""
 except ModuleNotFoundError as error:  # the oracle's benchmarks run without torch

@@ -37,7 +37,7 @@ class Solvers:
 
     @labelled("fixed points of one variance map")
     def time_fixed_points(self, kind: str) -> None:
-        self.net.fixed_points()
+        st.fixed_points(self.net)
 
 
 class Clips:

@@ -31,7 +31,7 @@ class CommandLine:
         for module in ("typer", "rich"):
             if find_spec(module) is None:
                 raise NotImplementedError(f"needs {module}")
-        self.command = [sys.executable, "-m", "sparsity_theory.cli", *arguments.split()]
+        self.command = [sys.executable, "-m", "torch_models", *arguments.split()]
 
     @labelled("sparsity-theory, from start to end")
     def time_command(self, arguments: str) -> None:

@@ -22,9 +22,9 @@ try:
 
     from asv_bench.loops.matrix_products import MatrixProducts
     from asv_bench.loops.setting import LEARNING_RATE, past_the_first_steps, random_dataset
-    from torch_models.networks import DenseEnsemble
-    from torch_models.observe import gradient_growth, observe
-    from torch_models.training import Schedule, Training
+    from torch_models.networks.dense import DenseEnsemble
+    from torch_models.networks.observe import gradient_growth, observe
+    from torch_models.training.loop import Schedule, Training
 
     MISSING = ""
 except ModuleNotFoundError as error:  # the oracle's benchmarks run without torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -87,14 +88,20 @@ def load_claims(path: Path) -> dict[str, Claim]:
 
 
 def find(claims: Mapping[str, Claim], name: str) -> Claim:
-    """The claim with this id.
+    """The claim with this id, in any case, with its points and spaces or without.
 
     Raises:
         ClaimError: if there is none; the message names the nearest ids.
     """
-    if name not in claims:
+    alike = {_plain(known): known for known in claims}
+    if _plain(name) not in alike:
         raise ClaimError(_unknown(name, claims))
-    return claims[name]
+    return claims[alike[_plain(name)]]
+
+
+def _plain(name: str) -> str:
+    """An id without what a reader may write otherwise: case, points and spaces."""
+    return re.sub(r"[.\s]", "", name).casefold()
 
 
 def link(

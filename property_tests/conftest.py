@@ -96,9 +96,9 @@ class FalseAlarms:
 def one_thread() -> Iterator[None]:
     """Small networks only lose time to a second thread."""
     pytest.importorskip("torch")
-    from torch_models.threads import on_threads
+    from torch_models.networks.threads import num_threads
 
-    with on_threads(1):
+    with num_threads(1):
         yield
 
 
@@ -106,9 +106,9 @@ def one_thread() -> Iterator[None]:
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Run on this many threads: a product of one member may be split among them."""
     pytest.importorskip("torch")
-    from torch_models.threads import on_threads
+    from torch_models.networks.threads import num_threads
 
-    with on_threads(request.param):
+    with num_threads(request.param):
         yield request.param
 
 

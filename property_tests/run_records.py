@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from torch_models.experiments import Row
-from torch_models.records import write_record
-from torch_models.runs import Run, find_budget
+from sparsity_theory.published.rows import Row
+from torch_models.records.files import write_record
+from torch_models.records.runs import Run, find_budget
 
 CHECKSUMS = {"train-images": "md5:1", "test-images": "md5:2"}
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import sparsity_theory as st
 from torch_models.data import Dataset
-from torch_models.networks import DenseEnsemble
+from torch_models.networks.dense import DenseEnsemble
 
 ACTIVATIONS: dict[str, Any] = {
     "relu": st.ShiftedReLU.for_sparsity(0.7),

@@ -16,12 +16,12 @@ import sklearn.datasets  # noqa: F401 (so that a forked process need not import 
 import torch
 import torch.fx.experimental.symbolic_shapes  # torch.autograd imports it at its first gradient
 
-from torch_models.records import read_record
-from torch_models.runs import Run, find_budget, rows_named, runs_of
-from torch_models.stacks import one_by_one
-from torch_models.sweep import Outcome, sweep
-from torch_models.sweep_command import dataset_loader
-from torch_models.training import Training
+from torch_models.commands.train_tables import dataset_loader
+from torch_models.experiments.sweep import Outcome, sweep
+from torch_models.experiments.trainer import one_by_one
+from torch_models.records.files import read_record
+from torch_models.records.runs import Run, find_budget, rows_named, runs_of
+from torch_models.training.loop import Training
 
 SIZES = {"width": 20, "depth": 6, "learning_rate": 0.3}
 """So small that a run takes a tenth of a second, with steps so large that both ST networks diverge.

@@ -232,4 +232,4 @@ def test_maps_are_taken_at_variance_one_unless_told() -> None:
     for name in ("correlation_map", "correlation_slope", "correlation_gap"):
         assert getattr(net, name)(0.3) == getattr(net, name)(0.3, 1.0)
     assert st.PiecewiseLinear([1.0], [0.0, 1.0])(1.0) == 0.0
-    assert repr(net.jacobian_moments(3)) == repr(net.jacobian_moments(3, orthogonal=False))
+    assert repr(st.jacobian_moments(net, 3)) == repr(st.jacobian_moments(net, 3, orthogonal=False))

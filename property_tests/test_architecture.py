@@ -1,17 +1,121 @@
-"""Which package may import which: theory stands alone, suites are imported by nobody."""
+"""The rooms of the house: what each may import, as its own first lines say, and what loads when."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 
+import sparsity_theory
+import torch_models
+
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("sparsity_theory", "torch_models", "property_tests", "asv_bench")
+OPEN_TO_ALL = {"_types", "_validation"}
+"""Files of the theory beside its rooms, which every room of it may use."""
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    """Every import of the project, those within functions and for type checking included."""
+    return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
+
+
+def rooms() -> list[str]:
+    """The packages, and the folders in them that are packages too."""
+    children = (child for package in PACKAGES for child in graph().find_children(package))
+    return [*PACKAGES, *sorted(child for child in children if file_of(child).is_dir())]
+
+
+def file_of(module: str) -> Path:
+    """The folder of a package, or what would be the folder of a file."""
+    return ROOT.joinpath(*module.split("."))
+
+
+def law_of(room: str) -> set[str]:
+    """What the docstring of a room says that it may import."""
+    text = (file_of(room) / "__init__.py").read_text(encoding="utf-8")
+    doc = " ".join((ast.get_docstring(ast.parse(text)) or "").split())
+    law = re.search(r"May import: ([\w,; ]*)\.", doc)
+    assert law, f"the first lines of {room}/__init__.py must say 'May import: ... .'"
+    return set(re.split(r"[,;] ", law[1]))
+
+
+def imported_by(room: str) -> set[str]:
+    """The other rooms of its package, the other packages and the libraries that a room imports."""
+    package, _, own = room.partition(".")
+    inside = {room} | (graph().find_descendants(room) if own else _beside_the_rooms(package))
+    found = set()
+    for module in inside:
+        for target in graph().find_modules_directly_imported_by(module):
+            top, _, rest = target.partition(".")
+            name = rest.partition(".")[0] if top == package else top
+            if top == package and (target in inside or not own or not name):
+                continue
+            found.add(name)
+    return found - set(sys.stdlib_module_names) - OPEN_TO_ALL
+
+
+def _beside_the_rooms(package: str) -> set[str]:
+    """The files of a package that lie in none of its rooms."""
+    return {child for child in graph().find_children(package) if not file_of(child).is_dir()}
+
+
+@pytest.mark.claim("Oracle: no torch")
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_imports_what_its_first_lines_allow(room: str) -> None:
+    assert imported_by(room) - law_of(room) == set()
+
+
+@pytest.mark.claim("Oracle: no torch")
+def test_no_room_of_the_theory_is_allowed_torch() -> None:
+    """Nor the networks, nor a suite; the test tools alone may use libraries for tests."""
+    for room in rooms():
+        if room.startswith("sparsity_theory"):
+            allowed = law_of(room) & {"torch", "torch_models", "property_tests", "asv_bench"}
+            tools = law_of(room) & {"flint", "hypothesis", "mpmath", "pytest"}
+            assert not allowed, room
+            assert not tools or room == "sparsity_theory.testing", room
+
+
+def test_no_two_files_import_each_other_and_no_circle_is_longer() -> None:
+    """Through no import, those for type checking included; the error names the circle."""
+    files = {
+        module: graph().find_modules_directly_imported_by(module) for module in graph().modules
+    }
+    graphlib.TopologicalSorter(files).prepare()
+
+
+def test_no_two_rooms_import_each_other() -> None:
+    for package in PACKAGES:
+        own = [room.partition(".")[2] for room in rooms() if room.startswith(f"{package}.")]
+        arrows = {name: imported_by(f"{package}.{name}") & set(own) for name in own}
+        graphlib.TopologicalSorter(arrows).prepare()
+
+
+@pytest.mark.claim("Oracle: no torch")
+def test_the_references_share_no_code_with_the_theory() -> None:
+    """What the theory is compared to must not be made of it."""
+    for name in ("reference", "paper", "agreement", "balls", "gaussian_forms"):
+        chain = graph().find_upstream_modules(f"property_tests.{name}")
+        assert not {m for m in chain if m.split(".")[0] in ("sparsity_theory", "torch_models")}
+
+
+def test_no_file_hides_behind_a_public_function_of_its_name() -> None:
+    """``import sparsity_theory.forecast`` must not give a function."""
+    for package in (sparsity_theory, torch_models):
+        for room in [package.__name__, *graph().find_children(package.__name__)]:
+            files = {m.rpartition(".")[2] for m in graph().find_children(room)}
+            public = getattr(sys.modules.get(room), "__all__", ())
+            assert files & set(public) == set(), room
+
 
 ALONE = """
 import builtins, sys
@@ -39,7 +143,7 @@ def test_the_theory_imports_and_works_in_a_fresh_interpreter_without_torch() -> 
 
 HELP = """
 import contextlib, io, sys
-from sparsity_theory.cli import app
+from torch_models.commands.app import app
 with contextlib.redirect_stdout(io.StringIO()):
     for command in [[], *([command.name] for command in app.registered_commands)]:
         app([*command, "--help"], standalone_mode=False)
@@ -57,69 +161,8 @@ def test_the_help_of_every_command_loads_nothing_slow() -> None:
     assert run.stdout == "set()\n"
 
 
-def imported(package: str) -> Iterator[tuple[Path, str]]:
-    """Every absolute import in a package: the file and the top-level name."""
-    for file in sorted((ROOT / package).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                names = [node.module]
-            for name in names:
-                yield file.relative_to(ROOT), name.partition(".")[0]
-
-
-TEST_TOOLS = Path("sparsity_theory/testing")
-TEST_LIBRARIES = {"flint", "hypothesis", "mpmath", "pytest"}
-
-FORBIDDEN = {
-    "sparsity_theory": {"torch", "torch_models", "property_tests", "asv_bench", "sklearn"},
-    "torch_models": {"property_tests", "asv_bench"},
-    "property_tests": {"asv_bench"},
-}
-
-
-@pytest.mark.claim("Oracle: no torch")
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_no_package_imports_one_that_stands_above_it(package: str) -> None:
-    wrong = [(str(file), name) for file, name in imported(package) if name in FORBIDDEN[package]]
-    assert wrong == []
-
-
-@pytest.mark.claim("Oracle: no torch")
-def test_the_theory_needs_numpy_and_scipy_alone_outside_its_command_line_and_test_tools() -> None:
-    """Test tools, in ``sparsity_theory/testing``, may use the libraries of the extra ``test``."""
-    allowed = {"numpy", "scipy", "sparsity_theory"} | set(sys.stdlib_module_names)
-    wrong = [
-        (str(file), name)
-        for file, name in imported("sparsity_theory")
-        if name not in (allowed | TEST_LIBRARIES if TEST_TOOLS in file.parents else allowed)
-        and file.name not in {"cli.py", "command_errors.py"}
-    ]
-    assert wrong == []
-
-
-@pytest.mark.claim("Oracle: no torch")
-def test_nothing_in_the_theory_imports_its_test_tools() -> None:
-    wrong = [
-        str(file.relative_to(ROOT))
-        for file in (ROOT / "sparsity_theory").rglob("*.py")
-        if TEST_TOOLS not in file.relative_to(ROOT).parents
-        and re.search(
-            r"^\s*(from|import) .*\btesting\b", file.read_text(encoding="utf-8"), re.MULTILINE
-        )
-    ]
-    assert wrong == []
-
-
-@pytest.mark.claim("Oracle: no torch")
-def test_the_references_share_no_code_with_the_theory() -> None:
-    """What the theory is compared to must not be made of it."""
-    references = {"reference.py", "paper.py", "agreement.py", "balls.py", "gaussian_forms.py"}
-    wrong = [
-        file.name
-        for file, name in imported("property_tests")
-        if file.name in references and name in {"sparsity_theory", "torch_models"}
-    ]
-    assert wrong == []
+def test_all_public_names_of_the_networks_come_from_one_import() -> None:
+    names: dict[str, object] = {}
+    exec("from torch_models import *", names)
+    assert {"DenseEnsemble", "train", "evaluate", "load_dataset", "ClippedReLU"} <= set(names)
+    assert set(names) - {"__builtins__"} == set(torch_models.__all__)

@@ -124,7 +124,7 @@ def test_variances_of_weights_and_biases_are_checked(sigma_w2: float, sigma_b2: 
 
 @given(count=hyp.integers(-5, 0))
 def test_widths_depths_and_numbers_of_networks_below_one_are_refused(count: int) -> None:
-    refuses("depth", lambda: NET.jacobian_moments(count), count)
+    refuses("depth", lambda: st.jacobian_moments(NET, count), count)
     for name in ("width", "depth", "networks"):
         refuses(name, partial(st.forecast, NET, **{name: count}), count)
 

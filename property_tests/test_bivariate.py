@@ -21,7 +21,7 @@ import sparsity_theory as st
 from property_tests.agreement import agree, error
 from property_tests.reference import mp
 from property_tests.strategies import KINDS, Point, generic_points, points
-from sparsity_theory.bivariate import conditional, correlations, panels
+from sparsity_theory.numerics.bivariate import conditional, correlations, panels
 
 EXACT = 5e-15
 """Relative. Roundings of positive terms, and of exponents kept in two doubles: the worst found over

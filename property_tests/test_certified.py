@@ -50,6 +50,7 @@ from property_tests.gaussian_forms import (
     positive_everywhere,
     positive_for_positive_a,
 )
+from sparsity_theory.published.tables import read_tables
 from sparsity_theory.testing.certify import (
     Interval,
     Proved,
@@ -61,7 +62,6 @@ from sparsity_theory.testing.certify import (
     positive,
 )
 from sparsity_theory.testing.zeros import Zeros, isolate_zeros
-from torch_models.tables import read_tables
 
 Predicate = Callable[..., bool | None]
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """``sparsity-theory claims`` in a process of its own: it collects the suite."""
-    command = [sys.executable, "-m", "sparsity_theory.cli", "claims", *arguments]
+    """``python -m property_tests`` in a process of its own: it collects the suite."""
+    command = [sys.executable, "-m", "property_tests", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -48,7 +48,15 @@ def test_no_claim_that_can_be_decided_without_training_is_left_open(
 
 
 def test_an_unknown_claim_is_an_error_that_names_the_nearest() -> None:
-    done = run("Eq 17")
+    done = run("Eq. 170")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("error: no claim has the id 'Eq 17'; did you mean 'Eq. 17'")
+    assert done.stderr.startswith("error: no claim has the id 'Eq. 170'; did you mean 'Eq. 17'")
+
+
+def test_a_claim_is_found_whatever_its_case_and_punctuation_and_printed_whole() -> None:
+    """Brackets in its statement are not taken for markup."""
+    done = run("eq 3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Eq. 3: ")
+    assert "[" in done.stdout.splitlines()[0]

@@ -15,18 +15,24 @@ from typer.testing import CliRunner
 
 from property_tests.image_files import write_mnist
 from property_tests.sweeps import Seen, cli, dataset_of, ends, small_runs, swept, uninterrupted
-from sparsity_theory.cli import app
-from torch_models.cluster import ClusterError, connected, local_workers, on_cluster, train_task
+from torch_models.commands.app import app
 from torch_models.data import DataError, Dataset, load_dataset
-from torch_models.runs import Experiment, Run
-from torch_models.sweep import LOCKS, Outcome, sweep
-from torch_models.threads import on_threads
+from torch_models.experiments.cluster import (
+    ClusterError,
+    connected,
+    local_workers,
+    on_cluster,
+    train_task,
+)
+from torch_models.experiments.sweep import LOCKS, Outcome, sweep
+from torch_models.networks.threads import num_threads
+from torch_models.records.runs import Experiment, Run
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """These networks are tiny, and the command sets the number of threads for its process."""
-    with on_threads(1):
+    with num_threads(1):
         yield
 
 

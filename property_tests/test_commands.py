@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 import sparsity_theory as st
-from torch_models.experiments import Row
-from torch_models.observe_command import observed_layers
-from torch_models.tables import published_rows
+from sparsity_theory.published.rows import Row
+from sparsity_theory.published.tables import published_rows
+from torch_models.measurements.layers import observed_layers
 
 
 def run(*arguments: str) -> Any:
     """The command line in this process."""
-    from sparsity_theory.cli import app
+    from torch_models.commands.app import app
 
     return CliRunner().invoke(app, list(arguments))
 

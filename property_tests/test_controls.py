@@ -122,8 +122,8 @@ def unchecked(right: Formula) -> Formula:
 
 
 def imports_torch(right: Formula) -> Formula:
-    """A file that imports what stands above it."""
-    return lambda package: [(Path(package) / "module.py", "torch_models")]
+    """A room that imports what stands above it."""
+    return lambda room: right(room) | {"torch_models"}
 
 
 # ---------------------------------------------------------------- tests, formulas and claims
@@ -231,8 +231,8 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
         complement,
         ("Eq. 12", "Eq. 56"),
     ),
-    (TAU, "sparsity_theory.activations.one_sided_threshold", doubled, ("Eq. 57",)),
-    (TAU, "sparsity_theory.activations.two_sided_threshold", doubled, ("Eq. 58",)),
+    (TAU, "sparsity_theory.activations.thresholded.one_sided_threshold", doubled, ("Eq. 57",)),
+    (TAU, "sparsity_theory.activations.thresholded.two_sided_threshold", doubled, ("Eq. 58",)),
     (
         "edge_of_chaos.test_unclipped_weights_on_the_edge_depend_on_the_sparsity_alone",
         "property_tests.paper.eq_59",
@@ -299,7 +299,7 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
     ),
     (
         "random_networks.test_a_layer_is_the_sum_over_channels_and_offsets_written_out",
-        "torch_models.convolutional.convolve",
+        "torch_models.networks.convolutional.convolve",
         doubled,
         ("Eq. 2",),
     ),
@@ -329,29 +329,29 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
         each_doubled,
         ("Eq. 27", "Table 3"),
     ),
-    (OFF_EDGE, "sparsity_theory.MeanField.jacobian_moments", one_layer_more, ("Eq. 28",)),
-    (ON_EDGE, "sparsity_theory.MeanField.jacobian_moments", one_layer_more, ("Eq. 29", "Eq. 30")),
+    (OFF_EDGE, "sparsity_theory.jacobian_moments", one_layer_more, ("Eq. 28",)),
+    (ON_EDGE, "sparsity_theory.jacobian_moments", one_layer_more, ("Eq. 29", "Eq. 30")),
     (
         "jacobian.test_hard_tanh_with_orthogonal_weights_tends_to_isometry",
-        "sparsity_theory.MeanField.jacobian_moments",
+        "sparsity_theory.jacobian_moments",
         always_gaussian,
         ("Eq. 31",),
     ),
     (
         "jacobian.test_erf_with_orthogonal_weights_tends_to_isometry_and_relu_does_not",
-        "sparsity_theory.MeanField.jacobian_moments",
+        "sparsity_theory.jacobian_moments",
         always_gaussian,
         ("App. A isometry",),
     ),
     (
         "jacobian.test_unclipped_spectra_spread_with_depth_whatever_the_fixed_point",
-        "sparsity_theory.MeanField.jacobian_moments",
+        "sparsity_theory.jacobian_moments",
         always_gaussian,
         ("App. A spectrum",),
     ),
     (
         "jacobian.test_clipped_spectra_spread_no_slower_than_unclipped_ones",
-        "sparsity_theory.MeanField.jacobian_moments",
+        "sparsity_theory.jacobian_moments",
         spread_inverted,
         ("App. F rate",),
     ),
@@ -474,8 +474,8 @@ CONTROLS: list[tuple[str, str, Wrong, tuple[str, ...]]] = [
         ("Oracle: input",),
     ),
     (
-        "architecture.test_no_package_imports_one_that_stands_above_it",
-        "property_tests.test_architecture.imported",
+        "architecture.test_a_room_imports_what_its_first_lines_allow",
+        "property_tests.test_architecture.imported_by",
         imports_torch,
         ("Oracle: no torch",),
     ),

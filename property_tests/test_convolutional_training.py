@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 import sparsity_theory as st
-from torch_models.activations import SparseActivation
-from torch_models.convolutional import ConvolutionalEnsemble
-from torch_models.observe import gradient_growth, observe, observe_gradients
-from torch_models.threads import on_threads
+from torch_models.networks.activations import SparseActivation
+from torch_models.networks.convolutional import ConvolutionalEnsemble
+from torch_models.networks.observe import gradient_growth, observe, observe_gradients
+from torch_models.networks.threads import num_threads
+from torch_models.training.backpropagation import backpropagation
 
 NETS = [
     st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.7, slope=0.7)),
@@ -111,11 +112,11 @@ def test_a_member_trains_as_a_network_of_torch_s_layers_does(
     for _ in range(3):
         with torch.no_grad():
             logits = stack(x)
-        batch = stack.backpropagation().through(x, y)
+        batch = backpropagation(stack).forward_backward(x, y)
         norms = batch.gradient_norms()
         assert norms.shape == (stack.members, stack.depth + 1)
         assert torch.equal(batch.first_gradient_norm(), norms[:, 0])
-        batch.descend(0.1)
+        batch.sgd_step(0.1)
         for member, (net, optimizer) in enumerate(zip(theirs, optimizers, strict=True)):
             optimizer.zero_grad()
             expected = net(x)
@@ -134,10 +135,10 @@ def test_a_member_trains_as_a_network_of_torch_s_layers_does(
 def test_nothing_changes_before_the_descent() -> None:
     stack = small_stack()
     before = {name: values.clone() for name, values in stack.state_dict().items()}
-    batch = stack.backpropagation().through(images(6), labels(6))
+    batch = backpropagation(stack).forward_backward(images(6), labels(6))
     batch.gradient_norms()
     assert all(torch.equal(before[name], values) for name, values in stack.state_dict().items())
-    batch.descend(0.1)
+    batch.sgd_step(0.1)
     assert not any(torch.equal(before[name], values) for name, values in stack.named_parameters())
 
 
@@ -163,9 +164,9 @@ def train(stack: ConvolutionalEnsemble, x: Tensor, y: Tensor, steps: int) -> lis
     """Losses and gradient norms of every step, the logits after the last, and the state."""
     seen = []
     for _ in range(steps):
-        batch = stack.backpropagation().through(x, y)
+        batch = backpropagation(stack).forward_backward(x, y)
         seen += [batch.losses, batch.gradient_norms()]
-        batch.descend(0.05)
+        batch.sgd_step(0.05)
     with torch.no_grad():
         seen.append(stack(x))
     return [*seen, *stack.state_dict().values()]
@@ -189,7 +190,7 @@ def test_a_member_trains_the_same_with_any_number_of_threads() -> None:
     x, y = images(64).repeat(1, 1, 2, 2), labels(64)
     runs = []
     for number in (1, 2, 3):
-        with on_threads(number):
+        with num_threads(number):
             runs.append(train(small_stack(channels=32), x, y, 2))
     for run in runs[1:]:
         assert all(map(torch.equal, run, runs[0]))
@@ -269,8 +270,8 @@ def test_training_learns_which_channel_is_bright() -> None:
     x[torch.arange(60), y] += 0.7
     stack = small_stack([0, 2], channels=16, depth=6, out_features=3)
     for _ in range(60):
-        batch = stack.backpropagation().through(x, y)
-        batch.descend(0.05)
+        batch = backpropagation(stack).forward_backward(x, y)
+        batch.sgd_step(0.05)
     assert (batch.losses < 0.5).all()
     with torch.no_grad():
         assert ((stack(x).argmax(-1) == y).double().mean(-1) > 0.9).all()

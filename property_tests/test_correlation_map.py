@@ -231,7 +231,7 @@ def with_chi(activation: object, chi: float) -> st.MeanField | None:
     plain = st.MeanField(activation, 1.0, 0.0)  # type: ignore[arg-type]
     sigma_w2 = chi / float(plain.chi(1.0))
     sigma_b2 = 1 - sigma_w2 * float(plain.variance_map(1.0))
-    return None if sigma_b2 < 0 else st.MeanField(activation, sigma_w2, sigma_b2)  # type: ignore[arg-type]
+    return None if sigma_b2 < 0 else st.MeanField(activation, sigma_w2, sigma_b2, 1.0)  # type: ignore[arg-type]
 
 
 def crossings_below_one(net: st.MeanField) -> list[float]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as hyp
 
 from property_tests.agreement import agree
 from property_tests.reference import mp
-from sparsity_theory import double_double
+from sparsity_theory.numerics import double_double
 
 numbers = hyp.floats(-1e50, 1e50).filter(lambda x: x == 0 or abs(x) > 1e-50)
 positive = hyp.floats(1e-3, 1e3)

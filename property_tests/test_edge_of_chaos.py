@@ -35,12 +35,12 @@ from property_tests.strategies import (
     sparsities,
     variances,
 )
-from sparsity_theory.edge_of_chaos import (
+from sparsity_theory.activations.design import (
     clip_for_slope,
     one_sided_threshold,
     two_sided_threshold,
 )
-from torch_models.tables import read_tables
+from sparsity_theory.published.tables import read_tables
 
 ULPS = 16 * 2.0**-52
 """Tolerance for closed forms, as in the tests of the variance map."""

@@ -17,9 +17,9 @@ from scipy.stats import ks_2samp, kstest, ncx2
 import sparsity_theory as st
 from property_tests.chance import atypical, implausible, plausible, typical
 from property_tests.strategies import ACTIVATIONS
-from sparsity_theory import gradient_law
-from torch_models.networks import DenseEnsemble
-from torch_models.observe import gradient_growth
+from sparsity_theory.finite_width import gradient_law
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.observe import gradient_growth
 
 ROWS: list[tuple[str, float, float | None]] = [
     ("relu", 0.7, None),

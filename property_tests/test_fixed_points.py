@@ -15,7 +15,7 @@ import sparsity_theory as st
 from property_tests.agreement import agree
 from property_tests.reference import mp, of_kind
 from property_tests.strategies import ACTIVATIONS, CLIPPED, UNCLIPPED, sparsities, variances
-from sparsity_theory.fixed_points import FixedPointContinuumError, _roots_in_log
+from sparsity_theory.mean_field.fixed_points import FixedPointContinuumError, _roots_in_log
 
 
 def crossings(kind: str, tau: float, m: float) -> int:
@@ -46,7 +46,7 @@ def test_crelu_at_85_percent_and_slope_0_9_has_exactly_one_fixed_point() -> None
     """And V stays within four percent of q from q = 0.8 to 1.4, as the figure shows."""
     phi = designed("crelu", 0.9)
     net = st.edge_of_chaos(phi)
-    (point,) = net.fixed_points()
+    (point,) = st.fixed_points(net)
     agree("q*", point.q, 1, 1e-13, search=False)  # 1 - V' = 0.1 magnifies the rounding of V
     assert point.stable
     assert crossings("crelu", float(phi.tau), float(phi.m)) == 1
@@ -58,7 +58,7 @@ def test_crelu_at_85_percent_and_slope_0_9_has_exactly_one_fixed_point() -> None
 def test_cst_at_85_percent_and_slope_0_9_has_exactly_three_fixed_points() -> None:
     """q*, an unstable one, and a stable one at which chi is above two."""
     phi = designed("cst", 0.9)
-    points = st.edge_of_chaos(phi).fixed_points()
+    points = st.fixed_points(st.edge_of_chaos(phi))
     assert [point.stable for point in points] == [True, False, True]
     agree("q*", points[0].q, 1, 1e-13, search=False)
     assert points[1].slope > 1
@@ -73,7 +73,7 @@ def test_cst_at_85_percent_and_slope_0_9_has_exactly_three_fixed_points() -> Non
 def test_a_larger_clip_brings_two_new_fixed_points_above(
     kind: str, tau: float, m: float, number: int
 ) -> None:
-    points = st.edge_of_chaos(ACTIVATIONS[kind](tau, m)).fixed_points()
+    points = st.fixed_points(st.edge_of_chaos(ACTIVATIONS[kind](tau, m)))
     assert len(points) == number == crossings(kind, tau, m)
     agree("q*", points[0].q, 1, 1e-13, search=False)
 
@@ -104,11 +104,11 @@ def test_clipped_variance_maps_are_bounded_and_cross_the_diagonal_at_the_fixed_p
         net = st.MeanField(phi, sigma_w2, sigma_b2)
         far = float(net.variance_map(1e12))
         assert far <= sigma_w2 * m**2 + sigma_b2
-        points = net.fixed_points()
+        points = st.fixed_points(net)
         assert any(abs(point.q - 1) < 1e-12 for point in points)
         if chi <= 1:
             assert float(net.variance_slope(1.0)) < 1
-    extra = [point.q for point in edge.fixed_points() if point.q > 1 + 1e-9]
+    extra = [point.q for point in st.fixed_points(edge) if point.q > 1 + 1e-9]
     assert len(extra) == (2 if (tau, m) == (1.0, 2.0) else 0)
 
 
@@ -127,7 +127,7 @@ def test_the_unclipped_kinds_have_one_fixed_point_and_it_is_stable_from_the_left
         assert float(net.variance_map(times * q_star)) > times * q_star
     if not 1e-6 < q_star < 1e6:
         return
-    (point,) = net.fixed_points()
+    (point,) = st.fixed_points(net)
     agree("q*", point.q, q_star, 1e-6, s=s, q_star=q_star)
     assert not point.stable
 
@@ -138,7 +138,7 @@ def test_the_fixed_point_is_found_however_far_beyond_the_threshold_it_lies(
     kind: str, tau: float
 ) -> None:
     """q* = 1 is where V' - 1 changes sign: V' is good to a few ulps, and rises by 0.4 tau there."""
-    (point,) = st.edge_of_chaos(ACTIVATIONS[kind](tau)).fixed_points()
+    (point,) = st.fixed_points(st.edge_of_chaos(ACTIVATIONS[kind](tau)))
     assert point.q == pytest.approx(1, abs=4 * 2.0**-52 / (0.4 * tau))
     assert not point.stable
 
@@ -158,7 +158,7 @@ def test_the_steepest_point_is_the_highest_of_several() -> None:
 def test_a_fixed_point_far_out_on_a_straight_map_is_found(sigma_w2: float) -> None:
     """ReLU with V(q) = sigma_w^2 q / 2 + sigma_b^2 has no scale of its own to look near."""
     net = st.MeanField(st.ShiftedReLU(0.0), 2.0 * sigma_w2, 0.25)
-    (point,) = net.fixed_points()
+    (point,) = st.fixed_points(net)
     # 1 - V' has lost this many digits
     assert point.q == pytest.approx(0.25 / (1.0 - sigma_w2), rel=1e-15 / (1.0 - sigma_w2))
     assert point.stable
@@ -168,8 +168,8 @@ def test_a_range_of_fixed_points_is_refused_and_named() -> None:
     """HardTanh is linear to rounding while its knots are nine standard deviations away."""
     hard_tanh = st.PiecewiseLinear([-1.0, 1.0], [0.0, 1.0, 0.0], -1.0)
     with pytest.raises(FixedPointContinuumError, match=r"every variance from 5e-05 to 0\.0158 is"):
-        st.MeanField(hard_tanh, 1.0).fixed_points()
-    assert st.MeanField(hard_tanh, 0.9).fixed_points() == ()
+        st.fixed_points(st.MeanField(hard_tanh, 1.0))
+    assert st.fixed_points(st.MeanField(hard_tanh, 0.9)) == ()
 
 
 def test_a_root_exactly_on_a_point_of_the_grid_is_found_once() -> None:
@@ -190,7 +190,7 @@ def test_every_fixed_point_found_is_one_and_says_the_truth_about_its_stability(
 ) -> None:
     s = data.draw(hyp.floats(0.5, 0.95))
     net = st.edge_of_chaos(designed(kind, slope, s))
-    points = net.fixed_points()
+    points = st.fixed_points(net)
     assert [point.q for point in points] == sorted(point.q for point in points)
     assert any(math.isclose(point.q, 1, rel_tol=1e-9) for point in points)
     for point in points:

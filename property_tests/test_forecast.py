@@ -11,9 +11,9 @@ from hypothesis import strategies as hyp
 
 import sparsity_theory as st
 from property_tests.strategies import ACTIVATIONS
-from sparsity_theory.forecast import failure_probability
-from torch_models.forecast_command import area_under_curve, forecast_of
-from torch_models.tables import published_rows
+from sparsity_theory.finite_width.forecast import failure_probability
+from sparsity_theory.published.ranking import area_under_curve, forecast_of
+from sparsity_theory.published.tables import published_rows
 
 
 @pytest.mark.claim("Finite width: forecast")

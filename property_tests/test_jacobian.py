@@ -1,4 +1,4 @@
-"""Backpropagation and the spectrum of J J^T (Eqs. 1, 20-31, Table 3).
+"""DenseBackpropagation and the spectrum of J J^T (Eqs. 1, 20-31, Table 3).
 
 The networks here are small, in NumPy, and written out; larger ones are tested elsewhere.
 """
@@ -71,7 +71,7 @@ def test_the_moments_of_the_spectrum_on_the_edge_of_chaos(
 ) -> None:
     """m_1 = 1, m_2 = 1 + variance, and the variance is L (mu_2 / mu_1^2 - 1 - s_1)."""
     net = st.edge_of_chaos(point.activation, point.q)
-    m1, m2, variance = net.jacobian_moments(depth, orthogonal)
+    m1, m2, variance = st.jacobian_moments(net, depth, orthogonal)
     first, second = moments_of_slopes(point)
     s1 = 0 if orthogonal else -1
     ratio = second / first**2
@@ -94,7 +94,7 @@ def test_the_moments_of_the_spectrum_off_the_edge_of_chaos(
     first, second = moments_of_slopes(point)
     sigma_w2 = chi / float(first)
     net = st.MeanField(point.activation, sigma_w2, 0.0, q_star=point.q)
-    m1, m2, variance = net.jacobian_moments(depth, orthogonal)
+    m1, m2, variance = st.jacobian_moments(net, depth, orthogonal)
     exact_chi = mp.mpf(sigma_w2) * first
     s1 = 0 if orthogonal else -1
     expected = exact_chi ** (2 * depth) * depth * (second / first**2 + 1 / mp.mpf(depth) - 1 - s1)
@@ -123,7 +123,9 @@ def test_unclipped_spectra_spread_with_depth_whatever_the_fixed_point(
 ) -> None:
     """L / (1 - s) and L s / (1 - s); the rounding of tau counts tau^2 / q* times, at most 11."""
     net = st.edge_of_chaos(ACTIVATIONS[kind].for_sparsity(s, q_star=q_star), q_star)
-    gaussian, orthogonal = (float(net.jacobian_moments(depth, o).variance) for o in (False, True))
+    gaussian, orthogonal = (
+        float(st.jacobian_moments(net, depth, o).variance) for o in (False, True)
+    )
     size = depth / (1 - mp.mpf(s))
     agree("Gaussian", gaussian, size, 1e-13, s=s, depth=depth)
     agree("orthogonal", orthogonal, mp.mpf(s) * size, 1e-13, scale=size, s=s, depth=depth)
@@ -138,8 +140,8 @@ def test_clipped_spectra_spread_no_slower_than_unclipped_ones(
     unclipped = ACTIVATIONS[UNCLIPPED[CLIPPED.index(point.kind)]](point.tau)
     clipped_net = st.edge_of_chaos(point.activation, point.q)
     unclipped_net = st.edge_of_chaos(unclipped, point.q)
-    clipped = float(clipped_net.jacobian_moments(depth, orthogonal).variance)
-    least = float(unclipped_net.jacobian_moments(depth, orthogonal).variance)
+    clipped = float(st.jacobian_moments(clipped_net, depth, orthogonal).variance)
+    least = float(st.jacobian_moments(unclipped_net, depth, orthogonal).variance)
     rounding = depth * depth * ULPS * float(clipped_net.sigma_w2)
     assert clipped >= least - rounding
 
@@ -152,8 +154,8 @@ def test_hard_tanh_with_orthogonal_weights_tends_to_isometry(depth: int, m: floa
     spread = []
     for q_star in (m * m, m * m / 4, m * m / 25, m * m / 100):
         net = st.edge_of_chaos(hard_tanh, q_star)
-        spread.append(float(net.jacobian_moments(depth, orthogonal=True).variance))
-        assert float(net.jacobian_moments(depth).variance) >= depth * (1 - 1e-12)
+        spread.append(float(st.jacobian_moments(net, depth, orthogonal=True).variance))
+        assert float(st.jacobian_moments(net, depth).variance) >= depth * (1 - 1e-12)
     assert spread == sorted(spread, reverse=True)
     assert spread[-1] < 1e-12 * depth
 
@@ -174,10 +176,10 @@ def test_erf_with_orthogonal_weights_tends_to_isometry_and_relu_does_not(
         net, scaled = st.edge_of_chaos(smooth, q_star), 4 * a * a * q_star
         expected = depth * ((1 + scaled) / np.sqrt(1 + 2 * scaled) - 1)
         for orthogonal, more in ((True, 0), (False, depth)):
-            found = float(net.jacobian_moments(depth, orthogonal).variance)
+            found = float(st.jacobian_moments(net, depth, orthogonal).variance)
             agree("variance", found, expected + more, 1e-9, scale=depth, search=False, q=q_star)
         relu = st.edge_of_chaos(st.ShiftedReLU(0.0), q_star)
-        spreads = [float(relu.jacobian_moments(depth, each).variance) for each in (True, False)]
+        spreads = [float(st.jacobian_moments(relu, depth, each).variance) for each in (True, False)]
         assert np.allclose(spreads, [depth, 2 * depth], rtol=1e-13, atol=0)
     assert expected < 1e-4 * depth
 
@@ -455,6 +457,6 @@ def test_slopes_of_any_size_enter_the_spectrum_by_their_second_and_fourth_powers
     second = point.function.mean(point.q, lambda p: (p.slope**4,))
     assume(float(first) > 1e-3)
     net = st.MeanField(point.activation, 1 / float(first), 0.0, q_star=point.q)
-    m1, _, variance = net.jacobian_moments(depth)
+    m1, _, variance = st.jacobian_moments(net, depth)
     agree("m_1", m1, 1, 2 * depth * ULPS, point=point, depth=depth)
     agree("variance", variance, depth * second / first**2, 1e-12, point=point, depth=depth)

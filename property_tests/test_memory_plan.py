@@ -17,13 +17,13 @@ from torch.utils._pytree import tree_leaves
 
 from property_tests.small_networks import NETS, broken, small_dataset
 from property_tests.sweeps import dataset_of, small_runs
-from torch_models.evaluation import evaluate
-from torch_models.memory_plan import member_memory
-from torch_models.networks import DenseEnsemble
-from torch_models.precision import PRECISIONS
-from torch_models.stacks import GPU_SHARE, STACK, stack_size
-from torch_models.step_memory import StepMemory
-from torch_models.training import Schedule, Training
+from torch_models.experiments.build import GPU_SHARE, STACK, stack_size
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.evaluation import evaluate
+from torch_models.training.loop import Schedule, Training
+from torch_models.training.memory_plan import member_memory
+from torch_models.training.precision import PRECISIONS
+from torch_models.training.step_memory import StepMemory
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -42,17 +42,17 @@ from property_tests.small_networks import (
     small_ensemble,
     sphere,
 )
-from torch_models.activations import (
+from torch_models.networks.activations import (
     ClippedReLU,
     ClippedSoftThreshold,
     ShiftedReLU,
     SoftThreshold,
     SparseActivation,
 )
-from torch_models.evaluation import evaluate
-from torch_models.initialization import edge_of_chaos_
-from torch_models.networks import DenseEnsemble
-from torch_models.observe import gradient_growth, observe, observe_gradients
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.evaluation import evaluate
+from torch_models.networks.initialization import edge_of_chaos_
+from torch_models.networks.observe import gradient_growth, observe, observe_gradients
 
 Floats = NDArray[np.float64]
 
@@ -309,7 +309,7 @@ def test_gradient_growth_is_the_ratio_of_the_first_layer_to_the_last() -> None:
 
 
 @dataclass(frozen=True)
-class Backpropagation:
+class DenseBackpropagation:
     """Eqs. 20-23 in NumPy for one member and one sample, with phi and phi' of the theory."""
 
     h: list[Floats]
@@ -338,7 +338,7 @@ class Backpropagation:
 
 @pytest.fixture(scope="module")
 def by_autograd_and_by_hand() -> list[
-    tuple[dict[str, list[Floats]], Backpropagation, list[Floats]]
+    tuple[dict[str, list[Floats]], DenseBackpropagation, list[Floats]]
 ]:
     """Per member of a mixed stack: autograd's gradients, the written-out ones, and the weights."""
     ensemble = small_ensemble(dtype=torch.float64)
@@ -361,7 +361,7 @@ def by_autograd_and_by_hand() -> list[
     return [
         (
             {name: [np.squeeze(g[k]) for g in values] for name, values in gradients.items()},
-            Backpropagation.of(
+            DenseBackpropagation.of(
                 net.activation,
                 [w[k] for w in weights],
                 [b[k, 0] for b in biases],
@@ -708,5 +708,5 @@ def test_evaluation_counts_right_answers_and_zeros_over_all_batches() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    for name in torch_models._HOMES:
+    for name in torch_models.__all__:
         assert getattr(torch_models, name).__name__ == name

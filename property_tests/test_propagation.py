@@ -176,7 +176,7 @@ def test_two_fixed_points_are_born_at_the_bifurcation(
     agree("V - q", 1 + edge_excess(tau, born.m, born.q), 1, 1e-13, search=False, s=s)
     for factor, number in ((1 - 1e-9, 1), (1 + 1e-9, 3)):
         net = st.edge_of_chaos(kind(tau, born.m * factor))
-        assert len(net.fixed_points()) == number
+        assert len(st.fixed_points(net)) == number
 
 
 @pytest.mark.claim("Sec. 3.1 bifurcation", judge="identity")

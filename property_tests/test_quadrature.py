@@ -75,7 +75,7 @@ def test_tanh_has_its_edge_of_chaos(q_star: float) -> None:
 
 
 def test_tanh_has_one_fixed_point_on_its_edge_and_it_is_stable() -> None:
-    (point,) = st.edge_of_chaos(tanh_activation(), 0.7).fixed_points()
+    (point,) = st.fixed_points(st.edge_of_chaos(tanh_activation(), 0.7))
     assert point.q == pytest.approx(0.7, rel=1e-9)
     assert point.stable
 
@@ -118,7 +118,7 @@ def test_smooth_variants_can_be_solved_and_correlated() -> None:
     assert float(net.variance_map(1.0)) == pytest.approx(1, rel=1e-12)
     assert float(net.correlation_map(1.0)) == pytest.approx(1, rel=1e-11)
     assert float(net.correlation_gap(1e-9)) == pytest.approx(1e-9, rel=1e-3)
-    assert net.fixed_points()[0].stable
+    assert st.fixed_points(net)[0].stable
 
 
 def test_a_function_that_overflows_is_named() -> None:
@@ -138,6 +138,6 @@ def test_fixed_points_are_found_whatever_the_kinks(kink: float) -> None:
     """A kink at zero is no scale to look near; one at -1 is. V(q) = 0.45 q + 0.3 for kink = 0."""
     relu = st.ShiftedReLU(kink)
     phi = st.Activation(relu, relu.derivative, [kink])
-    found, expected = (st.MeanField(each, 0.9, 0.3).fixed_points() for each in (phi, relu))
+    found, expected = (st.fixed_points(st.MeanField(each, 0.9, 0.3)) for each in (phi, relu))
     assert [p.q for p in found] == pytest.approx([p.q for p in expected], rel=1e-8)
     assert [p.stable for p in found] == [p.stable for p in expected] == [True]

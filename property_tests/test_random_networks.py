@@ -29,18 +29,19 @@ from torch import Tensor
 
 import sparsity_theory as st
 from property_tests.chance import LARGEST_Z, atypical, implausible, plausible, typical
-from torch_models.convolutional import ConvolutionalEnsemble
-from torch_models.growth_record import measure
-from torch_models.initialization import draw_, draw_orthogonal_
-from torch_models.networks import DenseEnsemble, DrawInPlace
-from torch_models.observe import (
+from sparsity_theory.published.tables import published_rows
+from torch_models.measurements.gradient_growth import measure
+from torch_models.networks.convolutional import ConvolutionalEnsemble
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.ensemble import DrawInPlace
+from torch_models.networks.initialization import draw_, draw_orthogonal_
+from torch_models.networks.observe import (
     jacobian_spectrum,
     observe,
     observe_covariances,
     observe_gradients,
 )
-from torch_models.records import read_record
-from torch_models.tables import published_rows
+from torch_models.records.files import read_record
 
 Floats = NDArray[np.float64]
 
@@ -344,7 +345,7 @@ def test_the_spectrum_of_the_jacobian_has_the_moments_of_free_probability(
     error = np.sqrt((4 * np.var(wide, axis=1) + np.var(narrow, axis=1)) / members)
 
     def z(orthogonal: bool) -> Floats:
-        m1, m2, _ = net.jacobian_moments(factors, orthogonal=orthogonal)
+        m1, m2, _ = st.jacobian_moments(net, factors, orthogonal=orthogonal)
         return np.asarray((mean - np.array([float(m1), float(m2)])) / error)
 
     right, wrong = z(weights == "orthogonal"), z(weights != "orthogonal")
@@ -642,7 +643,7 @@ def test_the_spectrum_of_a_convolutional_jacobian_has_the_moments_of_a_dense_one
     mean = 2 * np.mean(wide, axis=1) - np.mean(narrow, axis=1)
     error = np.sqrt((4 * np.var(wide, axis=1) + np.var(narrow, axis=1)) / members)
     right, wrong = (
-        (mean - np.array([float(m) for m in net.jacobian_moments(1, orthogonal=o)[:2]])) / error
+        (mean - np.array([float(m) for m in st.jacobian_moments(net, 1, orthogonal=o)[:2]])) / error
         for o in (False, True)
     )
     assert typical(right), right

@@ -18,23 +18,17 @@ import numpy as np
 import pytest
 
 from property_tests.image_files import write_mnist
-from sparsity_theory.forecast import expected_outcome
+from sparsity_theory.finite_width.forecast import expected_outcome
+from sparsity_theory.published.rows import DEFAULT_ROWS, Row, chosen_rows
 from torch_models.data import Dataset, load_dataset
-from torch_models.endings import ending, kept_within
-from torch_models.experiments import DEFAULT_ROWS, Row, Settings, chosen_rows, run_name
-from torch_models.figures import cobweb, save_figure
-from torch_models.records import ensure_writable, read_record, replacing, write_record
-from torch_models.reproduce import (
-    Initialization,
-    Prediction,
-    RowReport,
-    judge,
-    predict,
-    record_of,
-    run_row,
-)
-from torch_models.threads import on_threads
-from torch_models.training import EpochStatistics
+from torch_models.experiments.reproduce import Initialization, RowReport, record_of, run_row
+from torch_models.networks.threads import num_threads
+from torch_models.records.files import ensure_writable, read_record, replacing, write_record
+from torch_models.records.outcomes import ending, kept_within
+from torch_models.records.prediction import Prediction, judge, predict
+from torch_models.records.settings import Settings, run_name
+from torch_models.reports.row_figure import cobweb, save_figure
+from torch_models.training.loop import EpochStatistics
 
 SMALL = Settings(width=40, depth=3, seeds=2, epochs=2, batch_size=64)
 STABLE = Row("crelu", 0.7, 0.5)
@@ -43,7 +37,7 @@ STABLE = Row("crelu", 0.7, 0.5)
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """These networks are tiny, and the command sets the number of threads for its process."""
-    with on_threads(1):
+    with num_threads(1):
         yield
 
 
@@ -265,7 +259,7 @@ def invoke(*arguments: object) -> Any:
     """Run the command line in this process."""
     from typer.testing import CliRunner
 
-    from sparsity_theory.cli import app
+    from torch_models.commands.app import app
 
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -356,8 +350,8 @@ def test_a_row_runs_from_parameters_to_files_in_plain_text(tmp_path: Path) -> No
 INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
-from sparsity_theory.cli import main
-from torch_models.training import Training
+from torch_models.commands.app import main
+from torch_models.training.loop import Training
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 folder, advance = Path(sys.argv[sys.argv.index("--output") + 1]), Training.advance
@@ -404,7 +398,7 @@ def test_what_is_missing_or_misspelt_is_one_line(
 ) -> None:
     script = (
         f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = {arguments};"
-        "from sparsity_theory.cli import main; main()"
+        "from torch_models.commands.app import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False

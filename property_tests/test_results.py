@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from property_tests.run_records import record_content, write_run
+from sparsity_theory.published.rows import Row, expected_sparsity
+from sparsity_theory.published.tables import published_rows
 from torch_models.data import LOADERS
-from torch_models.endings import expected_sparsity
-from torch_models.experiments import DATA_SETS, Row
-from torch_models.records import write_record
-from torch_models.results import find_records, summarize
-from torch_models.tables import published_rows
-from torch_models.training_figures import FAILED_ROWS, QUICK_ROWS, SLOW_ROWS
+from torch_models.records.files import write_record
+from torch_models.records.results import find_records, summarize
+from torch_models.records.settings import DATA_SETS
+from torch_models.reports.training_figures import FAILED_ROWS, QUICK_ROWS, SLOW_ROWS
 
 ROOT = Path(__file__).parents[1]
 CRELU = Row("crelu", 0.85, 0.7)
@@ -35,14 +35,10 @@ FIGURES = {"accuracy_mean", "accuracy_std", "test_sparsity_mean", "test_sparsity
 
 def invoke(*arguments: object) -> Any:
     """Run the command line in this process."""
-    import typer
     from typer.testing import CliRunner
 
-    from torch_models import figure_command, table_command
+    from torch_models.commands.app import app
 
-    app = typer.Typer()
-    for command in (table_command, figure_command):
-        command.register(app)
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -116,7 +112,7 @@ def test_a_run_counts_once_wherever_its_record_lies(some: Path) -> None:
 
 def test_records_are_read_without_torch_and_matplotlib() -> None:
     script = (
-        "import sys, torch_models.table_command, torch_models.figure_command;"
+        "import sys, torch_models.commands.table, torch_models.commands.figure;"
         "print({'torch', 'matplotlib', 'sklearn'} & set(sys.modules))"
     )
     run = subprocess.run(
@@ -358,7 +354,7 @@ def test_a_figure_of_failed_runs_is_not_drawn_from_runs_that_trained(tmp_path: P
 def test_records_of_a_real_sweep_are_read_and_summed_up(tmp_path: Path) -> None:
     result = subprocess.run(
         [
-            sys.executable, "-c", "from sparsity_theory.cli import main; main()", "reproduce",
+            sys.executable, "-c", "from torch_models.commands.app import main; main()", "reproduce",
             "--table", "2", "--row", "crelu-0.6-0.5", "--width", "10", "--depth", "3", "--epochs",
             "1", "--seeds", "2", "--output", str(tmp_path), "--threads", "1",
         ],

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as hyp
 
 from sparsity_theory._types import Array
-from sparsity_theory.roots import bracketed_newton
+from sparsity_theory.numerics.roots import bracketed_newton
 
 Function = Callable[[Array], Array]
 

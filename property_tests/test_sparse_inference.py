@@ -13,15 +13,7 @@ from hypothesis import strategies as some
 from torch import Tensor, nn
 
 import sparsity_theory as st
-from torch_models.activations import ClippedReLU, SparseActivation
-from torch_models.inference_page import (
-    largest_winning_batches,
-    layers_of,
-    save_figure,
-    speedups,
-    tables,
-)
-from torch_models.inference_record import (
+from torch_models.measurements.sparse_inference import (
     BATCHES,
     NETWORK_BATCHES,
     NETWORKS,
@@ -29,9 +21,17 @@ from torch_models.inference_record import (
     WIDTHS,
     measure,
 )
-from torch_models.networks import DenseEnsemble
-from torch_models.records import read_record
-from torch_models.sparse_inference import SparseInputLinear, with_sparse_inputs
+from torch_models.networks.activations import ClippedReLU, SparseActivation
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
+from torch_models.records.files import read_record
+from torch_models.reports.sparse_inference import (
+    largest_winning_batches,
+    layers_of,
+    save_figure,
+    speedups,
+    tables,
+)
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "results" / "sparse-inference" / "amd-epyc-1-thread.json"

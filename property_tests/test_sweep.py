@@ -32,18 +32,18 @@ from property_tests.sweeps import (
     swept,
     uninterrupted,
 )
-from torch_models.checkpoints import checkpoint_path, find_checkpoint, save_checkpoint
-from torch_models.runs import Run
-from torch_models.stacks import build, check_device
-from torch_models.sweep import LOCKS, Outcome, lock_path, record_path, sweep
-from torch_models.threads import on_threads
-from torch_models.training import Schedule, Training
+from torch_models.experiments.build import build, check_device
+from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, save_checkpoint
+from torch_models.experiments.sweep import LOCKS, Outcome, lock_path, record_path, sweep
+from torch_models.networks.threads import num_threads
+from torch_models.records.runs import Run
+from torch_models.training.loop import Schedule, Training
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """These networks are tiny, and the command sets the number of threads for its process."""
-    with on_threads(1):
+    with num_threads(1):
         yield
 
 
@@ -313,14 +313,14 @@ def test_two_processes_in_one_folder_share_the_work(tmp_path: Path) -> None:
 
 def command(*arguments: str) -> Any:
     """The command line in this process."""
-    from sparsity_theory.cli import app
+    from torch_models.commands.app import app
 
     return CliRunner().invoke(app, list(arguments))
 
 
 LAUNCH = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    "from sparsity_theory.cli import main; main()"
+    "from torch_models.commands.app import main; main()"
 )
 """The console script, with Ctrl-C as in a terminal, whatever the parent of this process ignores."""
 
@@ -359,7 +359,7 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(tmp_path: Path) ->
 
 def command_on_a_full_disk(arguments: list[str], size: int, errors: Path) -> None:
     """Let no file grow beyond ``size`` bytes."""
-    from sparsity_theory.cli import main
+    from torch_models.commands.app import main
 
     with errors.open("w") as file:
         os.dup2(file.fileno(), 2)

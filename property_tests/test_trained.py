@@ -17,11 +17,11 @@ import pytest
 from numpy.typing import NDArray
 
 from property_tests.run_records import write_run
-from torch_models.endings import LEARNED
-from torch_models.experiments import Row
-from torch_models.results import Record, RowSummary, TableSummary, find_records, summarize
-from torch_models.tables import published_rows
-from torch_models.training import RECORDED_STEPS
+from sparsity_theory.published.rows import Row
+from sparsity_theory.published.tables import published_rows
+from torch_models.records.outcomes import LEARNED
+from torch_models.records.results import Record, RowSummary, TableSummary, find_records, summarize
+from torch_models.training.loop import RECORDED_STEPS
 
 RECORDS = Path(__file__).parents[1] / "results" / "records"
 BUDGET = "short"

@@ -23,11 +23,12 @@ from property_tests.small_networks import (
     small_ensemble,
 )
 from torch_models.data import Dataset
-from torch_models.divergence import Divergence
-from torch_models.evaluation import evaluate
-from torch_models.networks import DenseEnsemble
-from torch_models.threads import alone_as_stacked
-from torch_models.training import EpochStatistics, Training, train
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.evaluation import evaluate
+from torch_models.networks.threads import reproducible_threads
+from torch_models.training.backpropagation import backpropagation
+from torch_models.training.divergence import Divergence
+from torch_models.training.loop import EpochStatistics, Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -99,11 +100,13 @@ def test_a_member_is_measured_the_same_alone_and_in_a_stack(threads: int) -> Non
     data, ensemble = digits_like(features=8)
     x, y = data.train_x, data.train_y
     stack = ensemble()
-    norms = stack.backpropagation().through(x, y).gradient_norms()
+    norms = backpropagation(stack).forward_backward(x, y).gradient_norms()
     evaluated = evaluate(stack, x[:6], y[:6])
     for k in range(4):
         single = alone(ensemble(), k)
-        assert torch.equal(single.backpropagation().through(x, y).gradient_norms()[0], norms[k])
+        assert torch.equal(
+            backpropagation(single).forward_backward(x, y).gradient_norms()[0], norms[k]
+        )
         assert evaluate(single, x[:6], y[:6]).loss[0] == evaluated.loss[k]
 
 
@@ -113,7 +116,7 @@ def test_a_lone_network_uses_no_more_threads_than_its_numbers_bear(
     """Many for a stack; two for a lone network, unless they sleep; one for a narrow product."""
 
     def used(members: int, *sides: int) -> int:
-        with alone_as_stacked(members, *sides):
+        with reproducible_threads(members, *sides):
             return torch.get_num_threads()
 
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)

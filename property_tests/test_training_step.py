@@ -16,14 +16,16 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import sparsity_theory as st
 from property_tests.small_networks import NETS, broken, small_dataset, small_ensemble, sphere
-from torch_models import descent, in_place, training
-from torch_models.activations import SparseActivation
-from torch_models.captured_step import CapturedStep
-from torch_models.compiled import compiled
-from torch_models.divergence import GRADIENT_LIMIT, IN_A_STEP, Watch
-from torch_models.in_place import AllMembers, OneSided, neighbours
-from torch_models.networks import DenseEnsemble
-from torch_models.training import RECORDED_STEPS, Schedule, Training, train
+from torch_models.networks.activations import SparseActivation
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.training import in_place, sgd
+from torch_models.training import loop as training
+from torch_models.training.backpropagation import backpropagation
+from torch_models.training.dense import DenseBackpropagation
+from torch_models.training.divergence import GRADIENT_LIMIT, IN_A_STEP, Watch
+from torch_models.training.gpu import CapturedStep, compiled
+from torch_models.training.in_place import AllMembers, OneSided, neighbours
+from torch_models.training.loop import RECORDED_STEPS, Schedule, Training, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -95,7 +97,7 @@ def test_the_compiler_does_not_change_what_it_fuses() -> None:
     keep = torch.tensor([False, True, False]).view(3, 1, 1)
     updates = [
         step(parameter.clone(), gradient, 0.1, keep)
-        for step in (descent._descend_unless_, compiled(descent._descend_unless_))
+        for step in (sgd._sgd_step_unless_, compiled(sgd._sgd_step_unless_))
     ]
     torch.testing.assert_close(updates[1], updates[0], rtol=2e-7, atol=1e-8)
     assert torch.equal(updates[1][1], parameter[1])
@@ -122,7 +124,7 @@ def test_losses_and_gradients_of_a_step_are_those_of_autograd(
     losses = torch.stack([torch.nn.functional.cross_entropy(own, y) for own in stack(x)])
     gradients = torch.autograd.grad(losses.sum(), list(stack.weights))
     norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients], dim=1)
-    found = stack.backpropagation().through(x, y)
+    found = backpropagation(stack).forward_backward(x, y)
     torch.testing.assert_close(found.losses, losses.detach(), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found.first_gradient_norm(), norms[:, 0], rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found.gradient_norms(), norms, rtol=1e-12, atol=1e-14)
@@ -131,11 +133,13 @@ def test_losses_and_gradients_of_a_step_are_those_of_autograd(
 def test_batches_of_any_size_share_the_memory_of_the_largest() -> None:
     """Each gives what it gives in memory of its own, and nothing larger is allocated for it."""
     stack = small_ensemble()
-    reused, largest = stack.backpropagation(), 0
+    reused, largest = DenseBackpropagation(stack), 0
     for samples in (5, 12, 5, 12, 1):
         largest = max(largest, samples)
         x, y = sphere(20, 1.0, samples, seed=samples).float(), torch.arange(samples) % 5
-        ours, fresh = reused.through(x, y), stack.backpropagation().through(x, y)
+        ours, fresh = (
+            passes.forward_backward(x, y) for passes in (reused, DenseBackpropagation(stack))
+        )
         assert torch.equal(ours.losses, fresh.losses)
         assert torch.equal(ours.gradient_norms(), fresh.gradient_norms())
         assert reused.memory.batch == samples
@@ -170,8 +174,8 @@ def test_a_frozen_member_keeps_its_weights_whatever_its_gradients(poison: float)
     before = copy.deepcopy(stack)
     x, y = sphere(20, 1.0, 9).float(), torch.arange(9) % 5
     frozen = torch.tensor([False, False, True, False])
-    stack.backpropagation().through(x, y).descend(0.1, frozen)
-    well.backpropagation().through(x, y).descend(0.1)
+    backpropagation(stack).forward_backward(x, y).sgd_step(0.1, frozen)
+    backpropagation(well).forward_backward(x, y).sgd_step(0.1)
     for own, old, other in zip(
         stack.parameters(), before.parameters(), well.parameters(), strict=True
     ):
@@ -300,7 +304,7 @@ def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
     """On a CUDA device of torch's making that has no numbers: whoever asks for one is told so."""
     monkeypatch.setattr(training, "CapturedStep", Uncaptured)
     monkeypatch.setattr(training, "_check_fit", lambda *_: None)  # it reads labels, before any step
-    for module in (in_place, descent):
+    for module in (in_place, sgd):
         monkeypatch.setattr(module, "compiled", lambda function: function)
     ensemble, dataset = small_ensemble(), small_dataset(samples=300)
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -399,8 +403,8 @@ def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> N
     """A step too small for the 8 significant bits of bf16 reaches the weights, and adds up."""
     stack, half = small_ensemble(), small_ensemble()
     x, y = sphere(20, 1.0, 16).float(), torch.arange(16) % 5
-    exact = stack.backpropagation().through(x, y)
-    rounded = half.backpropagation("bf16").through(x, y)
+    exact = backpropagation(stack).forward_backward(x, y)
+    rounded = DenseBackpropagation(half, "bf16").forward_backward(x, y)
     assert rounded.losses.dtype == torch.float32
     torch.testing.assert_close(rounded.losses, exact.losses, rtol=0.03, atol=0.03)
     torch.testing.assert_close(
@@ -408,7 +412,7 @@ def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> N
     )
     before = copy.deepcopy(half)
     for _ in range(3):
-        rounded.through(x, y).descend(1e-6)
+        rounded.forward_backward(x, y).sgd_step(1e-6)
     for own, old in zip(half.weights, before.weights, strict=True):
         assert not torch.equal(own, old)
         unseen = own.bfloat16() == old.bfloat16()
@@ -419,13 +423,16 @@ def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> N
 def test_in_half_precision_products_see_every_step() -> None:
     half = small_ensemble()
     x, y = sphere(20, 1.0, 16).float(), torch.arange(16) % 5
-    passes = half.backpropagation("bf16")
+    passes = DenseBackpropagation(half, "bf16")
     for bias in half.biases:
-        before = passes.through(x, y).losses
+        before = passes.forward_backward(x, y).losses
         with torch.no_grad():
             bias.add_(1.0)  # as if it had a gradient
-        passes.descend(0.1)
-        after, fresh = passes.through(x, y).losses, half.backpropagation("bf16").through(x, y)
+        passes.sgd_step(0.1)
+        after, fresh = (
+            passes.forward_backward(x, y).losses,
+            backpropagation(half, "bf16").forward_backward(x, y),
+        )
         assert torch.equal(after, fresh.losses)
         assert not torch.equal(after, before)
 
@@ -435,8 +442,10 @@ def test_in_half_precision_the_gradient_by_a_bias_is_summed_in_single() -> None:
     with torch.no_grad():
         for bias in half.biases:
             bias.zero_()
-    passes = half.backpropagation("bf16")
-    passes.through(sphere(20, 1.0, samples).float(), torch.arange(samples) % 5).descend(1.0)
+    passes = DenseBackpropagation(half, "bf16")
+    passes.forward_backward(sphere(20, 1.0, samples).float(), torch.arange(samples) % 5).sgd_step(
+        1.0
+    )
     for bias, error in zip(half.biases, passes.memory.errors, strict=True):
         torch.testing.assert_close(-bias, error.float().sum(1, keepdim=True), rtol=1e-4, atol=1e-6)
 
@@ -468,7 +477,7 @@ def test_a_precision_that_there_is_not_is_named(precision: str, named: str) -> N
 
 def test_half_precision_starts_from_single() -> None:
     with pytest.raises(ValueError, match=r"bf16 needs weights in float32, got torch\.float64"):
-        small_ensemble(torch.float64).backpropagation("bf16")
+        backpropagation(small_ensemble(torch.float64), "bf16")
 
 
 @pytest.mark.gpu
@@ -476,8 +485,8 @@ def test_tf32_rounds_products_to_ten_bits_and_leaves_the_setting_as_it_was() -> 
     before = torch.get_float32_matmul_precision()
     stack = small_ensemble().to("cuda")
     x, y = sphere(20, 1.0, 16).float().cuda(), (torch.arange(16) % 5).cuda()
-    exact = stack.backpropagation().through(x, y).losses
-    rounded = stack.backpropagation("tf32").through(x, y).losses
+    exact = backpropagation(stack).forward_backward(x, y).losses
+    rounded = backpropagation(stack, "tf32").forward_backward(x, y).losses
     torch.testing.assert_close(rounded, exact, rtol=3e-3, atol=3e-3)
     assert not torch.equal(rounded, exact)
     assert torch.get_float32_matmul_precision() == before

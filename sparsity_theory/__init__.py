@@ -3,39 +3,75 @@
 Equations are numbered as in "Deep Neural Network Initialization with Sparsity Inducing
 Activations" (Price, Ball, Lam, Jones and Tanner, ICLR 2024). Where each one is:
 
-======================  ==============================================================
-Eqs. 2, 4, 5            `convolution`: the covariance map of a convolutional network
-Eqs. 3, 6, 11, 13-19    `mean_field`: V, V', V'', chi, R and R'; R's integrals in `bivariate`
-Eqs. 7-10               `activations`: ReLU_tau, ST_tau, CReLU_{tau,m}, CST_{tau,m}
-Eqs. 12, 56             `piecewise_linear`: sparsity
-Eq. 24                  `mean_field.MeanField.chi`; at finite width, `gradient_law`
-Sec. 3.1, Tables 2, 4   at finite width: `finite_width`, `layer_law`, `forecast`, `stable_clip`
-Eqs. 25-31, Table 3     `jacobian`: the spectrum of the input-output Jacobian
-Eqs. 32-55              `piecewise_linear`: closed forms, for any number of pieces
-Eqs. 33-36              `gaussian`: partial moments of the normal distribution
-Eqs. 57-63, Fig. 8      `edge_of_chaos`: tau, m, sigma_w^2 and sigma_b^2
-Sec. 3.1, Fig. 4        `fixed_points`, `bifurcation`
-App. A, Figs. 12, 13    `propagation`: phases, rho*, depth scales
-Sec. 5                  `smooth`: rounded CReLU and CST
-======================  ==============================================================
+======================  ===========================================================================
+Eqs. 2, 4, 5            `mean_field.convolution`: the covariance map of a convolutional network
+Eqs. 3, 6, 11, 13-19    `mean_field.maps`: V, V', V'', chi, R and R'; R's integrals in
+                        `numerics.bivariate`
+Eqs. 7-10               `activations.thresholded`: ReLU_tau, ST_tau, CReLU_{tau,m}, CST_{tau,m}
+Eqs. 12, 56             `activations.piecewise_linear`: sparsity
+Eq. 24                  `mean_field.maps.MeanField.chi`; at finite width,
+                        `finite_width.gradient_law`
+Eqs. 25-31, Table 3     `mean_field.jacobian`: the spectrum of the input-output Jacobian
+Eqs. 32-55              `activations.piecewise_linear`: closed forms, for any number of pieces
+Eqs. 33-36              `numerics.gaussian`: partial moments of the normal distribution
+Eqs. 57, 58             `activations.design`: tau for a sparsity, m for a slope
+Eqs. 59-63, Fig. 8      `mean_field.edge_of_chaos`: sigma_w^2 and sigma_b^2
+Sec. 3.1, Fig. 4        `mean_field.fixed_points`, `mean_field.bifurcation`
+App. A, Figs. 12, 13    `mean_field.propagation`: phases, rho*, depth scales
+Sec. 3.1 at finite      `finite_width`: `variance_law`, `layer_law`, `forecast`, `stable_clip`
+width
+Sec. 5                  `activations.smooth`: rounded CReLU and CST
+Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
+======================  ===========================================================================
+
+Each folder is a room; the first lines of its ``__init__`` say what it is for and what it may
+import. What lies beside them serves all.
+
+May import: numpy.
 """
 
-from .activations import ACTIVATIONS, ClippedReLU, ClippedSoftThreshold, ShiftedReLU, SoftThreshold
-from .bifurcation import Bifurcation, bifurcation
-from .convolution import covariance_fixed_point, covariance_map
-from .edge_of_chaos import edge_of_chaos, edge_of_chaos_for_bias
-from .finite_width import Chain, SmallNoise, UnitChain, draw_chain, one_step_variance, small_noise
-from .fixed_points import FixedPoint, FixedPointContinuumError, SteepestPoint, steepest_point
-from .forecast import Forecast, forecast
-from .gradient_law import draw_gradients
-from .jacobian import JacobianMoments
-from .layer_law import draw_layers
-from .mean_field import MeanField
-from .piecewise_linear import PiecewiseLinear
-from .propagation import correlation_fixed_point, depth_scales, phase
-from .quadrature import Activation
-from .smooth import SmoothClippedReLU, SmoothClippedSoftThreshold
-from .stable_clip import StableClip, largest_stable_clip
+from importlib.metadata import PackageNotFoundError, version
+
+from .activations.function import Activation
+from .activations.piecewise_linear import PiecewiseLinear
+from .activations.smooth import SmoothClippedReLU, SmoothClippedSoftThreshold
+from .activations.thresholded import (
+    ACTIVATIONS,
+    ClippedReLU,
+    ClippedSoftThreshold,
+    ShiftedReLU,
+    SoftThreshold,
+)
+from .finite_width.forecast import Forecast, forecast
+from .finite_width.gradient_law import draw_gradients
+from .finite_width.layer_law import draw_layers
+from .finite_width.stable_clip import StableClip, largest_stable_clip
+from .finite_width.variance_law import (
+    Chain,
+    SmallNoise,
+    UnitChain,
+    draw_chain,
+    one_step_variance,
+    small_noise,
+)
+from .mean_field.bifurcation import Bifurcation, bifurcation
+from .mean_field.convolution import covariance_fixed_point, covariance_map
+from .mean_field.edge_of_chaos import edge_of_chaos, edge_of_chaos_for_bias
+from .mean_field.fixed_points import (
+    FixedPoint,
+    FixedPointContinuumError,
+    SteepestPoint,
+    fixed_points,
+    steepest_point,
+)
+from .mean_field.jacobian import JacobianMoments, jacobian_moments
+from .mean_field.maps import MeanField
+from .mean_field.propagation import correlation_fixed_point, depth_scales, phase
+
+try:
+    __version__ = version("sparsity-theory")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "unknown"
 
 __all__ = [
     "ACTIVATIONS",
@@ -68,7 +104,9 @@ __all__ = [
     "draw_layers",
     "edge_of_chaos",
     "edge_of_chaos_for_bias",
+    "fixed_points",
     "forecast",
+    "jacobian_moments",
     "largest_stable_clip",
     "one_step_variance",
     "phase",

@@ -1,4 +1,4 @@
-"""Derive the polynomial that ``sparsity_theory.gaussian`` uses for the second tail moment.
+"""Derive the polynomial that ``sparsity_theory.numerics.gaussian`` uses for the second tail moment.
 
 The moment t_2(a) = int_0^inf t^2 exp(-a t - t^2/2) dt equals (1 + a^2) t_0(a) - a, where t_0 is
 Mills' ratio; in double precision that difference loses every digit for large a. The product

@@ -21,11 +21,11 @@ import torch
 from marks import between
 from torch import Tensor
 
-from torch_models.experiments import Row
-from torch_models.networks import DenseEnsemble
-from torch_models.provenance import hardware, versions
-from torch_models.records import write_record
-from torch_models.tables import PublishedRow, published_rows
+from sparsity_theory.published.rows import Row
+from sparsity_theory.published.tables import PublishedRow, published_rows
+from torch_models.experiments.provenance import hardware, versions
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.records.files import write_record
 
 ROOT = Path(__file__).parents[1]
 RECORD, PAGE = ROOT / "results" / "precision.json", ROOT / "docs" / "precision.md"

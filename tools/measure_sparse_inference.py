@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from torch_models.inference_record import measure
-from torch_models.records import ensure_writable, write_record
+from torch_models.measurements.sparse_inference import measure
+from torch_models.records.files import ensure_writable, write_record
 
 RECORDS = Path(__file__).parents[1] / "results" / "sparse-inference"
 

@@ -26,8 +26,8 @@ import torch
 from asv.results import Results, iter_results
 from asv.util import load_json
 
-from torch_models.provenance import commit, hardware, versions
-from torch_models.records import ensure_writable, write_record
+from torch_models.experiments.provenance import commit, hardware, versions
+from torch_models.records.files import ensure_writable, write_record
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "results" / "benchmarks"

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from torch_models.growth_record import measure
-from torch_models.records import ensure_writable, write_record
+from torch_models.measurements.gradient_growth import measure
+from torch_models.records.files import ensure_writable, write_record
 
 RECORDS = Path(__file__).parent.parent / "property_tests" / "records"
 

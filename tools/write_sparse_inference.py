@@ -10,8 +10,8 @@ from pathlib import Path
 
 from marks import between
 
-from torch_models.inference_page import save_figure, tables
-from torch_models.records import read_record
+from torch_models.records.files import read_record
+from torch_models.reports.sparse_inference import save_figure, tables
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "results" / "sparse-inference" / "amd-epyc-1-thread.json"

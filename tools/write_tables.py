@@ -15,8 +15,8 @@ from typing import Any
 
 from marks import between
 
-from torch_models.results import find_records, summarize
-from torch_models.table_formats import FORMATS
+from torch_models.records.results import find_records, summarize
+from torch_models.reports.tables import FORMATS
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "results" / "records"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torch_models.networks import DenseEnsemble
+from torch_models.networks.dense import DenseEnsemble
 
 
 class MatrixProducts:

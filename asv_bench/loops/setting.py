@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from torch_models.data import Dataset
-from torch_models.training import RECORDED_STEPS, Training
+from torch_models.training.loop import RECORDED_STEPS, Training
 
 LEARNING_RATE = 1e-6
 """So small that the networks stay as they are, however often they are trained."""

@@ -9,6 +9,8 @@
 ===============  ==========================================================================
 
 The last three need libraries that ``pip install 'sparsity-theory[test]'`` brings.
+
+May import: mean_field; numpy, hypothesis, flint.
 """
 
 from .conformance import assert_conforms

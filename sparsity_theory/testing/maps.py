@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike
-from ..mean_field import MeanField
+from ..mean_field.maps import MeanField
 
 Map = Callable[[Any], Any]
 

@@ -1,14 +1,16 @@
-"""Real images for training: digits, MNIST and CIFAR-10, from files or from OpenML."""
+"""Real images for training: digits, MNIST and CIFAR-10, from files or from OpenML.
 
-from __future__ import annotations
+May import: torch, numpy, sklearn.
+"""
 
 from torch_models.data.dataset import DataError as DataError
-from torch_models.data.dataset import Dataset as Dataset
+from torch_models.data.dataset import Dataset
 from torch_models.data.dataset import held_out_split as held_out_split
 from torch_models.data.dataset import normalize_images as normalize_images
 from torch_models.data.digits import DIGITS_TEST_SIZE as DIGITS_TEST_SIZE
-from torch_models.data.finding import find_dataset as find_dataset
+from torch_models.data.finding import find_dataset
 from torch_models.data.loading import LOADERS as LOADERS
-from torch_models.data.loading import load_dataset as load_dataset
-from torch_models.data.reductions import coarsen as coarsen
-from torch_models.data.reductions import subset as subset
+from torch_models.data.loading import load_dataset
+from torch_models.data.reductions import coarsen, subset
+
+__all__ = ["Dataset", "coarsen", "find_dataset", "load_dataset", "subset"]

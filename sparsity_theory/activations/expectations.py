@@ -1,0 +1,65 @@
+"""What a mean field needs of an activation: a protocol of Gaussian expectations."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._types import Array, FloatLike
+
+
+class GaussianExpectations(Protocol):
+    """What a mean field needs of an activation phi: expectations of phi(sqrt(q) z), z ~ N(0, 1)."""
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x)."""
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x)."""
+
+    def sparsity(self, q: FloatLike = 1.0) -> Array:
+        """P(phi = 0)."""
+
+    def silence(self) -> tuple[Array, Array]:
+        """The ends of an interval on which phi = 0."""
+
+    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> GaussianExpectations:
+        """The activations at these places of the flattened batch of parameters."""
+
+    def scales(self) -> tuple[float, float]:
+        """The smallest and the largest |x| > 0 at which phi bends."""
+
+    def mean(self, q: Array) -> Array:
+        """E phi."""
+
+    def mean_square(self, q: Array) -> Array:
+        """E phi^2."""
+
+    def mean_fourth_power(self, q: Array) -> Array:
+        """E phi^4."""
+
+    def mean_square_slope(self, q: Array) -> Array:
+        """The derivative in q of E phi^2."""
+
+    def mean_square_curvature(self, q: Array) -> Array:
+        """The second derivative in q of E phi^2."""
+
+    def mean_derivative_power(self, q: Array, power: int) -> Array:
+        """E phi'^power."""
+
+    def edge_deficit(self, q: Array) -> Array:
+        """q E phi'^2 - E phi^2."""
+
+    def mean_product(self, rho: Array, q: Array) -> Array:
+        """E phi(u1) phi(u2) for two inputs with variance q and correlation rho."""
+
+    def mean_product_between(self, rho: Array, q1: Array, q2: Array) -> Array:
+        """E phi(u1) phi(u2) for two inputs with variances q1 and q2 and correlation rho."""
+
+    def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
+        """E phi'(u1) phi'(u2) for two inputs with variance q and correlation rho."""
+
+    def mean_product_gap(self, gap: Array, q: Array) -> Array:
+        """E phi^2 - E phi(u1) phi(u2) for two inputs with variance q and correlation 1 - gap."""

@@ -1,0 +1,464 @@
+"""Continuous piecewise-linear activations and their Gaussian expectations in closed form.
+
+ReLU_tau, ST_tau, CReLU_{tau,m} and CST_{tau,m} (Eqs. 7-10) are all of this kind, so one closed
+form serves Eqs. 37-55: an expectation is a sum over pieces of moments of Gaussian intervals. With
+u = sqrt(q) z, z ~ N(0, 1),
+
+    V(q)   = sigma_w^2 E phi(u)^2 + sigma_b^2                        Eqs. 3, 32
+    V'(q)  = sigma_w^2 E z phi(u) phi'(u) / sqrt(q)                  Eqs. 38, 50
+    V''(q) = sigma_w^2 E He_3(z) phi(u) phi'(u) / (2 q^(3/2))        Eq. 40
+    chi(q) = sigma_w^2 E phi'(u)^2                                   Eqs. 11, 19
+
+where V' and V'' follow from V by one integration by parts each. The line is cut at zero into two
+halves, and the left one reflected, so that every interval lies in [0, inf), where `gaussian` is
+exact however far out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _validation as check
+from .._types import Array, FloatLike, plain
+from ..numerics import bivariate
+from ..numerics.double_double import two_sum
+from ..numerics.gaussian import FAR, Interval, Tail
+
+_ZERO = np.zeros(())
+_CHUNK = 16384  # variances at once, so that temporary arrays stay in the cache
+
+
+@dataclass(frozen=True)
+class Knots:
+    """Where the slope changes: ascending points ``high + low``, their gaps, the values there.
+
+    Every entry is an array of the batch's shape. The low parts and the gaps keep what a sum such
+    as tau + m loses in rounding.
+    """
+
+    high: tuple[Array, ...]
+    low: tuple[Array, ...]
+    gaps: tuple[Array, ...]
+    values: tuple[Array, ...]
+
+    def reflected(self) -> Knots:
+        """The knots of x -> phi(-x)."""
+        return Knots(
+            tuple(-x for x in reversed(self.high)),
+            tuple(-x for x in reversed(self.low)),
+            self.gaps[::-1],
+            self.values[::-1],
+        )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """phi on an interval of z >= 0 or a half line: its value at the left end, and its slope.
+
+    On the reflected half phi(-x) is meant, and ``derivative`` is phi', which is minus the slope.
+    """
+
+    domain: Interval | Tail
+    value: Array
+    slope: float
+    derivative: float
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether phi = 0 throughout, for the whole batch."""
+        return self.slope == 0.0 and bool(np.all(self.value == 0.0))
+
+    def probability_of_zero(self) -> Array:
+        """The probability of z where phi = 0; a single zero inside the piece has none."""
+        if self.slope != 0.0:
+            return np.zeros(())
+        return np.where(self.value == 0.0, self.domain.moment0, 0.0)
+
+    def derivative_power(self, power: int) -> Array:
+        """The integral of phi'(scale z)^power."""
+        return self.derivative**power * self.domain.moment0
+
+    def mean(self, scale: Array) -> Array:
+        """The integral of phi(scale z)."""
+        return self.value * self.domain.moment0 + self.slope * scale * self.domain.moment1
+
+    def mean_square(self, scale: Array) -> Array:
+        """The integral of phi(scale z)^2."""
+        on, rise = self.domain, self.slope * scale
+        total: Array = np.zeros(())
+        if self.slope != 0.0:
+            total = rise * (rise * on.moment2)
+        if np.any(self.value):
+            total = total + self.value * (self.value * on.moment0)
+        if self.slope != 0.0 and np.any(self.value):
+            total = total + 2.0 * rise * (self.value * on.moment1)
+        return total
+
+    def mean_fourth_power(self, scale: Array) -> Array:
+        """The integral of phi(scale z)^4."""
+        on, rise, value = self.domain, self.slope * scale, self.value
+        total: Array = np.zeros(())
+        if self.slope != 0.0:
+            total = rise**4 * on.moment4
+        if np.any(value):
+            total = total + value**4 * on.moment0
+        if self.slope != 0.0 and np.any(value):
+            mixed = 4.0 * value**2 * on.moment1 + 6.0 * value * rise * on.moment2
+            total = total + value * rise * (mixed + 4.0 * rise**2 * on.moment3)
+        return total
+
+    def weighted_slope(self, scale: Array) -> Array:
+        """The integral of z phi(scale z) phi'(scale z)."""
+        level = self.value * self.domain.slope0 if np.any(self.value) else 0.0
+        return np.asarray(self.slope * (level + self.slope * scale * self.domain.slope1))
+
+    def hermite_slope(self, scale: Array) -> Array:
+        """The integral of He_3(z) phi(scale z) phi'(scale z)."""
+        level = self.value * self.domain.hermite0 if np.any(self.value) else 0.0
+        return np.asarray(self.slope * (level + self.slope * scale * self.domain.hermite1))
+
+
+@dataclass(frozen=True)
+class Half:
+    """The half z >= 0 of the line (after reflection, for the other one), cut at the knots.
+
+    ``ends[0]`` is the origin and ``ends[i]`` the i-th knot, moved to the origin where it is
+    negative; piece i begins at ``ends[i]`` with ``values[i]`` and ``slopes[i]``, and is
+    ``widths[i]`` wide; the last piece is unbounded. ``direction`` is -1 after reflection.
+    """
+
+    ends: tuple[Tail, ...]
+    widths: tuple[Array, ...]
+    values: tuple[Array, ...]
+    slopes: tuple[float, ...]
+    direction: int
+
+    @classmethod
+    def right(cls, knots: Knots, slopes: tuple[float, ...], q: Array, direction: int = 1) -> Half:
+        """The half z >= 0 of a function, standardized by sqrt(q)."""
+        root = np.sqrt(q)
+        ends = [Tail(_ZERO, _ZERO, q, np.ones((), dtype=np.bool_))]
+        widths = [np.clip(knots.high[0], 0.0, FAR * root) / root]
+        values = [knots.values[0] - slopes[0] * knots.high[0]]
+        following = (*knots.high[1:], np.full((), np.inf))
+        for i, (high, low) in enumerate(zip(knots.high, knots.low, strict=True)):
+            negative = high < 0.0
+            ends.append(Tail(np.maximum(high, 0.0), np.where(negative, 0.0, low), q, negative))
+            values.append(knots.values[i] - slopes[i + 1] * np.minimum(high, 0.0))
+            if i < len(knots.gaps):
+                width = np.where(negative, np.maximum(following[i], 0.0), knots.gaps[i])
+                widths.append(np.minimum(width, FAR * root) / root)
+        return cls(tuple(ends), tuple(widths), tuple(values), slopes, direction)
+
+    @classmethod
+    def left(cls, knots: Knots, slopes: tuple[float, ...], q: Array) -> Half:
+        """The half z <= 0, reflected."""
+        mirrored = tuple(-slope for slope in reversed(slopes))
+        return cls.right(knots.reflected(), mirrored, q, direction=-1)
+
+    @cached_property
+    def domains(self) -> tuple[Interval | Tail, ...]:
+        """Where the pieces lie."""
+        bounded = zip(self.ends[:-1], self.ends[1:], self.widths, strict=True)
+        return (*(Interval(*ends_and_width) for ends_and_width in bounded), self.ends[-1])
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces that are not empty, from the origin outwards."""
+        parts = zip(self.domains, self.values, self.slopes, strict=True)
+        return tuple(
+            Piece(domain, value, slope, self.direction * slope)
+            for i, (domain, value, slope) in enumerate(parts)
+            if i == len(self.widths) or np.any(self.widths[i] > 0.0)
+        )
+
+    def edge_deficit(self) -> Array:
+        """E psi'^2 - E psi^2 over this half, for psi = phi - phi(0), standardized to q = 1.
+
+        In the slope jumps d_j at the knots k_j this is the quadratic form
+        sum_ij d_i d_j min(k_i, k_j) T_1(max(k_i, k_j)). As k / T_1(k) increases, it is also a sum
+        of squares with positive weights, in which nothing cancels. The slope at the origin drops
+        out: for a linear function every variance is a fixed point.
+        """
+        ramps = self._ramp_means()
+        deficit: Array = np.zeros(())
+        for i, (before, end) in enumerate(pairwise(self.ends)):
+            weight = self.widths[i] + before.a * _ratio(ramps[i], before.moment1)
+            bend: Array = np.zeros(())
+            for slope, ramp in zip(self.slopes[i + 1 :], ramps[i + 1 :], strict=True):
+                bend = bend + (slope - self.slopes[i]) * ramp
+            deficit = deficit + weight * bend * _ratio(bend, end.moment1)
+        return deficit
+
+    def _ramp_means(self) -> tuple[Array, ...]:
+        """Of every piece: the mean of the function that rises with slope 1 in it alone."""
+        bounded = (
+            domain.moment1 + width * end.moment0
+            for domain, width, end in zip(
+                self.domains[:-1], self.widths, self.ends[1:], strict=True
+            )
+        )
+        return (*bounded, self.ends[-1].moment1)
+
+
+def _stack(arrays: list[Array]) -> Array:
+    return np.stack(np.broadcast_arrays(*arrays))
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    """part / whole for |part| <= const * whole, and 0 where both have underflowed."""
+    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0.0)
+
+
+class PiecewiseLinear:
+    """A continuous piecewise-linear activation, with its Gaussian expectations in closed form.
+
+    Args:
+        knots: where the slope changes, shape (n,), n >= 1, strictly ascending, finite.
+        slopes: the slope left of the first knot, between knots, right of the last: shape (n + 1,).
+        offset: the value at ``knots[0]``.
+
+    Raises:
+        ValueError: for knots that are not finite and ascending, slopes or an offset that are not
+            finite, or a number of slopes that is not one more than the number of knots.
+    """
+
+    odd = False
+    """Whether phi(-x) = -phi(x), so that one half of the line gives the other."""
+
+    def __init__(self, knots: FloatLike, slopes: FloatLike, offset: FloatLike = 0.0) -> None:
+        points = check.finite("knots", knots)
+        rises = check.finite("slopes", slopes)
+        start = check.finite("offset", offset)
+        if points.ndim != 1 or points.size == 0 or np.any(np.diff(points) <= 0):
+            raise ValueError(f"knots must be one-dimensional and ascending, got {knots!r}")
+        if rises.shape != (points.size + 1,):
+            raise ValueError(
+                f"slopes must have one entry more than knots ({points.size + 1}), got {slopes!r}"
+            )
+        if start.ndim != 0:
+            raise ValueError(f"offset must be a single number, got {offset!r}")
+        gaps = np.diff(points)
+        values = start + np.concatenate([[0.0], np.cumsum(rises[1:-1] * gaps)])
+        self._set(
+            Knots(tuple(points), (_ZERO,) * points.size, tuple(gaps), tuple(values)),
+            tuple(rises.tolist()),
+        )
+
+    @classmethod
+    def _of(cls, knots: Knots, slopes: tuple[float, ...]) -> PiecewiseLinear:
+        self = cls.__new__(cls)
+        self._set(knots, slopes)
+        return self
+
+    def _set(self, knots: Knots, slopes: tuple[float, ...]) -> None:
+        self._knots, self._slopes = knots, slopes
+
+    def __repr__(self) -> str:
+        knots, slopes = self.knots.tolist(), list(self._slopes)
+        return f"PiecewiseLinear(knots={knots}, slopes={slopes}, offset={plain(self.offset)})"
+
+    @property
+    def knots(self) -> Array:
+        """Where the slope changes, ascending; shape (n, *batch), rounded to double precision."""
+        return _stack(list(self._knots.high))
+
+    @property
+    def slopes(self) -> Array:
+        """The slopes between the knots, shape (n + 1,)."""
+        return np.array(self._slopes)
+
+    @property
+    def offset(self) -> Array:
+        """The value at the first knot."""
+        return np.asarray(self._knots.values[0])
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x), elementwise; infinities and NaN are allowed."""
+        x = np.asarray(x, dtype=np.float64)
+        knots, slopes = self._knots, self._slopes
+        phi = knots.values[0] + _times(slopes[0], np.minimum(x - knots.high[0], 0.0))
+        gaps = (*knots.gaps, np.full((), np.inf))
+        for high, low, gap, slope in zip(knots.high, knots.low, gaps, slopes[1:], strict=True):
+            phi = phi + _times(slope, np.minimum(np.maximum((x - high) - low, 0.0), gap))
+        return np.where(np.isnan(x), x, phi)
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; at a knot, the smaller in magnitude of the two slopes."""
+        x = np.asarray(x, dtype=np.float64)
+        left = right = np.full(x.shape, self._slopes[0])
+        for high, slope in zip(self._knots.high, self._slopes[1:], strict=True):
+            left = np.where(x > high, slope, left)
+            right = np.where(x >= high, slope, right)
+        return np.where(np.isnan(x), x, np.where(np.abs(left) < np.abs(right), left, right))
+
+    def scales(self) -> tuple[float, float]:
+        """The smallest and the largest |knot| > 0, over the whole batch; 1 where there is none."""
+        sizes = np.abs(self.knots)
+        sizes = sizes[sizes > 0.0] if np.any(sizes) else np.ones(1)
+        return float(sizes.min()), float(sizes.max())
+
+    def silence(self) -> tuple[Array, Array]:
+        """The ends of an interval on which phi = 0, the first of them if there are several.
+
+        Infinite where it has no end; empty, from 0 to 0, where phi vanishes on no interval.
+        """
+        knots, values = self._knots.high, self._knots.values
+        ends = [np.full((), -np.inf), *knots, np.full((), np.inf)]
+        for i, slope in enumerate(self._slopes):
+            if slope == 0.0 and not np.any(values[max(i - 1, 0)]):
+                return ends[i], ends[i + 1]
+        return np.zeros(()), np.zeros(())
+
+    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> PiecewiseLinear:
+        """The activations at these places of a flattened batch of that shape; one serves all."""
+        if all(knot.ndim == 0 for knot in self._knots.high):
+            return self
+
+        def chosen(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+            return tuple(np.broadcast_to(x, shape).ravel()[index] for x in arrays)
+
+        knots = self._knots
+        return PiecewiseLinear._of(
+            Knots(*map(chosen, (knots.high, knots.low, knots.gaps, knots.values))), self._slopes
+        )
+
+    def sparsity(self, q: FloatLike = 1.0) -> Array:
+        """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56)."""
+        q = check.positive("q", q)
+        return sum(
+            (times * piece.probability_of_zero() for times, piece in self._pieces(q)), np.zeros(())
+        )
+
+    def mean(self, q: Array) -> Array:
+        """E phi(sqrt(q) z)."""
+        if self.odd:
+            return np.zeros(np.shape(q))
+        return self._expectation(q, Piece.mean)
+
+    def mean_square(self, q: Array) -> Array:
+        """E phi(sqrt(q) z)^2 (Eqs. 37, 41, 44, 53)."""
+        return self._expectation(q, Piece.mean_square)
+
+    def mean_fourth_power(self, q: Array) -> Array:
+        """E phi(sqrt(q) z)^4; relative accuracy falls as (knot / sqrt(q))^4 in the tails."""
+        return self._expectation(q, Piece.mean_fourth_power)
+
+    def mean_square_slope(self, q: Array) -> Array:
+        """d/dq of E phi(sqrt(q) z)^2 (Eqs. 38, 43, 50)."""
+        return self._expectation(q, Piece.weighted_slope) / np.sqrt(q)
+
+    def mean_square_curvature(self, q: Array) -> Array:
+        """The second derivative in q of E phi(sqrt(q) z)^2 (Eqs. 40, 43)."""
+        return self._expectation(q, Piece.hermite_slope) / np.sqrt(q) / (2.0 * q)
+
+    def mean_derivative_power(self, q: Array, power: int) -> Array:
+        """E phi'(sqrt(q) z)^power; the power 2 is in Eqs. 39, 42, 51, 54, the others in Eq. 27."""
+        return self._expectation(q, lambda piece, _: piece.derivative_power(power))
+
+    def edge_deficit(self, q: Array) -> Array:
+        """q E phi'^2 - E phi^2, which is sigma_b^2 / sigma_w^2 on the edge of chaos."""
+        halves = sum(times * half.edge_deficit() for times, half in self._halves(q))
+        at_zero = self(0.0)
+        return q * halves + at_zero * (at_zero - 2.0 * self.mean(q))
+
+    def mean_product(self, rho: Array, q: Array) -> Array:
+        """E phi(u1) phi(u2) for normal u1, u2 of variance q and correlation rho (Eq. 6)."""
+        return q * bivariate.correlation(self._line(q), rho)
+
+    def mean_product_between(self, rho: Array, q1: Array, q2: Array) -> Array:
+        """E phi(u1) phi(u2) for u1 of variance q1 and u2 of variance q2 (Eq. 4).
+
+        To about 1e-12 of E phi^2; pieces of w < 0.05 standard deviations lose more, 1e-16 / w^2,
+        since what the kinks at their ends have in common cancels.
+        """
+        rho, q1, q2 = np.broadcast_arrays(rho, q1, q2)
+        root = np.sqrt(q1) * np.sqrt(q2)
+        bends = bivariate.bend_integral(
+            [knot / np.sqrt(q1) for knot in self._knots.high],
+            [knot / np.sqrt(q2) for knot in self._knots.high],
+            np.diff(self.slopes).tolist(),
+            rho,
+        )
+        return self.mean(q1) * self.mean(q2) + root * (
+            rho * self.mean_derivative_power(q1, 1) * self.mean_derivative_power(q2, 1) + bends
+        )
+
+    def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
+        """E phi'(u1) phi'(u2)."""
+        return bivariate.slope_correlation(self._line(q), rho)
+
+    def mean_product_gap(self, gap: Array, q: Array) -> Array:
+        """E phi^2 - E phi(u1) phi(u2) at correlation 1 - gap."""
+        return q * bivariate.correlation_gap(self._line(q), gap)
+
+    def _line(self, q: Array) -> bivariate.Line:
+        """The function as `bivariate` takes it, with far knots moved to where none is seen."""
+        far = FAR * np.sqrt(q)
+        high = [np.clip(knot, -far, far) for knot in self._knots.high]
+        low = [
+            np.where(np.abs(knot) < far, rest, 0.0)
+            for knot, rest in zip(self._knots.high, self._knots.low, strict=True)
+        ]
+        gaps = [np.minimum(gap, far) for gap in self._knots.gaps]
+        # From phi(0), which far knots do not move, back to the first knot.
+        offset = self(0.0) + self._slopes[0] * np.maximum(high[0], 0.0)
+        widths = (*gaps, np.full((), np.inf))
+        for knot, width, slope in zip(high, widths, self._slopes[1:], strict=True):
+            offset = offset - slope * np.minimum(np.maximum(-knot, 0.0), width)
+        return bivariate.standardize(
+            (_stack(high), _stack(low)),
+            _stack(gaps) if gaps else np.zeros(0),
+            self.slopes,
+            offset,
+            q,
+        )
+
+    def _halves(self, q: Array) -> Iterator[tuple[int, Half]]:
+        """The halves of the line that differ, and how often each counts."""
+        yield 2 if self.odd else 1, Half.right(self._knots, self._slopes, q)
+        if not self.odd:
+            yield 1, Half.left(self._knots, self._slopes, q)
+
+    def _pieces(self, q: Array) -> Iterator[tuple[int, Piece]]:
+        for times, half in self._halves(q):
+            for piece in half.pieces:
+                yield times, piece
+
+    def _expectation(self, q: Array, integral: Callable[[Piece, Array], Array]) -> Array:
+        if np.size(q) > _CHUNK and all(high.ndim == 0 for high in self._knots.high):
+            parts = np.array_split(np.ravel(q), np.size(q) // _CHUNK + 1)
+            done = [self._expectation(part, integral) for part in parts]
+            return np.concatenate(done).reshape(np.shape(q))
+        scale = np.sqrt(q)
+        return sum(
+            (
+                times * integral(piece, scale)
+                for times, piece in self._pieces(q)
+                if not piece.vanishes
+            ),
+            np.zeros(()),
+        )
+
+
+def ramp_knots(tau: Array, m: Array) -> Knots:
+    """Knots of the ramp that is 0 up to tau and m from tau + m on."""
+    zero = np.zeros_like(tau)
+    end, rounding = two_sum(tau, m)
+    return Knots((tau, end), (zero, rounding), (m,), (zero, m))
+
+
+def clipped_ramp(tau: Array, m: Array) -> PiecewiseLinear:
+    """The function that is 0 up to tau, rises with slope 1, and is m from tau + m on."""
+    return PiecewiseLinear._of(ramp_knots(tau, m), (0.0, 1.0, 0.0))
+
+
+def _times(slope: float, rise: Array) -> Array:
+    """slope * rise, with 0 * inf = 0."""
+    return np.zeros(rise.shape) if slope == 0.0 else slope * rise

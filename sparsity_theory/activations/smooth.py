@@ -1,0 +1,89 @@
+"""Smooth variants of the clipped kinds, which the paper proposes as future work (Sec. 5).
+
+Every kink is rounded by a softplus of sharpness beta, so that as beta grows they tend to CReLU and
+CST, uniformly within log(2) / beta for each kink. Nothing is exactly zero any more: their sparsity
+is zero, and only near-zeros remain.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy
+
+from .. import _validation as check
+from .._types import Array
+from .function import Activation
+
+
+class _SmoothClipped(Activation):
+    def __init__(self, tau: float, m: float, beta: float) -> None:
+        self.tau = check.single("tau", check.nonnegative("tau", tau))
+        self.m = check.single("m", check.positive("m", m))
+        self.beta = check.single("beta", check.positive("beta", beta))
+        bends = np.array([self.tau, self.tau + self.m])
+        super().__init__(self._phi, self._slope, self._bends(bends))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(tau={self.tau}, m={self.m}, beta={self.beta})"
+
+    def _phi(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def _slope(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def _bends(self, right: Array) -> Array:
+        raise NotImplementedError
+
+    def _ramp(self, x: Array) -> Array:
+        """The smooth ramp from 0 to m over [tau, tau + m]."""
+        low, high = self.beta * (x - self.tau), self.beta * (x - self.tau - self.m)
+        return np.asarray((np.logaddexp(0.0, low) - np.logaddexp(0.0, high)) / self.beta)
+
+    def _ramp_slope(self, x: Array) -> Array:
+        low, high = self.beta * (x - self.tau), self.beta * (x - self.tau - self.m)
+        return np.asarray(scipy.special.expit(low) - scipy.special.expit(high))
+
+
+class SmoothClippedReLU(_SmoothClipped):
+    """CReLU_{tau,m} with rounded kinks: softplus(x - tau) - softplus(x - tau - m).
+
+    Args:
+        tau: threshold, nonnegative.
+        m: clip, positive.
+        beta: sharpness: softplus(x) = log(1 + exp(beta x)) / beta.
+
+    Raises:
+        ValueError: if a parameter is out of range or not a single number.
+    """
+
+    def _phi(self, x: Array) -> Array:
+        return self._ramp(x)
+
+    def _slope(self, x: Array) -> Array:
+        return self._ramp_slope(x)
+
+    def _bends(self, right: Array) -> Array:
+        return right
+
+
+class SmoothClippedSoftThreshold(_SmoothClipped):
+    """CST_{tau,m} with rounded kinks: the odd difference of two smooth clipped ReLUs.
+
+    Args:
+        tau: threshold, nonnegative.
+        m: clip, positive.
+        beta: sharpness: softplus(x) = log(1 + exp(beta x)) / beta.
+
+    Raises:
+        ValueError: if a parameter is out of range or not a single number.
+    """
+
+    def _phi(self, x: Array) -> Array:
+        return self._ramp(x) - self._ramp(-x)
+
+    def _slope(self, x: Array) -> Array:
+        return self._ramp_slope(x) + self._ramp_slope(-x)
+
+    def _bends(self, right: Array) -> Array:
+        return np.concatenate([-right, right])

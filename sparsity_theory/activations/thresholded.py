@@ -1,0 +1,212 @@
+"""The activations of the paper: ReLU_tau, ST_tau, CReLU_{tau,m} and CST_{tau,m} (Eqs. 7-10).
+
+``tau`` is the threshold below which they vanish, ``m`` the largest magnitude that the clipped
+kinds let through. Both may be arrays, and then broadcast against every other argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _validation as check
+from .._types import Array, FloatLike, plain
+from ..numerics.double_double import two_sum
+from .design import clip_for_slope, one_sided_threshold, two_sided_threshold
+from .piecewise_linear import Knots, PiecewiseLinear, ramp_knots
+
+
+class _Thresholded(PiecewiseLinear):
+    """What the four kinds share: a threshold tau, a short name and the paper's name."""
+
+    name: str
+    label: str
+    clipped = False
+    tau: Array
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(tau={plain(self.tau)})"
+
+
+class _Clipped(_Thresholded):
+    """What the two clipped kinds share: the clipping magnitude m."""
+
+    clipped = True
+    m: Array
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(tau={plain(self.tau)}, m={plain(self.m)})"
+
+
+class ShiftedReLU(_Thresholded):
+    """ReLU_tau(x) = max(0, x - tau) (Eq. 7). tau = 0 is the ReLU.
+
+    Raises:
+        ValueError: if tau is not finite.
+    """
+
+    name, label = "relu", "ReLU"
+
+    def __init__(self, tau: FloatLike = 0.0) -> None:
+        self.tau = check.finite("tau", tau)
+        zero = np.zeros_like(self.tau)
+        self._set(Knots((self.tau,), (zero,), (), (zero,)), (0.0, 1.0))
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x), elementwise."""
+        return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) - self.tau, 0.0))
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kink."""
+        x = np.asarray(x, dtype=np.float64)
+        return _indicator(x, x > self.tau)
+
+    @classmethod
+    def for_sparsity(cls, s: FloatLike, q_star: FloatLike = 1.0) -> Self:
+        """The activation that is zero with probability s at variance q_star (Eq. 57).
+
+        Raises:
+            ValueError: for s outside (0, 1), q_star not positive and finite.
+        """
+        return cls(one_sided_threshold(s, q_star))
+
+
+class SoftThreshold(_Thresholded):
+    """ST_tau(x) = sign(x) max(0, |x| - tau) (Eq. 8). tau = 0 is the identity.
+
+    Raises:
+        ValueError: if tau is negative or not finite.
+    """
+
+    name, label, odd = "st", "ST", True
+
+    def __init__(self, tau: FloatLike = 0.0) -> None:
+        self.tau = check.nonnegative("tau", tau)
+        zero = np.zeros_like(self.tau)
+        self._set(
+            Knots((-self.tau, self.tau), (zero, zero), (2.0 * self.tau,), (zero, zero)),
+            (1.0, 0.0, 1.0),
+        )
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x), elementwise."""
+        x = np.asarray(x, dtype=np.float64)
+        return np.asarray(x - _within(x, self.tau))
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kinks, and everywhere 1 for the identity."""
+        x = np.asarray(x, dtype=np.float64)
+        return _indicator(x, (np.abs(x) > self.tau) | (self.tau == 0.0))
+
+    @classmethod
+    def for_sparsity(cls, s: FloatLike, q_star: FloatLike = 1.0) -> Self:
+        """The activation that is zero with probability s at variance q_star (Eq. 58).
+
+        Raises:
+            ValueError: for s outside (0, 1), q_star not positive and finite.
+        """
+        return cls(two_sided_threshold(s, q_star))
+
+
+class ClippedReLU(_Clipped):
+    """CReLU_{tau,m}(x) = min(m, max(0, x - tau)) (Eq. 9).
+
+    Raises:
+        ValueError: if tau is not finite, or m not positive and finite.
+    """
+
+    name, label = "crelu", "CReLU"
+
+    def __init__(self, tau: FloatLike, m: FloatLike) -> None:
+        self.tau, self.m = np.broadcast_arrays(check.finite("tau", tau), check.positive("m", m))
+        self._set(ramp_knots(self.tau, self.m), (0.0, 1.0, 0.0))
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x), elementwise."""
+        rise = np.asarray(x, dtype=np.float64) - self.tau
+        return np.asarray(np.minimum(np.maximum(rise, 0.0), self.m))
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kinks."""
+        x = np.asarray(x, dtype=np.float64)
+        return _indicator(x, (x > self.tau) & (x < self.tau + self.m))
+
+    @classmethod
+    def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
+        """Zero with probability s at variance q_star, and V'(q_star) = slope on the edge of chaos.
+
+        Raises:
+            ValueError: for s or slope outside (0, 1), q_star not positive and finite.
+        """
+        tau = one_sided_threshold(s, q_star)
+        return cls(tau, clip_for_slope(tau, slope, q_star))
+
+
+class ClippedSoftThreshold(_Clipped):
+    """CST_{tau,m}(x) = sign(x) min(m, max(0, |x| - tau)) (Eq. 10). tau = 0 is HardTanh.
+
+    Raises:
+        ValueError: if tau is negative or not finite, or m not positive and finite.
+    """
+
+    name, label, odd = "cst", "CST", True
+
+    def __init__(self, tau: FloatLike, m: FloatLike) -> None:
+        self.tau, self.m = np.broadcast_arrays(
+            check.nonnegative("tau", tau), check.positive("m", m)
+        )
+        zero = np.zeros_like(self.tau)
+        end, rounding = two_sum(self.tau, self.m)
+        self._set(
+            Knots(
+                (-end, -self.tau, self.tau, end),
+                (-rounding, zero, zero, rounding),
+                (self.m, 2.0 * self.tau, self.m),
+                (-self.m, zero, zero, self.m),
+            ),
+            (0.0, 1.0, 0.0, 1.0, 0.0),
+        )
+
+    def __call__(self, x: FloatLike) -> Array:
+        """phi(x), elementwise."""
+        x = np.asarray(x, dtype=np.float64)
+        return _within(x - _within(x, self.tau), self.m)
+
+    def derivative(self, x: FloatLike) -> Array:
+        """phi'(x), elementwise; 0 at the kinks."""
+        x = np.asarray(x, dtype=np.float64)
+        size = np.abs(x)
+        rising = (size > self.tau) | (self.tau == 0.0)
+        return _indicator(x, rising & (size < self.tau + self.m))
+
+    @classmethod
+    def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
+        """Zero with probability s at variance q_star, and V'(q_star) = slope on the edge of chaos.
+
+        Raises:
+            ValueError: for s or slope outside (0, 1), q_star not positive and finite.
+        """
+        tau = two_sided_threshold(s, q_star)
+        return cls(tau, clip_for_slope(tau, slope, q_star))
+
+
+def _within(x: Array, bound: Array) -> Array:
+    """x, moved into [-bound, bound]."""
+    return np.asarray(np.minimum(np.maximum(x, -bound), bound))
+
+
+def _indicator(x: Array, inside: NDArray[np.bool_]) -> Array:
+    """1 inside, 0 elsewhere, NaN where x is."""
+    return np.where(np.isnan(x), x, inside)
+
+
+ACTIVATIONS: Mapping[
+    str, type[ShiftedReLU] | type[SoftThreshold] | type[ClippedReLU] | type[ClippedSoftThreshold]
+] = MappingProxyType(
+    {kind.name: kind for kind in (ShiftedReLU, SoftThreshold, ClippedReLU, ClippedSoftThreshold)}
+)
+"""The four kinds by their short names: relu, st, crelu, cst."""

@@ -1,0 +1,257 @@
+"""The exact law of the variance in a random network of finite width.
+
+For independent Gaussian weights and biases no limit is needed: given layer l, the entries of
+h^{l+1} are exactly independent N(0, q^{l+1}) with
+
+    q^{l+1} = sigma_w^2 (1 / N) sum_i phi(sqrt(q^l) z_i)^2 + sigma_b^2,    z_i ~ N(0, 1),
+
+so the variance of a real network of width N is a Markov chain, drawn here without any weights.
+Beside it runs the gain of squared gradients, sigma_w^2 (1 / N) sum_i phi'(sqrt(q^l) z_i)^2 a
+layer, which takes the backward weights as independent of the forward ones (as Eq. 24 does).
+
+Most units of a sparse network are silent and add nothing. So the number of the others is drawn
+first, which is binomial, and then only these units, from the tails beyond the silent interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from .. import _validation as check
+from .._types import Array, FloatLike
+
+if TYPE_CHECKING:
+    from ..activations.expectations import GaussianExpectations
+    from ..mean_field.maps import MeanField
+
+LARGEST_VARIANCE = 1e200  # beyond it squares overflow; such a network has failed long ago
+_BLOCK = 2_000_000  # units of one layer drawn at once, the silent ones counted
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Random networks of one width, layer by layer; arrays are (depth, *batch, networks).
+
+    Attributes:
+        variance: q^1, ..., q^L.
+        gain: by which squared gradients grow from h^{l+1} to h^l, for l = 1, ..., L.
+        sparsity: share of the units of layer l with phi = 0.
+    """
+
+    variance: Array
+    gain: Array
+    sparsity: Array
+
+    @cached_property
+    def log_backward_gain(self) -> Array:
+        """The logarithm of the gain from h^L back to h^l: the sum over layers l, ..., L - 1."""
+        with np.errstate(divide="ignore"):
+            steps = np.log(self.gain[:-1])
+        nothing = np.zeros((1, *steps.shape[1:]))
+        return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], nothing])
+
+
+@dataclass(frozen=True)
+class UnitChain(Chain):
+    """A chain of which every unit was drawn.
+
+    Attributes:
+        passing: sums over the units of layer l of phi'^2 times 1, x^2, x h and h^2 (x = phi(h)),
+            shape (4, depth, *batch, networks): what `gradient_law` needs.
+    """
+
+    passing: Array
+
+
+@dataclass(frozen=True)
+class SmallNoise:
+    """The variance of a wide network as a Gaussian process in the layer; arrays (depth, *batch).
+
+    Near q* it is an AR(1) process: each layer multiplies the distance from q* by V'(q*), adds noise
+    of variance Var q^{l+1} and, through V'' > 0, a drift.
+
+    Attributes:
+        mean: of q^1, ..., q^L.
+        std: standard deviation of q^1, ..., q^L.
+        valid: whether V is straight enough: over the standard deviation its slope changes by at
+            most a tenth, in this layer and all before it.
+    """
+
+    mean: Array
+    std: Array
+    valid: NDArray[np.bool_]
+
+
+def draw_chain(
+    net: MeanField,
+    width: int = 300,
+    depth: int = 100,
+    networks: int = 1000,
+    seed: int | np.random.Generator = 0,
+    q0: FloatLike | None = None,
+) -> UnitChain:
+    """Draw the variance, the gradient gain and the sparsity of every layer of random networks.
+
+    Args:
+        net: the initialization; parameters may be arrays, one initialization each.
+        width: units N in every layer.
+        depth: number L of hidden layers.
+        networks: how many networks to draw of each initialization.
+        seed: of the random numbers, or their generator; the result depends on nothing else.
+        q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given.
+
+    Raises:
+        ValueError: for a width, depth or number of networks below 1, a negative seed, q0 not
+            positive and finite, or q0 not given for a network without q_star.
+    """
+    start, shape = first_variances(net, width, depth, networks, q0)
+    starts = np.broadcast_to(start, shape).ravel()
+    row = np.repeat(np.arange(starts.size), networks)  # the initialization of every network
+    blocks = np.array_split(row, -(-row.size * width // _BLOCK))
+    rngs = check.generator(seed).spawn(len(blocks))
+    drawn = [
+        _draw_block(_Networks.of(net, shape, block), starts[block], width, depth, rng)
+        for block, rng in zip(blocks, rngs, strict=True)
+    ]
+    variance, sparsity, *passing = np.concatenate(drawn, axis=2).reshape(6, depth, *shape, networks)
+    gain = np.broadcast_to(net.sigma_w2, shape)[..., np.newaxis] * (passing[0] / width)
+    return UnitChain(variance, gain, sparsity, np.stack(passing))
+
+
+def first_variances(
+    net: MeanField, width: int, depth: int, networks: int, q0: FloatLike | None
+) -> tuple[Array, tuple[int, ...]]:
+    """The variance of layer 1 and the shape of the batch, after a check of all arguments."""
+    check.count("width", width)
+    check.count("depth", depth)
+    check.count("networks", networks)
+    start = net.require_q_star() if q0 is None else check.positive("q0", q0)
+    return start, np.shape(net.variance_map(start))
+
+
+def one_step_variance(net: MeanField, q: FloatLike, width: int) -> Array:
+    """The variance of q^{l+1} given q^l = q, whose mean is V(q): sigma_w^4 Var[phi^2] / N.
+
+    Raises:
+        ValueError: for q not positive and finite, or a width below 1.
+    """
+    q = check.positive("q", q)
+    phi = net.activation
+    spread = phi.mean_fourth_power(q) - phi.mean_square(q) ** 2
+    return np.asarray(net.sigma_w2**2 * spread / check.count("width", width))
+
+
+def small_noise(
+    net: MeanField, width: int = 300, depth: int = 100, q0: FloatLike | None = None
+) -> SmallNoise:
+    """Mean and standard deviation of q^l where a wide network scatters little.
+
+    From layer to layer, with V and its derivatives at the mean q,
+
+        mean -> V(q) + V''(q) std^2 / 2,    std^2 -> V'(q)^2 std^2 + Var[q^{l+1} | q].
+
+    Raises:
+        ValueError: for a width or depth below 1, q0 not positive and finite, or q0 not given for a
+            network without q_star.
+    """
+    check.count("depth", depth)
+    start = net.require_q_star() if q0 is None else check.positive("q0", q0)
+    mean = np.broadcast_to(start, np.shape(net.variance_map(start))).astype(np.float64)
+    variance = np.zeros(mean.shape)
+    means, variances, bends = [], [], []
+    for _ in range(depth):
+        slope, curvature = net.variance_slope(mean), net.variance_curvature(mean)
+        means.append(mean)
+        variances.append(variance)
+        bends.append(np.abs(curvature) * np.sqrt(variance))
+        variance = slope**2 * variance + one_step_variance(net, mean, width)
+        drift = 0.5 * curvature * variances[-1]
+        mean = np.clip(net.variance_map(mean) + drift, net.sigma_b2, LARGEST_VARIANCE)
+    straight = np.stack(bends) <= 0.1
+    valid = np.logical_and.accumulate(straight, axis=0)
+    return SmallNoise(np.stack(means), np.sqrt(np.stack(variances)), valid)
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """The parameters of every network of a block, and where its units are silent."""
+
+    activation: GaussianExpectations
+    batch: tuple[int, ...]
+    row: NDArray[np.intp]
+    sigma_w2: Array
+    sigma_b2: Array
+    silence: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, net: MeanField, batch: tuple[int, ...], row: NDArray[np.intp]) -> _Networks:
+        """Networks of the initializations at these rows of the flattened batch."""
+
+        def of_rows(x: Array) -> Array:
+            return np.broadcast_to(x, batch).ravel()[row]
+
+        begin, end = net.activation.silence()
+        ends = of_rows(begin), of_rows(end)
+        return cls(net.activation, batch, row, of_rows(net.sigma_w2), of_rows(net.sigma_b2), ends)
+
+    def sums(self, h: Array, number: NDArray[np.int64]) -> Array:
+        """Sums over each network's units, shape (6, networks).
+
+        Of phi^2, of [phi != 0], and of phi'^2 times 1, phi^2, phi h and h^2. ``h`` has the units of
+        the first network, then those of the second, and so on.
+        """
+        phi = self.activation.members(np.repeat(self.row, number), self.batch)
+        x, slope = phi(h), phi.derivative(h)
+        squared, passing = x * x, slope * slope
+        at_passing = passing * h
+        terms = (squared, x != 0.0, passing, passing * squared, at_passing * x, at_passing * h)
+        return np.stack([segment_sums(term, number) for term in terms])
+
+
+def _draw_block(
+    networks: _Networks, q: Array, width: int, depth: int, rng: np.random.Generator
+) -> Array:
+    """q^l, sparsities and the four sums over passing units, shape (6, depth, networks)."""
+    drawn = np.empty((6, depth, q.size))
+    for layer in range(depth):
+        square, audible, *passing = _layer_sums(networks, np.sqrt(q), width, rng)
+        drawn[:, layer] = q, 1.0 - audible / width, *passing
+        q = np.minimum(networks.sigma_w2 * (square / width) + networks.sigma_b2, LARGEST_VARIANCE)
+    return drawn
+
+
+def _layer_sums(networks: _Networks, root: Array, width: int, rng: np.random.Generator) -> Array:
+    """`_Networks.sums` of one layer with pre-activations N(0, root^2)."""
+    begin, end = networks.silence
+    below, above = scipy.special.ndtr(begin / root), scipy.special.ndtr(-end / root)
+    number_above = rng.binomial(width, above)
+    rest = np.divide(below, 1.0 - above, out=np.zeros(root.shape), where=above < 1.0)
+    number_below = rng.binomial(width - number_above, np.minimum(rest, 1.0))
+    left = _lower_tail_units(below, number_below, rng) * np.repeat(root, number_below)
+    right = _lower_tail_units(above, number_above, rng) * np.repeat(-root, number_above)
+    return networks.sums(left, number_below) + networks.sums(right, number_above)
+
+
+def _lower_tail_units(
+    probability: Array, number: NDArray[np.int64], rng: np.random.Generator
+) -> Array:
+    """Standard normal numbers from the lower tails of these probabilities, by inversion."""
+    return np.asarray(
+        scipy.special.ndtri(np.repeat(probability, number) * (1.0 - rng.random(number.sum())))
+    )
+
+
+def segment_sums(values: Array, number: NDArray[np.int64]) -> Array:
+    """Sums of consecutive segments of these lengths, some of them empty."""
+    sums = np.zeros(number.size)
+    filled = number > 0
+    if np.any(filled):
+        starts = np.cumsum(number) - number
+        sums[filled] = np.add.reduceat(values, starts[filled], dtype=np.float64)
+    return sums

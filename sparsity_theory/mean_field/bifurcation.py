@@ -1,0 +1,84 @@
+"""Where clipping stops to help: new fixed points as the clip m grows (Sec. 3.1, Fig. 4).
+
+On the edge of chaos V follows the identity above q* ever more closely as m grows, touches it, and
+crosses it: a pair of fixed points is born, the lower one unstable, the upper one with chi > 1.
+CReLU and CST of equal tau and m have the same V there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy
+
+from .. import _validation as check
+from ..activations.thresholded import ClippedReLU, ClippedSoftThreshold
+from .edge_of_chaos import edge_of_chaos
+from .fixed_points import turning_points
+
+if TYPE_CHECKING:
+    from .._types import FloatLike
+    from .maps import MeanField
+
+# V'(q*) is searched by its logit between these: between 4e-18 and 1 - 1e-14.
+_LOW, _HIGH = -40.0, 32.0
+
+
+@dataclass(frozen=True)
+class Bifurcation:
+    """The clip at which V first touches the identity above q*.
+
+    Attributes:
+        m: the clip: three fixed points just above it, one just below.
+        slope: V'(q*) at that clip.
+        q: the variance at which V touches the identity.
+    """
+
+    m: float
+    slope: float
+    q: float
+
+
+def bifurcation(
+    kind: type[ClippedReLU] | type[ClippedSoftThreshold], s: float, q_star: FloatLike = 1.0
+) -> Bifurcation:
+    """The clip m at which a second pair of fixed points is born on the edge of chaos.
+
+    Args:
+        kind: ClippedReLU or ClippedSoftThreshold.
+        s: sparsity, in (0, 1), so large that tau > 0: above 1/2 for ClippedReLU.
+        q_star: the fixed point that the initialization is made for, a single number.
+
+    Raises:
+        ValueError: for an s outside (0, 1) or with tau <= 0 (then V follows the identity above q*
+            for no clip), or q_star not a single positive number.
+    """
+    q = check.single("q_star", check.positive("q_star", q_star))
+
+    def clipped(logit: float) -> ClippedReLU | ClippedSoftThreshold:
+        return kind.for_sparsity(s, 1.0 / (1.0 + np.exp(-logit)), q)
+
+    def excess(logit: float) -> float:
+        return _highest_above(edge_of_chaos(clipped(logit), q), q)[1]
+
+    if not clipped(0.0).tau > 0.0:
+        raise ValueError(f"s must give a positive tau for new fixed points to be born, got {s!r}")
+    low, high = _LOW, _HIGH
+    while excess(low) == -np.inf:  # V - q has no maximum above q* there: halve the bracket
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if excess(middle) > 0.0 else (middle, high)
+    phi = clipped(scipy.optimize.brentq(excess, low, high, xtol=1e-13))
+    net = edge_of_chaos(phi, q)
+    return Bifurcation(float(phi.m), float(net.variance_slope(q)), _highest_above(net, q)[0])
+
+
+def _highest_above(net: MeanField, q_star: float) -> tuple[float, float]:
+    """The maximum of V(q) / q - 1 among the turning points above q*: where, and how high."""
+    maxima = [
+        (turn.q, turn.excess / turn.q)
+        for turn in turning_points(net)
+        if turn.q > q_star and turn.curvature < 0.0
+    ]
+    return max(maxima, key=lambda point: point[1], default=(np.nan, -np.inf))

@@ -1,0 +1,77 @@
+"""The covariance map of a convolutional network with circular padding (Eqs. 2, 4, 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import _validation as check
+from .._types import Array, FloatLike
+from .propagation import correlation_fixed_point
+
+if TYPE_CHECKING:
+    from .maps import MeanField
+
+# Dividing a covariance of fully correlated positions by their deviations may go this far above 1.
+_ROUNDING = 8 * np.finfo(float).eps
+
+
+def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Array:
+    """The covariances of the next layer's pre-activations between all positions (Eq. 4).
+
+    Args:
+        net: activation, sigma_w^2 and sigma_b^2; weights are N(0, sigma_w2 / ((2 k + 1) C_in)).
+        covariance: between the n positions of one layer, shape (n, n): symmetric and positive
+            semidefinite; the positions may differ in variance.
+        half_width: k, for kernels 2 k + 1 wide; positions are counted modulo n.
+
+    Returns:
+        Shape (n, n), symmetric.
+
+    Raises:
+        ValueError: if covariance is not such a matrix, or half_width is negative.
+    """
+    sigma = check.finite("covariance", covariance)
+    k = check.count("half_width", half_width, least=0)
+    if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1] or not np.array_equal(sigma, sigma.T):
+        raise ValueError(f"covariance must be a symmetric matrix, got shape {sigma.shape}")
+    q = check.positive("the diagonal of covariance", np.diag(sigma))
+    products = _mean_products(net, _correlations(sigma, q), q)
+    shifted = [np.roll(products, (-beta, -beta), axis=(0, 1)) for beta in range(-k, k + 1)]
+    return np.asarray(net.sigma_b2 + net.sigma_w2 * np.mean(shifted, axis=0))
+
+
+def _correlations(sigma: Array, q: Array) -> Array:
+    root = np.sqrt(q)
+    rho = sigma / np.outer(root, root)
+    np.fill_diagonal(rho, 1.0)
+    rounded = np.abs(rho) <= 1.0 + _ROUNDING
+    return check.correlation("correlation", np.where(rounded, np.clip(rho, -1.0, 1.0), rho))
+
+
+def _mean_products(net: MeanField, rho: Array, q: Array) -> Array:
+    """E phi(u_i) phi(u_j) for all pairs of positions: by the sharper route where it serves."""
+    if np.ptp(q) == 0.0:
+        return net.activation.mean_product(rho, q[0])
+    products = net.activation.mean_product_between(rho, q[:, None], q)
+    return 0.5 * (products + products.T)  # its two halves may differ in rounding
+
+
+def covariance_fixed_point(net: MeanField, positions: int) -> Array:
+    """The covariance that repeated layers tend to: q* on the diagonal, q* rho* off it (Eq. 5).
+
+    Args:
+        net: an initialization whose ``q_star`` is known.
+        positions: n.
+
+    Returns:
+        Shape (n, n); unchanged by `covariance_map` for every kernel.
+
+    Raises:
+        ValueError: if positions is below 1, or q_star is not known or not a single number.
+    """
+    n = check.count("positions", positions)
+    q = check.single("q_star", net.require_q_star())
+    rho = check.single("rho_star", correlation_fixed_point(net))
+    return np.asarray(q * (rho + (1.0 - rho) * np.eye(n)))

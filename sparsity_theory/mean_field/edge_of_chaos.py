@@ -1,0 +1,86 @@
+"""Initialization on the edge of chaos: sigma_w^2 and sigma_b^2 (Eqs. 59-62 and App. A's recipe)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _validation as check
+from .._types import Array, FloatLike
+from ..activations.expectations import GaussianExpectations
+from ..numerics.roots import bracketed_newton
+from .maps import MeanField
+
+
+def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> MeanField:
+    """The initialization with chi_1 = 1 and V(q_star) = q_star (Eqs. 59-62).
+
+    sigma_w^2 = 1 / E phi'^2, which is 1 / (1 - s) for the unclipped kinds, and
+    sigma_b^2 = q* - sigma_w^2 E phi^2, formed without that subtraction.
+
+    Raises:
+        ValueError: if q_star is not positive and finite, if phi' vanishes (to double precision)
+            wherever a N(0, q_star) variable falls, or if sigma_b^2 would be negative: then the
+            activation has no edge of chaos at q_star.
+    """
+    q_star = check.positive("q_star", q_star)
+    mean_squared_derivative = activation.mean_derivative_power(q_star, 2)
+    if np.any(mean_squared_derivative < np.finfo(float).tiny):
+        raise ValueError(
+            f"{activation!r} has no edge of chaos at q_star = {q_star!s}: "
+            "its derivative vanishes there to double precision"
+        )
+    deficit = activation.edge_deficit(q_star)
+    if np.any(deficit < 0.0):
+        raise ValueError(
+            f"{activation!r} has no edge of chaos at q_star = {q_star!s}: sigma_b^2 would be "
+            f"{np.min(deficit / mean_squared_derivative):.6g}, but must be at least 0"
+        )
+    return MeanField(
+        activation, 1.0 / mean_squared_derivative, deficit / mean_squared_derivative, q_star
+    )
+
+
+def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike) -> MeanField:
+    """The point of the edge of chaos with a given sigma_b^2: the curves of Fig. 8.
+
+    Along the edge sigma_b^2 is a function of q*, followed on a grid of variances; where it first
+    reaches the wanted value it is solved for log q*.
+
+    Args:
+        activation: with scalar parameters.
+        sigma_b2: positive, any shape.
+
+    Returns:
+        The initialization, with ``q_star`` the fixed point found, in the shape of sigma_b2.
+
+    Raises:
+        ValueError: if the activation's parameters are arrays, sigma_b2 is not positive and finite,
+            or the edge of chaos nowhere has that sigma_b^2.
+    """
+    wanted = check.positive("sigma_b2", sigma_b2)
+    smallest, largest = activation.scales()
+    grid = np.geomspace(1e-3 * smallest**2, 1e12 * largest**2, 2000)
+    if np.ndim(_edge_bias(activation, np.ones(()))) > 0:
+        raise ValueError("edge_of_chaos_for_bias needs an activation with scalar parameters")
+    biases = _edge_bias(activation, grid)
+    reached = biases >= wanted.reshape(-1, 1)
+    if not np.all(reached[:, -1]):
+        raise ValueError(
+            f"sigma_b2 is at most {biases.max():.6g} on the edge of chaos of {activation!r}, "
+            f"got {wanted.max():.6g}"
+        )
+    first = np.argmax(reached, axis=1)
+    log_low, log_high = np.log(grid[np.maximum(first - 1, 0)]), np.log(grid[first])
+
+    def excess(log_q: Array) -> tuple[Array, Array]:
+        step = 1e-6
+        here, ahead = (_edge_bias(activation, np.exp(x)) for x in (log_q, log_q + step))
+        return np.log(here / wanted.ravel()), np.log(ahead / here) / step
+
+    log_q = bracketed_newton(excess, log_low, log_high, 0.5 * (log_low + log_high))
+    return edge_of_chaos(activation, np.exp(log_q).reshape(wanted.shape))
+
+
+def _edge_bias(activation: GaussianExpectations, q: Array) -> Array:
+    """sigma_b^2 on the edge of chaos at q* = q."""
+    return activation.edge_deficit(q) / activation.mean_derivative_power(q, 2)

@@ -1,0 +1,215 @@
+"""Every fixed point of a variance map, and its stability (Secs. 2 and 3.1, Fig. 4).
+
+Between two neighbouring zeros of V' - 1 the function V(q) - q is monotone and has at most one
+root. So the zeros of V' - 1 are found first, by its changes of sign on a fine grid in log q: as a
+function of log q, V is a Gaussian smoothing of phi^2 and has no features finer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._types import Array
+from ..numerics.roots import bracketed_newton
+
+if TYPE_CHECKING:
+    from .maps import MeanField
+
+_POINTS_PER_E_FOLD = 64
+# Knots are looked at down to 1e-12 standard deviations of the largest fixed points.
+_BEYOND, _LARGEST, _POINTS_OF_GROWTH = 1e16, 1e300, 256
+# V - q at a point where V' = 1 counts as zero below this multiple of q: its rounding error.
+_TOUCHING = 16 * np.finfo(float).eps
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A variance q with V(q) = q.
+
+    Attributes:
+        q: the variance.
+        slope: V'(q).
+        chi: sigma_w^2 E phi'^2 at q: what chi_1 is for a network that settles there.
+        stable: whether variances on both sides of q return to it.
+    """
+
+    q: float
+    slope: float
+    chi: float
+    stable: bool
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A variance where V(q) - q is largest or smallest among its neighbours.
+
+    Attributes:
+        q: the variance, where V'(q) = 1.
+        excess: V(q) - q. Zero (to rounding) means that V touches the identity there; a small
+            negative value above q* is the near-tangency of Fig. 4a.
+        curvature: V''(q): negative at a maximum.
+    """
+
+    q: float
+    excess: float
+    curvature: float
+
+
+@dataclass(frozen=True)
+class SteepestPoint:
+    """Where V comes closest to running along the identity above q*.
+
+    Attributes:
+        q: the variance above q* where V' is largest.
+        slope: V'(q). Below 1 there is one fixed point; close below 1 networks linger (Fig. 4a).
+        excess: V(q) - q there.
+    """
+
+    q: float
+    slope: float
+    excess: float
+
+
+class FixedPointContinuumError(ValueError):
+    """V(q) = q to rounding over a range of variances, so that fixed points cannot be counted."""
+
+
+def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
+    """All fixed points of the variance map, ascending.
+
+    A variance at which V touches the identity without crossing it (q* of the unclipped kinds on
+    the edge of chaos) is one fixed point, and not stable.
+
+    Raises:
+        FixedPointContinuumError: if V(q) = q to rounding over a whole range of variances, as for
+            ReLU and the identity on the edge of chaos.
+        ValueError: if a parameter of the network is an array.
+    """
+    grid = _grid(net)
+    _refuse_continuum(net, grid)
+    turns = turning_points(net)
+    touching = [turn.q for turn in turns if abs(turn.excess) <= _TOUCHING * turn.q]
+    ends = [turn.q for turn in turns if turn.q not in touching]
+    crossing = _roots_in_log(_relative_excess(net), np.log([grid[0], *ends, grid[-1]]))
+    # Next to a touching point rounding can fake a pair of crossings.
+    crossing = [q for q in crossing if all(abs(q - p) > 1e-6 * p for p in touching)]
+    return tuple(_classified(net, q, q in touching) for q in sorted([*touching, *crossing]))
+
+
+def turning_points(net: MeanField) -> tuple[Turn, ...]:
+    """Where V(q) - q turns, ascending in q.
+
+    Raises:
+        ValueError: if a parameter of the network is an array.
+    """
+    points = _roots_in_log(_tilt(net), np.log(_grid(net)))
+    return tuple(
+        Turn(q, float(net.variance_map(q)) - q, float(net.variance_curvature(q))) for q in points
+    )
+
+
+def steepest_point(net: MeanField) -> SteepestPoint:
+    """The largest V' above q*: the near-tangency of Fig. 4a as a number.
+
+    Raises:
+        ValueError: if a parameter of the network is an array, q_star is not known, or V' only
+            decreases above q*.
+    """
+    grid = _grid(net)
+    start = float(net.require_q_star())
+    above = np.concatenate([[start], grid[grid > start]])
+    bends = _roots_in_log(_bend(net), np.log(above))
+    if not bends:
+        raise ValueError(f"V' decreases above q_star = {start!r}: it has no largest value there")
+    q = max(bends, key=lambda point: float(net.variance_slope(point)))
+    return SteepestPoint(q, float(net.variance_slope(q)), float(net.variance_map(q)) - q)
+
+
+def _refuse_continuum(net: MeanField, grid: Array) -> None:
+    level = np.abs(net.variance_map(grid) - grid) <= _TOUCHING * grid
+    # A fixed point of its own is level at one grid point, or at two if it lies between them.
+    start = np.flatnonzero(level[:-2] & level[1:-1] & level[2:])
+    if start.size:
+        raise FixedPointContinuumError(
+            f"every variance from {grid[start[0]]:.3g} to {grid[start[-1] + 2]:.3g} is a fixed "
+            "point: the variance map is the identity there, to rounding"
+        )
+
+
+def _classified(net: MeanField, q: float, touching: bool) -> FixedPoint:
+    slope = float(net.variance_slope(q))
+    return FixedPoint(q, slope, float(net.chi(q)), abs(slope) < 1.0 and not touching)
+
+
+def _grid(net: MeanField) -> Array:
+    """Variances from where V is linear to double precision up to where only its growth is left."""
+    if np.ndim(net.variance_map(1.0)) > 0:
+        raise ValueError("fixed points need scalar tau, m, sigma_w2 and sigma_b2, got an array")
+    smallest, largest = net.activation.scales()
+    low, high = 1e-4 * smallest**2, 1e8 * largest**2
+    # Below low, V is V(0) + V'(0) q, and a fixed point there is at least V(0).
+    low = min(low, 0.5 * float(net.variance_map(low)))
+    features = np.geomspace(low, high, int(_POINTS_PER_E_FOLD * np.log(high / low)))
+    # Beyond, V is A q + B sqrt(q) + C. A bounded phi is done there; another one may still cross.
+    growth = np.geomspace(high, min(_BEYOND * high, _LARGEST), _POINTS_OF_GROWTH)
+    return np.concatenate([features, growth[1:]])
+
+
+def _relative_excess(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+    """V(q) / q - 1 and its derivative, in log q."""
+
+    def function(log_q: Array) -> tuple[Array, Array]:
+        q = np.exp(log_q)
+        ratio = net.variance_map(q) / q
+        return ratio - 1.0, net.variance_slope(q) - ratio
+
+    return function
+
+
+def _tilt(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+    """V'(q) - 1 and its derivative, in log q."""
+
+    def function(log_q: Array) -> tuple[Array, Array]:
+        q = np.exp(log_q)
+        return net.variance_slope(q) - 1.0, q * net.variance_curvature(q)
+
+    return function
+
+
+def _bend(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+    """q V''(q) and a difference quotient for its derivative, in log q."""
+    step = 1e-6
+
+    def function(log_q: Array) -> tuple[Array, Array]:
+        here, ahead = (np.exp(x) * net.variance_curvature(np.exp(x)) for x in (log_q, log_q + step))
+        return here, (ahead - here) / step
+
+    return function
+
+
+def _roots_in_log(function: Callable[[Array], tuple[Array, Array]], log_grid: Array) -> list[float]:
+    """One root in q for each change of sign on the grid."""
+    values, _ = function(log_grid)
+    signs = _signs(values)
+    changes = np.flatnonzero(signs[1:] * signs[:-1] < 0.0)
+    if changes.size == 0:
+        return []
+    sign = signs[changes + 1]
+
+    def increasing(x: Array) -> tuple[Array, Array]:
+        value, slope = function(x)
+        return sign * value, sign * slope
+
+    low, high = log_grid[changes], log_grid[changes + 1]
+    return list(map(float, np.exp(bracketed_newton(increasing, low, high, 0.5 * (low + high)))))
+
+
+def _signs(values: Array) -> Array:
+    """The sign of every value; a zero takes that of the value before, so that no change is lost."""
+    signs = np.sign(values)
+    last_nonzero = np.maximum.accumulate(np.where(signs != 0.0, np.arange(signs.size), 0))
+    return np.asarray(signs[last_nonzero])

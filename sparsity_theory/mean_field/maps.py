@@ -1,0 +1,143 @@
+"""The mean field of a wide random network: its variance map and its correlation map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _validation as check
+from .._types import Array, FloatLike, plain
+from ..activations.expectations import GaussianExpectations
+
+
+class MeanField:
+    """An activation with the variances of weights and biases: one point of the theory.
+
+    Every argument may be an array, and broadcasts with the others, with the activation's own
+    parameters and with the arguments of the methods.
+
+    Args:
+        activation: phi.
+        sigma_w2: weights are N(0, sigma_w2 / N) for N inputs.
+        sigma_b2: biases are N(0, sigma_b2).
+        q_star: the fixed point of the variance map that the initialization was made for, if any.
+
+    Raises:
+        ValueError: if sigma_w2 or q_star is not positive, sigma_b2 is negative, or any of them
+            is not finite.
+    """
+
+    def __init__(
+        self,
+        activation: GaussianExpectations,
+        sigma_w2: FloatLike,
+        sigma_b2: FloatLike = 0.0,
+        q_star: FloatLike | None = None,
+    ) -> None:
+        self.activation = activation
+        self.sigma_w2 = check.positive("sigma_w2", sigma_w2)
+        self.sigma_b2 = check.nonnegative("sigma_b2", sigma_b2)
+        self.q_star = None if q_star is None else check.positive("q_star", q_star)
+
+    def __repr__(self) -> str:
+        return (
+            f"MeanField({self.activation!r}, sigma_w2={plain(self.sigma_w2)}, "
+            f"sigma_b2={plain(self.sigma_b2)})"
+        )
+
+    def require_q_star(self) -> Array:
+        """``q_star``.
+
+        Raises:
+            ValueError: if it is not known.
+        """
+        if self.q_star is None:
+            raise ValueError("q_star is not known; make the network with edge_of_chaos, or give q")
+        return self.q_star
+
+    def _at_fixed_point(self, q: FloatLike | None) -> Array:
+        """``q``, or ``q_star`` where it is not given."""
+        return self.require_q_star() if q is None else check.positive("q", q)
+
+    def variance_map(self, q: FloatLike) -> Array:
+        """V(q) = sigma_w^2 E phi(sqrt(q) z)^2 + sigma_b^2 (Eqs. 3, 32, 37, 41, 44, 53).
+
+        Args:
+            q: variance of the pre-activations of one layer, positive.
+
+        Returns:
+            The variance in the next layer.
+        """
+        q = check.positive("q", q)
+        return self.sigma_w2 * self.activation.mean_square(q) + self.sigma_b2
+
+    def variance_slope(self, q: FloatLike) -> Array:
+        """V'(q), the slope of the variance map (Eqs. 13, 14, 38, 43, 50), for q > 0.
+
+        Where E z phi phi' has terms of both signs, as it may for tau < 0, it is exact to a few ulps
+        of the sum of their sizes.
+        """
+        q = check.positive("q", q)
+        return self.sigma_w2 * self.activation.mean_square_slope(q)
+
+    def variance_curvature(self, q: FloatLike) -> Array:
+        """V''(q), the curvature of the variance map (Eqs. 40, 43), for q > 0.
+
+        Its relative condition number |q V''' / V''| is unbounded where V'' changes sign, as it
+        does for the clipped kinds: near there it is exact to a few ulps of
+        sigma_w^2 E[(|z|^3 + 3 |z|) phi phi'] / (2 q^(3/2)).
+        """
+        q = check.positive("q", q)
+        return self.sigma_w2 * self.activation.mean_square_curvature(q)
+
+    def chi(self, q: FloatLike) -> Array:
+        """sigma_w^2 E phi'(sqrt(q) z)^2 for q > 0: chi_1 = R'(1) at q = q* (Eqs. 11, 15, 16, 19).
+
+        The factor by which mean squared gradients grow from a layer to the one before (Eq. 24).
+        """
+        q = check.positive("q", q)
+        return self.sigma_w2 * self.activation.mean_derivative_power(q, 2)
+
+    def correlation_map(self, rho: FloatLike, q: FloatLike | None = None) -> Array:
+        """R(rho), the correlation in the next layer of two inputs with variance q (Eq. 6).
+
+        Args:
+            rho: their correlation in this layer, in [-1, 1].
+            q: a fixed point of the variance map, by which the result is divided; ``q_star`` where
+                not given.
+
+        Raises:
+            ValueError: for rho outside [-1, 1], q not positive and finite, or q not given for a
+                network without q_star.
+        """
+        rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
+        return np.asarray(
+            (self.sigma_w2 * self.activation.mean_product(rho, q) + self.sigma_b2) / q
+        )
+
+    def correlation_slope(self, rho: FloatLike, q: FloatLike | None = None) -> Array:
+        """R'(rho), the slope of the correlation map; chi_1 at rho = 1.
+
+        Arguments and errors are those of `correlation_map`.
+        """
+        rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
+        return self.sigma_w2 * self.activation.mean_product_of_derivatives(rho, q)
+
+    def correlation_gap(self, gap: FloatLike, q: FloatLike | None = None) -> Array:
+        """1 - R(1 - gap) for gap in [0, 2], with full relative accuracy however small the gap.
+
+        For kinked activations this is chi_1 gap minus a term in gap^(3/2). The variance q is
+        taken as the fixed point that R(1) = 1 asks for: ``q_star`` where not given.
+        """
+        gap, q = check.gap("gap", gap), self._at_fixed_point(q)
+        return np.asarray(self.sigma_w2 * self.activation.mean_product_gap(gap, q) / q)
+
+    def trajectory(self, q0: FloatLike, depth: int) -> Array:
+        """q^0, V(q^0), V(V(q^0)), ...: shape (depth + 1, *batch).
+
+        Raises:
+            ValueError: for q0 not positive and finite, or a negative depth.
+        """
+        variances = [check.positive("q0", q0)]
+        for _ in range(check.count("depth", depth, least=0)):
+            variances.append(self.variance_map(np.minimum(variances[-1], np.finfo(float).max)))
+        return np.stack(np.broadcast_arrays(*variances))

@@ -1,0 +1,4 @@
+"""Gaussian integrals and roots, to the last digits.
+
+May import: numpy, scipy.
+"""

@@ -1,0 +1,128 @@
+"""Gaussian expectations of functions of one or two inputs, by adaptive quadrature split at kinks.
+
+Panels of 16 Gauss-Legendre nodes are halved one by one until they settle, those of all points at
+once. For two inputs the plane is turned by 45 degrees: their sum and difference are independent,
+and the kinks of the product are straight lines that cross where the difference is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._types import Array
+
+Integrand = Callable[[Array, NDArray[np.intp]], Array]
+"""Maps z, shape (panels, nodes), and the point of every panel, shape (panels,), to values."""
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
+"""Of the Gauss-Legendre rule on [-1, 1] of one panel."""
+
+_EDGES = np.array([-13.0, -9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0, 9.0, 13.0])
+# A panel has settled when halving it changes less than this part of its point's integral.
+_TOLERANCE = 1e-13
+_MOST_HALVINGS = 50
+# More open panels than this a point are the sign of a function that is not smooth to rounding.
+_MOST_PANELS = 100
+# Of two inputs: points that contribute less than this part of the largest one need less accuracy.
+_MINOR = 1e-3
+# Where two kinks meet the inner integral bends, over a few times the spread; panels end there,
+# since a panel much wider than such a layer would not notice it.
+_LAYER = np.array([-12.0, -4.0, 0.0, 4.0, 12.0])
+
+
+def product_expectation(
+    integrand: Callable[[Array, Array], Array],
+    kinks: tuple[Array, Array],
+    common: float,
+    spread: float,
+) -> float:
+    """E integrand(x, y) for independent x ~ N(0, common^2) and y ~ N(0, spread^2).
+
+    The integrand must be smooth except where x + y is one of the first ``kinks``, or x - y one of
+    the second.
+    """
+    of_sum, of_difference = kinks
+
+    def outer(z: Array, _: NDArray[np.intp]) -> Array:
+        x = common * z.ravel()
+
+        def inner(y: Array, row: NDArray[np.intp]) -> Array:
+            return integrand(np.broadcast_to(x[row, None], y.shape), spread * y)
+
+        x_column = x[:, None]
+        crossings = np.concatenate([of_sum - x_column, x_column - of_difference], axis=1)
+        return expectation(inner, _over(crossings, spread), minor=_MINOR).reshape(z.shape)
+
+    meetings = np.unique(0.5 * (of_sum[:, None] + of_difference))
+    layers = (meetings[:, None] + spread * _LAYER).reshape(1, -1)
+    return float(expectation(outer, _over(layers, common), tolerance=10.0 * _TOLERANCE)[0])
+
+
+def _over(x: Array, scale: float) -> Array:
+    """x / scale, and zeros where the scale is zero: no break is needed there."""
+    return x / scale if scale > 0.0 else np.zeros(x.shape)
+
+
+def expectation(
+    integrand: Integrand, breaks: Array, tolerance: float = _TOLERANCE, minor: float = 0.0
+) -> Array:
+    """E integrand(z), z ~ N(0, 1), at every point.
+
+    Args:
+        integrand: see `Integrand`.
+        breaks: where the integrand is not smooth, shape (points, any number).
+        tolerance: of a panel, relative to the integral of the absolute value at its point.
+        minor: points where that is below this part of the largest one are treated as if it were
+            that large.
+
+    Returns:
+        Shape (points,).
+
+    Raises:
+        ValueError: if the integrand is not finite somewhere within 13 standard deviations.
+    """
+    points = len(breaks)
+    fixed = np.broadcast_to(_EDGES, (points, _EDGES.size))
+    edges = np.sort(np.concatenate([fixed, np.clip(breaks, _EDGES[0], _EDGES[-1])], axis=1))
+    point = np.repeat(np.arange(points), edges.shape[1] - 1)
+    left, right = edges[:, :-1].ravel(), edges[:, 1:].ravel()
+    wide = right > left
+    point, left, right = point[wide], left[wide], right[wide]
+    coarse, size = _on_panels(integrand, point, left, right)
+    sizes = np.bincount(point, size, points)
+    allowed = tolerance * np.maximum(sizes, minor * sizes.max())
+    total = np.zeros(points)
+    for halving in range(_MOST_HALVINGS):
+        middle = 0.5 * (left + right)
+        lower, _ = _on_panels(integrand, point, left, middle)
+        upper, _ = _on_panels(integrand, point, middle, right)
+        settled = np.abs(lower + upper - coarse) <= allowed[point]
+        if halving == _MOST_HALVINGS - 1 or len(point) > _MOST_PANELS * points:
+            settled[:] = True
+        total += np.bincount(point[settled], (lower + upper)[settled], points)
+        rest = ~settled
+        if not np.any(rest):
+            break
+        coarse = np.concatenate([lower[rest], upper[rest]])
+        left, right = (
+            np.concatenate([left[rest], middle[rest]]),
+            np.concatenate([middle[rest], right[rest]]),
+        )
+        point = np.concatenate([point[rest], point[rest]])
+    return total
+
+
+def _on_panels(
+    integrand: Integrand, point: NDArray[np.intp], left: Array, right: Array
+) -> tuple[Array, Array]:
+    """The integral over every panel, and that of the absolute value."""
+    half = 0.5 * (right - left)[:, None]
+    z = 0.5 * (left + right)[:, None] + half * NODES
+    values = integrand(z, point)
+    if not np.all(np.isfinite(values)):
+        raise ValueError("the activation or its derivative is not finite where it is integrated")
+    values = values * (half * WEIGHTS * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi))
+    return values.sum(axis=1), np.abs(values).sum(axis=1)

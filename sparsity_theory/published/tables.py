@@ -1,0 +1,95 @@
+"""The rows of the paper's Tables 2, 4 and 5 as data: what was run, and what came of it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .rows import Row
+
+FAILED_BELOW = 0.65
+"""Mean accuracy below which a row of DNNs counts as failed: between 0.60 and 0.76 there is none."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Mean and standard deviation over the paper's runs; one run has no deviation."""
+
+    accuracy_mean: float
+    accuracy_std: float | None
+    sparsity_mean: float
+    sparsity_std: float | None
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One row of a table: the networks, and the test figures that the paper reports of them.
+
+    ``dnn`` are five dense networks on MNIST, ``cnn`` one convolutional network on CIFAR-10, which
+    Table 2 alone has; ``depth`` and ``cnn_depth`` are their hidden layers. ``printed`` is the row
+    as in `published_tables.toml`, digits as printed.
+    """
+
+    table: int
+    row: Row
+    width: int
+    depth: int
+    cnn_depth: int | None
+    q_star: float
+    dnn: Figures
+    cnn: Figures | None
+    printed: dict[str, Any]
+
+    @property
+    def failed(self) -> bool:
+        """Whether the dense networks failed to train, going by their mean accuracy."""
+        return self.dnn.accuracy_mean < FAILED_BELOW
+
+
+@cache
+def read_tables() -> dict[str, Any]:
+    """The file as it is, by table (``table_2``, ...)."""
+    return tomllib.loads(
+        Path(__file__).with_name("published_tables.toml").read_text(encoding="utf-8")
+    )
+
+
+def published_rows(table: int) -> tuple[PublishedRow, ...]:
+    """The rows of Table 2, 4 or 5, in the paper's order.
+
+    Raises:
+        ValueError: for another table.
+    """
+    tables = read_tables()
+    if f"table_{table}" not in tables:
+        known = ", ".join(name.removeprefix("table_") for name in tables)
+        raise ValueError(f"table must be one of {known}, got {table!r}")
+    content = tables[f"table_{table}"]
+    return tuple(_published(table, content, printed) for printed in content["rows"])
+
+
+def _published(table: int, content: dict[str, Any], printed: dict[str, Any]) -> PublishedRow:
+    slope = float(printed["slope"]) if "m" in printed else None
+    return PublishedRow(
+        table=table,
+        row=Row(printed["kind"], float(printed["s"]), slope),
+        width=content["width"],
+        depth=content["depth"],
+        cnn_depth=content.get("cnn_depth"),
+        q_star=content["q_star"],
+        dnn=_figures(printed["dnn"]),
+        cnn=_figures(printed["cnn"]) if "cnn" in printed else None,
+        printed=printed,
+    )
+
+
+def _figures(printed: dict[str, Any]) -> Figures:
+    """A pair is a mean with its deviation, a single number one run."""
+    accuracy, sparsity = (
+        value if isinstance(value, list) else [value, None]
+        for value in (printed["accuracy"], printed["sparsity"])
+    )
+    return Figures(*accuracy, *sparsity)

@@ -1,0 +1,5 @@
+"""``python -m torch_models`` is the command ``sparsity-theory``."""
+
+from torch_models.commands.app import main
+
+main()

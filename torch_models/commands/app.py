@@ -1,0 +1,64 @@
+"""The application ``sparsity-theory``: the list of its commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+try:
+    import typer
+
+    from torch_models.commands.figure import figure
+    from torch_models.commands.forecast import forecast
+    from torch_models.commands.observe import observe
+    from torch_models.commands.reproduce import RULE, reproduce
+    from torch_models.commands.solve import solve
+    from torch_models.commands.stable_clip import stable_clip
+    from torch_models.commands.table import table
+except ModuleNotFoundError as missing:
+    raise SystemExit(
+        f"error: the command line needs {missing.name}: pip install 'sparsity-theory[cli]'"
+    ) from missing
+
+import sparsity_theory as st
+
+app = typer.Typer(
+    help="Mean-field theory of networks with sparsity-inducing activations.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("solve")(solve)
+app.command("forecast")(forecast)
+app.command("observe")(observe)
+app.command("stable-clip")(stable_clip)
+app.command("reproduce", epilog=RULE)(reproduce)
+app.command("table")(table)
+app.command("figure")(figure)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Answer ``--version``, and show the help where no command was given."""
+    if show_version:
+        typer.echo(f"sparsity-theory {st.__version__}")
+        raise typer.Exit()
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line; a user's mistake or Ctrl-C ends in one line, never in a traceback."""
+    try:
+        code = app(prog_name="sparsity-theory", standalone_mode=False)
+    except typer.TyperException as error:
+        typer.echo(f"error: {' '.join(error.format_message().split())}", err=True)
+        code = 2
+    except typer.Abort:
+        typer.echo("error: aborted", err=True)
+        code = 1
+    sys.exit(code)

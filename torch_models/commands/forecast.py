@@ -1,0 +1,148 @@
+"""``sparsity-theory forecast``: which initializations train, beside what the paper reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import sparsity_theory as st
+from sparsity_theory.published.ranking import SCORES, RankedRow, area_under_curve, ranked_row
+from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, chosen_rows
+from sparsity_theory.published.tables import FAILED_BELOW, published_rows
+from torch_models.commands.errors import fail
+
+
+def forecast(
+    table: Annotated[
+        list[int] | None,
+        typer.Option(help="All rows of Table 2, 4 or 5; may be repeated.", show_default="one row"),
+    ] = None,
+    activation: Annotated[
+        str, typer.Option(help="One row of your own: relu, st, crelu or cst.")
+    ] = "crelu",
+    sparsity: Annotated[float, typer.Option(help="Its share of zeros s.")] = DEFAULT_SPARSITY,
+    slope: Annotated[
+        float | None,
+        typer.Option(help="Its V'(q*), if clipped.", show_default=str(DEFAULT_SLOPE)),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Units in every layer of a row of your own.")] = 300,
+    depth: Annotated[int, typer.Option(help="Its hidden layers.")] = 100,
+    networks: Annotated[int, typer.Option(help="Random networks to draw for each row.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Say from the exact law at finite width, training nothing, which networks will train.
+
+    With --table, rows are ranked beside the accuracy that the paper reports, and the ranking is
+    scored: the AUC is the probability that a row that failed ranks above one that trained.
+    """
+    try:
+        if table:
+            _forecast_tables(table, networks, seed, as_json)
+        else:
+            (row,) = chosen_rows(activation, sparsity, slope)
+            found = st.forecast(row.net(), width, depth, networks, seed, row.input_variance())
+            _print_one(f"{row.label}, width {width}, depth {depth}", found, as_json)
+    except ValueError as error:
+        fail(str(error))
+
+
+def _forecast_tables(tables: Sequence[int], networks: int, seed: int, as_json: bool) -> None:
+    rows = [row for number in dict.fromkeys(tables) for row in published_rows(number)]
+    console = Console(stderr=True)
+    watched = track(rows, "drawing networks", console=console, transient=True)
+    ranked = [ranked_row(row, networks, seed) for row in watched]
+    ranked.sort(key=lambda each: each.forecast.severity, reverse=True)
+    failed = [each.published.failed for each in ranked]
+    areas = {
+        name: area_under_curve([score(each) for each in ranked], failed)
+        for name, score in SCORES.items()
+    }
+    if as_json:
+        typer.echo(json.dumps({"rows": [_record(each) for each in ranked], "auc": areas}, indent=1))
+    else:
+        _print_ranking(ranked, areas)
+
+
+def _record(ranked: RankedRow) -> dict[str, Any]:
+    published, found = ranked.published, ranked.forecast
+    return {
+        "table": published.table,
+        "activation": published.row.kind,
+        "sparsity": published.row.sparsity,
+        "slope": published.row.slope,
+        "depth": published.depth,
+        "failure_probability": found.failure_probability,
+        "severity": found.severity,
+        "curvature": ranked.curvature,
+        "outcome": found.outcome,
+        "paper": {"accuracy_mean": published.dnn.accuracy_mean, "failed": published.failed},
+    }
+
+
+def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None:
+    lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("table", "row", "severity", "failing", "forecast", "V''", "paper's accuracy"):
+        lines.add_column(column, justify="left" if column in ("row", "forecast") else "right")
+    for each in ranked:
+        published, found = each.published, each.forecast
+        lines.add_row(
+            str(published.table),
+            published.row.label,
+            f"{found.severity:.2f}",
+            f"{found.failure_probability:.1%}",
+            found.outcome,
+            f"{each.curvature:.3f}",
+            f"{published.dnn.accuracy_mean:.2f}" + (" failed" if published.failed else ""),
+        )
+    console = Console(highlight=False)
+    console.print(lines)
+    console.print(
+        f"\n{len(ranked)} rows; failed: a mean accuracy below {FAILED_BELOW}. "
+        "severity: log10 of the mean over networks of the largest gain of squared gradients, cut "
+        "at 1e12. failing: the share of networks in which it passes 1000."
+    )
+    for name, area in areas.items():
+        console.print(f"AUC {area:.3f} by {name}")
+
+
+def _print_one(title: str, found: st.Forecast, as_json: bool) -> None:
+    quantiles = {
+        name: getattr(found, name).tolist()
+        for name in ("final_variance", "largest_gain", "gradient_growth")
+    }
+    if as_json:
+        record = {
+            "failure_probability": found.failure_probability,
+            "severity": found.severity,
+            "left_basin": found.left_basin,
+            **quantiles,
+            "sparsity_mean": found.sparsity_mean.tolist(),
+            "sparsity_std": found.sparsity_std.tolist(),
+            "outcome": found.outcome,
+            "verdict": found.verdict,
+        }
+        typer.echo(json.dumps(record, indent=1))
+        return
+    console = Console(highlight=False)
+    console.print(f"[bold]{title}[/bold]: {found.verdict}", soft_wrap=True)
+    lines = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in ("", "5%", "50%", "95%"):
+        lines.add_column(column, justify="left" if not column else "right")
+    names = {
+        "final_variance": "q^L",
+        "largest_gain": "largest backward gain",
+        "gradient_growth": "gain from h^L to h^1",
+    }
+    for key, label in names.items():
+        lines.add_row(label, *(f"{value:.3g}" for value in quantiles[key]))
+    console.print(lines)
+    console.print(
+        f"sparsity of the last layer {found.sparsity_mean[-1]:.3f} +- {found.sparsity_std[-1]:.3f}"
+    )

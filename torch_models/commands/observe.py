@@ -1,0 +1,92 @@
+"""``sparsity-theory observe``: random networks, layer by layer, against the theory."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Row, chosen_rows
+from torch_models.commands.errors import FAILED, fail
+from torch_models.measurements.layers import observed_layers
+from torch_models.records.layers import TITLES, Layers
+from torch_models.reports.layer_figure import draw
+
+if TYPE_CHECKING:
+    pass
+
+
+def observe(
+    activation: Annotated[str, typer.Option(help="relu, st, crelu or cst.")] = "crelu",
+    sparsity: Annotated[float, typer.Option(help="Its share of zeros s.")] = DEFAULT_SPARSITY,
+    slope: Annotated[
+        float | None,
+        typer.Option(help="Its V'(q*), if clipped.", show_default=str(DEFAULT_SLOPE)),
+    ] = None,
+    width: Annotated[int, typer.Option(help="Units in every layer.")] = 300,
+    depth: Annotated[int, typer.Option(help="Hidden layers.")] = 50,
+    networks: Annotated[int, typer.Option(help="Networks to draw.")] = 20,
+    correlation: Annotated[float, typer.Option(help="Of the two inputs, in [-1, 1].")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of the first network; others follow.")] = 0,
+    picture: Annotated[
+        Path | None, typer.Option(help="PNG to draw, layer by layer.", show_default="none")
+    ] = None,
+) -> None:
+    """Build random networks and hold every layer against theory; nothing is trained."""
+    for module, package in (("torch", "torch"), ("matplotlib", "matplotlib")):
+        if find_spec(module) is None and (module == "torch" or picture is not None):
+            fail(f"observe needs {package}: pip install 'sparsity-theory[all]'", FAILED)
+    if picture is not None and not picture.absolute().parent.is_dir():
+        fail(f"picture {picture} cannot be written: there is no folder {picture.parent}", FAILED)
+    try:
+        (row,) = chosen_rows(activation, sparsity, slope)
+        if not -1 <= correlation <= 1:
+            raise ValueError(f"correlation must be in [-1, 1], got {correlation!r}")
+        for name, number, least in (
+            ("width", width, 1),
+            ("depth", depth, 2),
+            ("networks", networks, 1),
+            ("seed", seed, 0),
+        ):
+            if number < least:
+                raise ValueError(f"{name} must be at least {least}, got {number}")
+        seen = observed_layers(row, width, depth, networks, correlation, seed)
+    except ValueError as error:
+        fail(str(error))
+    _print(row, seen, width, networks)
+    if picture is not None:
+        draw(f"{row.label}, width {width}, {networks} networks", seen, picture)
+        typer.echo(f"\ndrawn to {picture}")
+
+
+def _print(row: Row, seen: dict[str, Layers], width: int, networks: int) -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{row.label}[/bold], width {width}: the median of {networks} networks, in brackets "
+        "the limit of infinite width",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in ("layer", *TITLES.values()):
+        table.add_column(column, justify="right")
+    depth = seen["variance"].limit.size
+    for layer in np.unique(np.linspace(0, depth - 1, min(depth, 11)).astype(int)):
+        cells = [
+            f"{np.median(each.seen[:, layer]):.3f} [{each.limit[layer]:.3f}]"
+            for each in seen.values()
+        ]
+        table.add_row(str(layer + 1), *(cell.replace("[", "\\[") for cell in cells))
+    console.print(table)
+    for name, each in seen.items():
+        if each.law is not None:
+            low, high = each.law
+            inside = np.mean((each.seen >= low[None]) & (each.seen <= high[None]))
+            console.print(
+                f"{TITLES[name]}: {inside:.0%} within the law's 5% and 95% quantiles at width "
+                f"{width} (90% expected)"
+            )

@@ -1,0 +1,69 @@
+"""``sparsity-theory table``: a table of the paper with ours beside it, from records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from torch_models.commands.errors import FAILED, fail
+from torch_models.records.files import replacing
+from torch_models.records.results import BUDGETS, Found, find_records, summarize
+from torch_models.records.runs import NETWORKS
+from torch_models.reports.tables import FORMATS
+
+RECORDS = Path("runs")
+
+
+def table(
+    number: Annotated[int, typer.Argument(metavar="TABLE", help="2, 4 or 5.")],
+    network: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(NETWORKS)}.", show_default="all that have records"),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(BUDGETS)}.", show_default="each that has records"),
+    ] = None,
+    records: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of records, and of folders of them; may be repeated.",
+            show_default=str(RECORDS),
+        ),
+    ] = None,
+    as_format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "text",
+    output: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="standard output")
+    ] = None,
+) -> None:
+    """Print Table 2, 4 or 5 with our figures beside the paper's, from whatever records there are.
+
+    Every row is shown, with the number of runs. Budgets are never merged, nor are runs that differ
+    in anything but their seed. `sparsity-theory reproduce --table 2` makes records.
+    """
+    if as_format not in FORMATS:
+        fail(f"format must be one of {', '.join(FORMATS)}, got {as_format!r}")
+    try:
+        found = found_records(records)
+        summaries = summarize(found.records, number, network, budget)
+    except ValueError as error:
+        fail(str(error))
+    text = FORMATS[as_format](summaries)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with replacing(output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"output {output} cannot be written: {error.strerror or error}", FAILED)
+
+
+def found_records(folders: list[Path] | None) -> Found:
+    """Read the records, and name on standard error what is left out, a line for each file."""
+    found = find_records(folders or [RECORDS])
+    for reason in found.left_out:
+        typer.echo(f"left out: {' '.join(reason.split())}", err=True)
+    return found

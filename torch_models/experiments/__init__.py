@@ -1,0 +1,5 @@
+"""Runs that become records on disk, and go on where they were interrupted.
+
+May import: records, training, networks, data, sparsity_theory; torch, numpy, safetensors, filelock,
+distributed.
+"""

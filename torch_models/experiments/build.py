@@ -1,0 +1,94 @@
+"""What a run is made of: its networks, how many of them together, its images, its device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from torch_models.data import Dataset, coarsen, subset
+from torch_models.networks.convolutional import ConvolutionalEnsemble
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.ensemble import Ensemble
+from torch_models.records.runs import Experiment, Run
+from torch_models.training.memory_plan import member_memory
+
+STACK = 4
+"""Networks in a stack on a CPU: twice two threads; more only delay the first record."""
+
+
+GPU_SHARE = 0.9
+"""Of a GPU's free memory, what stacks may fill; libraries and fragments take the rest."""
+
+
+def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensemble:
+    """The networks of runs of one experiment, as drawn.
+
+    The images of ``dataset`` have variance 1; each network scales them to its row's q^0.
+    """
+    experiment = runs[0].experiment
+    nets, seeds = [run.row.net() for run in runs], [run.seed for run in runs]
+    scales = [math.sqrt(run.row.input_variance()) for run in runs]
+    if experiment.network == "dnn":
+        return DenseEnsemble(
+            nets,
+            dataset.features,
+            experiment.width,
+            experiment.depth,
+            dataset.classes,
+            seeds,
+            device=device,
+            input_scales=scales,
+        )
+    return ConvolutionalEnsemble(
+        nets,
+        dataset.image_shape[0],
+        experiment.width,
+        experiment.depth,
+        seeds,
+        dimensions=1 if experiment.network == "cnn-1d" else 2,
+        out_features=dataset.classes,
+        device=device,
+        input_scales=scales,
+    )
+
+
+def stack_size(asked: int | None, experiment: Experiment, dataset: Dataset, device: str) -> int:
+    """How many networks to train together: as asked, or `STACK`, or on a GPU all that fit.
+
+    Raises:
+        ValueError: if more are asked for than fit on the GPU. For convolutional networks nothing is
+            computed ahead.
+    """
+    if not device.startswith("cuda") or experiment.network != "dnn":
+        return asked or STACK
+    free, _ = torch.cuda.mem_get_info(device)
+    member = member_memory(
+        dataset.features, experiment.width, experiment.depth, dataset.classes, experiment.batch_size
+    )
+    images = sum(x.nbytes for x in (dataset.train_x, dataset.validation_x))
+    most = member.largest_stack(int(GPU_SHARE * free) - images)
+    if (asked or 1) > most:
+        raise ValueError(
+            f"stack must be at most {max(most, 0)}: a network takes {member.total / 1e6:.3g} MB in "
+            f"training, and {device} has {free / 1e6:.3g} MB free; got {asked or 1}"
+        )
+    return asked or most
+
+
+def images_of(dataset: Dataset, experiment: Experiment) -> Dataset:
+    """What an experiment uses of its data set: fewer images, coarser ones, or all as they are."""
+    if experiment.train is not None or experiment.test is not None:
+        sizes = (len(dataset.train_y), len(dataset.test_y))
+        dataset = subset(dataset, experiment.train or sizes[0], experiment.test or sizes[1])
+    return dataset if experiment.coarsen == 1 else coarsen(dataset, experiment.coarsen)
+
+
+def check_device(device: str) -> None:
+    """Raise ``ValueError`` for a device that is none, or is not there."""
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
+        raise ValueError(f"device must be cpu, cuda or cuda:N, got {device!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {device} is not there: CUDA devices {torch.cuda.device_count()}")

@@ -1,0 +1,153 @@
+"""Where one network of a stack stands in its training, in one safetensors file.
+
+A checkpoint belongs to a single network, not to its stack: networks that stand at the same step can
+go on together in any company, since on a CPU the numbers of one do not depend on the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from torch_models.networks.ensemble import Ensemble
+from torch_models.records.files import clear_temporaries, replacing, to_plain
+from torch_models.training.loop import EpochStatistics, Training, TrainingState
+
+ORDER = "order"
+"""The tensor with the state of the generator of the samples' order; the others are parameters."""
+
+HISTORY = "history"
+"""The part of the file's metadata with the run's name and the figures measured so far, as JSON."""
+
+DIGEST = "sha256"
+"""The part of the metadata that tells a file as it was written from a damaged one."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that was found whole: the step at which its network stands."""
+
+    path: Path
+    step: int
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Where the checkpoint of the run of this name is."""
+    return folder / f"{name}.checkpoint.safetensors"
+
+
+def save_checkpoint(folder: Path, name: str, training: Training, member: int) -> None:
+    """Write where a member that is well stands, atomically. The ensemble must be up to date."""
+    state = training.state()
+    tensors = {
+        parameter: values[member].detach().contiguous()
+        for parameter, values in training.ensemble.named_parameters()
+    } | {ORDER: state.order}
+    history = {
+        "name": name,
+        "step": state.step,
+        "loss": state.loss[member],
+        "epochs": [
+            {
+                "loss": statistics.loss[member],
+                "validation_accuracy": statistics.validation_accuracy[member],
+                "sparsity": statistics.sparsity[member],
+            }
+            for statistics in state.epochs
+        ],
+        "gradient_norms": [norms[member] for norms in state.gradient_norms],
+    }
+    text = json.dumps(to_plain(history), allow_nan=False)
+    with replacing(checkpoint_path(folder, name)) as temporary:
+        temporary.write_bytes(save(tensors, {HISTORY: text, DIGEST: _digest(tensors, text)}))
+
+
+def forget_checkpoint(folder: Path, name: str) -> None:
+    """Delete the checkpoint of the run of this name, and what killed processes left of it."""
+    clear_temporaries(folder, name)
+    checkpoint_path(folder, name).unlink(missing_ok=True)
+
+
+def find_checkpoint(folder: Path, name: str) -> Checkpoint | None:
+    """The checkpoint of the run of this name, or None where there is none that is whole."""
+    path = checkpoint_path(folder, name)
+    try:
+        metadata = _metadata(path)
+        text = metadata[HISTORY]
+        if metadata[DIGEST] != _digest(load_file(path), text):
+            return None
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+    history = json.loads(text)
+    return Checkpoint(path, history["step"]) if history["name"] == name else None
+
+
+def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
+    """Bring a fresh training to where the checkpoints of its members stand, all at one step.
+
+    Raises:
+        ValueError: if they stand at different steps, or are of another number than the members.
+    """
+    steps = sorted({checkpoint.step for checkpoint in checkpoints})
+    if len(checkpoints) != training.ensemble.members or len(steps) != 1:
+        raise ValueError(
+            f"checkpoints must be one for each of {training.ensemble.members} members, at one "
+            f"step, got {len(checkpoints)} at {steps}"
+        )
+    order = _load_weights(training.ensemble, [checkpoint.path for checkpoint in checkpoints])
+    histories = [json.loads(_metadata(checkpoint.path)[HISTORY]) for checkpoint in checkpoints]
+    epochs = [
+        EpochStatistics(
+            number,
+            *(
+                np.array(
+                    [history["epochs"][number - 1][name] for history in histories], dtype=float
+                )
+                for name in ("loss", "validation_accuracy", "sparsity")
+            ),
+        )
+        for number in range(1, len(histories[0]["epochs"]) + 1)
+    ]
+    norms = np.array([history["gradient_norms"] for history in histories], dtype=float)
+    training.resume(
+        TrainingState(
+            step=steps[0],
+            order=order,
+            loss=np.array([history["loss"] for history in histories], dtype=float),
+            epochs=epochs,
+            gradient_norms=list(np.moveaxis(norms, 1, 0)),
+            divergences=[None] * len(checkpoints),
+        )
+    )
+
+
+def _load_weights(ensemble: Ensemble, paths: Sequence[Path]) -> Tensor:
+    """Fill the ensemble's parameters, member by member; returns the generator's state."""
+    parameters = dict(ensemble.named_parameters())
+    for member, path in enumerate(paths):
+        tensors = load_file(path)
+        order = tensors.pop(ORDER)
+        for name, values in tensors.items():
+            parameters[name].data[member] = values
+    return order
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata()
+    return metadata
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,178 @@
+"""Stacks as tasks of a Dask cluster: processes of this machine, or workers on many.
+
+Planning, locks and records stay with the process that sweeps, so nothing else is new: a worker is
+told the runs of a stack and the checksums of their data, and returns their records. If a worker
+dies, Dask gives its stack to another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from distributed import Client, LocalCluster, as_completed
+
+from torch_models.data import DataError, Dataset, find_dataset
+from torch_models.experiments.build import check_device, images_of
+from torch_models.experiments.checkpoints import find_checkpoint
+from torch_models.experiments.sweep import lock_path
+from torch_models.experiments.trainer import CHECKPOINT_SECONDS, Record, Trainer, train_stack
+from torch_models.records.runs import Experiment, Run
+from torch_models.training.loop import Training
+
+CONNECTING_SECONDS = 20
+"""How long a scheduler may take to answer."""
+
+
+class ClusterError(RuntimeError):
+    """Runs that a cluster could not train, or a cluster that cannot be reached."""
+
+
+@contextmanager
+def local_workers(number: int) -> Iterator[Client]:
+    """Processes of this machine with one thread each, which end with the body or this process."""
+    with (
+        LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Client]:
+    """The workers of the scheduler at ``address``, such as ``tcp://host:8786``.
+
+    Raises:
+        ClusterError: if nobody answers there.
+    """
+    for name in ("distributed", "distributed.client"):  # what they would log is raised as well
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        client = Client(address, timeout=CONNECTING_SECONDS)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"no scheduler can be reached at {address}: {error}") from error
+    with client:
+        yield client
+
+
+def on_cluster(
+    client: Client,
+    dataset_of: Callable[[Experiment], Dataset],
+    data_dir: Path | None,
+    device: str,
+    folder: Path,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Trainer:
+    """The trainer that hands every stack to a worker; runs are yielded when their stack has ended.
+
+    Args:
+        client: of the cluster.
+        dataset_of: the images of an experiment as they are here; only their checksums are sent.
+        data_dir: where a worker looks for them before the folders of ``SPARSITY_THEORY_DATA``.
+        device: where the networks are, on the workers.
+        folder: of the sweep; a worker that sees it too, because it is on the same machine or the
+            folder is shared, writes checkpoints there.
+        checkpoint_seconds: time between them.
+
+    A stack that fails, on a worker without the data for example, does not keep the others from
+    ending; its error is raised after them: `DataError`, or `ClusterError`.
+    """
+
+    def train(stacks: Iterable[Sequence[Run]]) -> Iterator[tuple[Run, Record]]:
+        tasks = [
+            client.submit(
+                train_task,
+                runs,
+                dataset_of(runs[0].experiment).checksums,
+                None if data_dir is None else data_dir.absolute(),
+                device,
+                folder.absolute(),
+                checkpoint_seconds,
+                pure=False,
+            )
+            for runs in stacks
+        ]
+        errors: list[Exception] = []
+        for task in as_completed(tasks):
+            try:
+                ended = task.result()
+            except Exception as error:  # whatever a worker, or the loss of one, may raise
+                errors.append(error)
+            else:
+                yield from ended
+        if errors:
+            raise _first(errors, len(tasks))
+
+    return train
+
+
+def _first(errors: Sequence[Exception], stacks: int) -> Exception:
+    first = errors[0]
+    if isinstance(first, DataError):
+        return first
+    return ClusterError(
+        f"stacks that the cluster could not train: {len(errors)} of {stacks}; the first: "
+        f"{str(first) or type(first).__name__}"
+    )
+
+
+def train_task(
+    runs: Sequence[Run],
+    checksums: Mapping[str, str],
+    data_dir: Path | None,
+    device: str,
+    folder: Path,
+    checkpoint_seconds: float,
+) -> list[tuple[Run, Record]]:
+    """Train a stack, on a worker.
+
+    The lock files of its runs tell the folder of the sweep from another one of that name.
+    """
+    torch.set_num_threads(1)
+    check_device(device)
+    experiment = runs[0].experiment
+    dataset = _images(experiment, tuple(checksums.items()), data_dir)
+    shared = folder if all(lock_path(folder, run).exists() for run in runs) else None
+    return [
+        ended
+        for company in _at_one_step(runs, shared)
+        for ended in train_stack(company, dataset, _Nobody(), device, shared, checkpoint_seconds)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _images(
+    experiment: Experiment, checksums: tuple[tuple[str, str], ...], data_dir: Path | None
+) -> Dataset:
+    folders = () if data_dir is None else (data_dir,)
+    return images_of(find_dataset(experiment.data, dict(checksums), folders), experiment)
+
+
+def _at_one_step(runs: Sequence[Run], folder: Path | None) -> list[list[Run]]:
+    """The runs that can train together: a worker that died may have left them at two steps."""
+
+    def step(run: Run) -> int:
+        checkpoint = folder and find_checkpoint(folder, run.name)
+        return checkpoint.step if checkpoint else 0
+
+    return [list(company) for _, company in groupby(sorted(runs, key=step), key=step)]
+
+
+class _Nobody:
+    """The watcher of a stack that is trained out of sight."""
+
+    def on_stack(self, runs: Sequence[Run], training: Training) -> None:
+        """Nobody sees it."""
+
+    def on_step(self, training: Training) -> None:
+        """Nobody sees it."""

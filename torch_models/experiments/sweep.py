@@ -1,0 +1,201 @@
+"""Many runs, each trained once, with a record of its own, and nothing lost.
+
+A run is finished when its record is there, and is then never repeated. One that was interrupted
+goes on from its checkpoint. A run that another process is at is left to it: every run has a lock,
+which the operating system lets go of with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, forget_checkpoint
+from torch_models.experiments.trainer import Record, Trainer
+from torch_models.records.files import clear_temporaries, read_record, write_record
+from torch_models.records.runs import Run
+
+LOCKS = ".locks"
+"""Folder of the locks; those of finished runs may be deleted, and need not be."""
+
+
+class SweepWatcher(Protocol):
+    """Told of what happens in a sweep."""
+
+    def on_record(self, run: Run, record: Record) -> None:
+        """A run has ended and its record is written."""
+
+
+@dataclass
+class Outcome:
+    """What became of the runs asked for.
+
+    Attributes:
+        trained: here and now.
+        finished: found with a record, and not repeated.
+        elsewhere: left to another process that is at them.
+        blocked: what is wrong with a file that lies in the place of a record and is not that of
+            the run; it is left alone, and so is the run.
+    """
+
+    trained: list[Run] = field(default_factory=list)
+    finished: list[Run] = field(default_factory=list)
+    elsewhere: list[Run] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+
+
+def sweep(
+    runs: Sequence[Run],
+    folder: Path,
+    train: Trainer,
+    watcher: SweepWatcher,
+    members: int,
+    again: bool = False,
+) -> Outcome:
+    """Train the runs that have no record in ``folder`` yet, ``members`` networks at a time.
+
+    Args:
+        runs: what is asked for, each once.
+        folder: of records, checkpoints and locks; made if need be.
+        train: does the work; see `torch_models.experiments.trainer.one_by_one`.
+        watcher: told of every record.
+        members: networks in a stack at most.
+        again: whether runs with a record are repeated; it is replaced when they have ended.
+
+    Raises:
+        ValueError: if ``members`` is below 1.
+    """
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}")
+    (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+    with _Claims(runs, folder, again) as claims:
+        for run, record in train(claims.stacks(members)):
+            keep(folder, run, record)
+            claims.release(run)
+            claims.outcome.trained.append(run)
+            watcher.on_record(run, record)
+    return claims.outcome
+
+
+def keep(folder: Path, run: Run, record: Record) -> None:
+    """Write a finished run's record; its checkpoint is not needed any more."""
+    write_record(record_path(folder, run), record)
+    forget_checkpoint(folder, run.name)
+
+
+def record_path(folder: Path, run: Run) -> Path:
+    """Where a run's record is."""
+    return folder / f"{run.name}.json"
+
+
+def lock_path(folder: Path, run: Run) -> Path:
+    """Where the lock of a run is: there is a file while a process is at it."""
+    return folder / LOCKS / f"{run.name}.lock"
+
+
+def is_finished(folder: Path, run: Run) -> bool:
+    """Whether the run has a record.
+
+    Raises:
+        ValueError: if the file in its place cannot be read, or is that of something else.
+    """
+    path = record_path(folder, run)
+    if not path.exists():
+        return False
+    name = read_record(path).get("name")
+    if name != run.name:
+        raise ValueError(f"{path} is the record of something else: its name is {name!r}")
+    return True
+
+
+class _Claims:
+    """The runs that wait, those that this process has locked, and what became of the others."""
+
+    def __init__(self, runs: Sequence[Run], folder: Path, again: bool) -> None:
+        self.folder, self.again = folder, again
+        self.waiting = list(runs)
+        self.locks: dict[Run, FileLock] = {}
+        self.outcome = Outcome()
+
+    def __enter__(self) -> _Claims:
+        """Nothing is locked yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave to others what has not ended."""
+        for run in list(self.locks):
+            self.release(run)
+
+    def stacks(self, members: int) -> Iterator[list[Run]]:
+        """Lock runs that can train together, one experiment at one step, until none waits."""
+        while self.waiting:
+            if stack := self._stack(members):
+                yield stack
+
+    def release(self, run: Run) -> None:
+        """Let go of the lock of a run."""
+        self.locks.pop(run).release()
+
+    def _stack(self, members: int) -> list[Run]:
+        stack: list[Run] = []
+        company = None
+        for run in list(self.waiting):
+            if len(stack) == members:
+                break
+            if not self._claim(run):
+                self.waiting.remove(run)
+                continue
+            clear_temporaries(self.folder, run.name)
+            checkpoint = find_checkpoint(self.folder, run.name)
+            place = (run.experiment, checkpoint.step if checkpoint else 0)
+            company = company or place
+            if place == company:
+                self.waiting.remove(run)
+                stack.append(run)
+            else:
+                self.release(run)
+        return stack
+
+    def _claim(self, run: Run) -> bool:
+        """Lock a run that is to be trained; if it is not, the outcome says why."""
+        if not self._is_wanted(run):
+            return False
+        if not self._lock(run):
+            self.outcome.elsewhere.append(run)
+            return False
+        if not self._is_wanted(run):  # it was finished in the meantime
+            self.release(run)
+            return False
+        return True
+
+    def _lock(self, run: Run) -> bool:
+        lock = FileLock(lock_path(self.folder, run))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        self.locks[run] = lock
+        return True
+
+    def _is_wanted(self, run: Run) -> bool:
+        try:
+            finished = is_finished(self.folder, run)
+        except (OSError, ValueError) as error:
+            self.outcome.blocked.append(str(error))
+            return False
+        if finished and not self.again:
+            self._forget_leftover(run)
+            self.outcome.finished.append(run)
+        return self.again or not finished
+
+    def _forget_leftover(self, run: Run) -> None:
+        """Delete the checkpoint of a finished run, which a kill at the right moment leaves."""
+        if run in self.locks:
+            forget_checkpoint(self.folder, run.name)
+        elif checkpoint_path(self.folder, run.name).exists() and self._lock(run):
+            forget_checkpoint(self.folder, run.name)
+            self.release(run)

@@ -1,0 +1,68 @@
+"""How much squared gradients grow at initialization, for every row of Table 2: a record of it."""
+
+from __future__ import annotations
+
+import math
+import platform
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparsity_theory.published.rows import Row
+from sparsity_theory.published.tables import published_rows
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.observe import observe_gradients
+
+FEATURES = 50
+LARGEST_GROWTH = 1e12
+"""Larger growths count as this one, and so do networks that are no longer finite."""
+
+
+def largest_growths(
+    row: Row, width: int, depth: int, networks: int, device: str = "cpu", at_once: int = 20
+) -> NDArray[np.float64]:
+    """Growth of the squared gradient from h^L to whichever layer has the largest, (networks,).
+
+    Backpropagated from a random direction at h^L, through networks with the seeds 0, 1, ... and one
+    input of the row's variance; ``at_once`` networks are held in memory.
+    """
+    net, x = row.net(), _input(row.input_variance())
+    growths = []
+    for start in range(0, networks, at_once):
+        seeds = range(start, min(start + at_once, networks))
+        nets = [net] * len(seeds)
+        ensemble = DenseEnsemble(nets, FEATURES, width, depth, 1, seeds, device=device)
+        sizes = observe_gradients(ensemble, x) ** 2
+        growths.append(sizes.max(axis=1) / sizes[:, -1])
+    growth = np.nan_to_num(np.concatenate(growths), nan=LARGEST_GROWTH, posinf=LARGEST_GROWTH)
+    return np.asarray(np.minimum(growth, LARGEST_GROWTH))
+
+
+def measure(width: int, depth: int, networks: int, device: str = "cpu") -> dict[str, Any]:
+    """For every row of Table 2, log10 of the mean of `largest_growths`, as a record.
+
+    The mean, as the typical network of a row that fails is no worse than others.
+    """
+    rows = [published.row for published in published_rows(2)]
+    name = torch.cuda.get_device_name(device) if device != "cpu" else platform.machine()
+    return {
+        "width": width,
+        "depth": depth,
+        "networks": networks,
+        "device": f"{device}, {name}",
+        "torch": torch.__version__,
+        "growth": {
+            row.slug: round(
+                float(np.log10(np.mean(largest_growths(row, width, depth, networks, device)))), 4
+            )
+            for row in rows
+        },
+    }
+
+
+def _input(variance: float) -> Tensor:
+    x = torch.randn(1, FEATURES, generator=torch.Generator().manual_seed(8))
+    return x / x.square().mean().sqrt() * math.sqrt(variance)

@@ -1,0 +1,87 @@
+"""Random networks beside the theory, layer by layer."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import sparsity_theory as st
+from sparsity_theory.published.rows import Row
+from torch_models.records.layers import Floats, Layers
+
+if TYPE_CHECKING:
+    pass
+
+
+FEATURES = 100
+"""Inputs of the networks: two random vectors, of the row's input variance."""
+
+
+CHAIN_NETWORKS = 2000
+"""Networks from which the quantiles of the law at finite width are taken."""
+
+
+def observed_layers(
+    row: Row, width: int, depth: int, networks: int, correlation: float, seed: int
+) -> dict[str, Layers]:
+    """Everything in `TITLES`, of networks with these seeds and of theory."""
+    import torch
+
+    from torch_models.networks.dense import DenseEnsemble
+    from torch_models.networks.observe import observe as observe_layers
+    from torch_models.networks.observe import observe_covariances, observe_gradients
+
+    net, q0 = row.net(), row.input_variance()
+    seeds = range(seed, seed + networks)
+    ensemble = DenseEnsemble([net] * networks, FEATURES, width, depth, 1, seeds)
+    pair = _pair_of_inputs(q0, correlation)
+    first = torch.as_tensor(pair[:1], dtype=torch.float32)
+    layers, covariances = observe_layers(ensemble, first), observe_covariances(ensemble, pair)
+    sizes = observe_gradients(ensemble, first, seed=seed) ** 2
+    variance = np.asarray(net.trajectory(q0, depth - 1))
+    chain = st.draw_chain(net, width, depth, CHAIN_NETWORKS, seed, q0)
+    gradients = st.draw_gradients(net, width, depth, CHAIN_NETWORKS, seed, q0) / np.log(10)
+    units = np.random.default_rng(seed).chisquare(width, chain.variance.shape) / width
+    with np.errstate(divide="ignore", invalid="ignore"):
+        roots = np.sqrt(covariances[..., 0, 0] * covariances[..., 1, 1])
+        gain = np.log10(sizes / sizes[:, -1:])
+        limit = np.log10(_backward_products(net.chi(variance)))
+    return {
+        "variance": Layers(variance, layers.variance, _quantiles(chain.variance * units)),
+        "sparsity": Layers(
+            np.asarray(net.activation.sparsity(variance)),
+            layers.sparsity,
+            _quantiles(chain.sparsity),
+        ),
+        "correlation": Layers(
+            _correlations(net, variance, correlation), covariances[..., 0, 1] / roots
+        ),
+        "gain": Layers(limit, gain, _quantiles(gradients)),
+    }
+
+
+def _pair_of_inputs(variance: float, correlation: float) -> Floats:
+    gaussian = np.random.default_rng(0).standard_normal((FEATURES, 2))
+    u, v = np.linalg.qr(gaussian).Q.T
+    other = correlation * u + np.sqrt(1 - correlation**2) * v
+    return np.asarray(np.sqrt(FEATURES * variance) * np.stack([u, other]))
+
+
+def _correlations(net: st.MeanField, variance: Floats, start: float) -> Floats:
+    """Of two inputs with the same variance in every layer, which V moves along with it."""
+    correlations = [start]
+    for q, following in itertools.pairwise(variance):
+        covariance = float(net.correlation_map(correlations[-1], q)) * q
+        correlations.append(min(covariance / float(following), 1.0))
+    return np.array(correlations)
+
+
+def _backward_products(chi: Floats) -> Floats:
+    """chi(q^l) ... chi(q^{L-1}) for every l (Eq. 24)."""
+    return np.append(np.cumprod(chi[-2::-1])[::-1], 1.0)
+
+
+def _quantiles(drawn: Floats) -> Floats:
+    return np.asarray(np.quantile(drawn, (0.05, 0.95), axis=-1, method="inverted_cdf"))

@@ -1,0 +1,45 @@
+"""Networks in PyTorch: built, initialized, propagated and observed, as ensembles.
+
+May import: sparsity_theory; torch, numpy.
+"""
+
+from torch_models.networks.activations import (
+    ClippedReLU,
+    ClippedSoftThreshold,
+    ShiftedReLU,
+    SoftThreshold,
+    SparseActivation,
+)
+from torch_models.networks.convolutional import ConvolutionalEnsemble
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.evaluation import Evaluation, evaluate
+from torch_models.networks.initialization import draw_orthogonal_, edge_of_chaos_
+from torch_models.networks.observe import (
+    LayerStatistics,
+    gradient_growth,
+    jacobian_spectrum,
+    observe_covariances,
+    observe_gradients,
+)
+from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
+
+__all__ = [
+    "ClippedReLU",
+    "ClippedSoftThreshold",
+    "ConvolutionalEnsemble",
+    "DenseEnsemble",
+    "Evaluation",
+    "LayerStatistics",
+    "ShiftedReLU",
+    "SoftThreshold",
+    "SparseActivation",
+    "SparseInputLinear",
+    "draw_orthogonal_",
+    "edge_of_chaos_",
+    "evaluate",
+    "gradient_growth",
+    "jacobian_spectrum",
+    "observe_covariances",
+    "observe_gradients",
+    "with_sparse_inputs",
+]

@@ -1,0 +1,168 @@
+"""Ensembles of networks, whatever their architecture: what their members have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from torch_models.networks.activations import SparseActivation
+from torch_models.networks.initialization import draw_, layer_laws
+
+if TYPE_CHECKING:
+    from sparsity_theory import MeanField
+
+DrawInPlace = Callable[[Tensor, float, torch.Generator | None], None]
+"""Fills a tensor with random numbers of a given variance."""
+
+Kind = TypeVar("Kind", bound="Ensemble")
+
+
+class Ensemble(nn.Module):
+    """Networks of one shape side by side: every parameter and buffer has the members first.
+
+    Members never meet: no number of one depends on another. Every member is drawn from a generator
+    of its own, in the order W^1, W^2, b^2, ..., so that it is the same, bit for bit, alone and in
+    any ensemble.
+
+    Args:
+        nets: one mean field per member; kinds may differ.
+        seeds: one per member.
+        sizes: the numbers that make up the shape, by name, each at least 1; ``depth`` and
+            ``out_features`` among them.
+        draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones.
+        input_scales: what the inputs of each member are multiplied by, 1 by default, so that
+            members of different input variance (App. C) can share their images.
+        input_axes: of an input with the members before it.
+        dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
+
+    Attributes:
+        nets: the mean field of every member.
+        seeds: what each was drawn from.
+        depth: number of hidden layers.
+        out_features: number of classes that the readout tells apart.
+        weights, biases: those of the hidden layers and, last, of the readout.
+        input_scales: buffer (members, 1, ..., 1).
+
+    Raises:
+        ValueError: if there is no member, ``seeds`` or ``input_scales`` has another length than
+            ``nets``, a size or a scale is not positive, or a net is not a single initialization of
+            one of the four activations.
+    """
+
+    depth: int
+    out_features: int
+    weights: nn.ParameterList
+    biases: nn.ParameterList
+    input_scales: Tensor
+
+    def __init__(
+        self,
+        nets: Sequence[MeanField],
+        seeds: Sequence[int],
+        sizes: Mapping[str, int],
+        draw: DrawInPlace,
+        input_scales: Sequence[float] | None,
+        input_axes: int,
+        dtype: torch.dtype,
+        device: torch.device | str,
+    ) -> None:
+        super().__init__()
+        if not nets:
+            raise ValueError("nets must hold at least one member, got none")
+        if len(seeds) != len(nets):
+            raise ValueError(f"seeds must be one per net: got {len(seeds)} for {len(nets)} nets")
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+            setattr(self, name, size)
+        self.nets, self.seeds, self.draw = tuple(nets), tuple(seeds), draw
+        self.activation = SparseActivation.from_theory([net.activation for net in nets])
+        self.activation.to(device, dtype)
+        scales = _input_scales(input_scales, len(nets)).reshape(-1, *[1] * (input_axes - 1))
+        self.register_buffer("input_scales", scales.to(device, dtype))
+
+    def add_parameters(
+        self, weights: Sequence[Sequence[int]], biases: Sequence[Sequence[int]]
+    ) -> None:
+        """Make parameters of these shapes, without the members, and draw them."""
+        like = self.input_scales
+
+        def parameter(shape: Sequence[int]) -> nn.Parameter:
+            return nn.Parameter(like.new_empty(self.members, *shape))
+
+        self.weights = nn.ParameterList(map(parameter, weights))
+        self.biases = nn.ParameterList(map(parameter, biases))
+        self.reset_parameters()
+
+    @property
+    def members(self) -> int:
+        """Number of networks in the ensemble."""
+        return len(self.nets)
+
+    def reset_parameters(self) -> None:
+        """Draw every member anew from its seed."""
+        fan_ins = [weight[0, 0].numel() for weight in self.weights]
+        for member, (net, seed) in enumerate(zip(self.nets, self.seeds, strict=True)):
+            generator = torch.Generator().manual_seed(seed)
+            laws = layer_laws(net, fan_ins)
+            for weight, bias, law in zip(self.weights, self.biases, laws, strict=True):
+                self.draw(weight[member].flatten(1), law.weight_variance, generator)
+                draw_(bias[member], law.bias_variance, generator)
+
+    def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """The rows (n, features) of a data set as inputs of the networks."""
+        raise NotImplementedError
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """x^0 of every member: the input times its scale, with the members before."""
+        raise NotImplementedError
+
+    def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (h^l, x^l), pre-activations and activations, for l = 1..depth."""
+        raise NotImplementedError
+
+    def transform(self, layer: int, x: Tensor) -> Tensor:
+        """W^l x, without the bias, for l = layer + 1 and x with the members before."""
+        raise NotImplementedError
+
+    def readout(self, x: Tensor) -> Tensor:
+        """Logits (members, batch, out_features) of the last activations."""
+        raise NotImplementedError
+
+    def select(self, members: Sequence[int]) -> Self:
+        """A new ensemble of copies of the given members, in that order."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (members, batch, out_features); takes ``x`` as ``propagate`` does."""
+        for _, activations in self.propagate(x):
+            last = activations
+        return self.readout(last)
+
+    def copied_into(self, chosen: Kind, members: Sequence[int]) -> Kind:
+        """``chosen``, an ensemble without memory of its own, with copies of these members."""
+        state = {name: values[list(members)] for name, values in self.state_dict().items()}
+        chosen.load_state_dict(state, assign=True)
+        return chosen
+
+    @torch.no_grad()
+    def assign(self, members: Sequence[int], other: Ensemble) -> None:
+        """Overwrite the given members' weights and biases with those of ``other``, in its order."""
+        rows = list(members)
+        for own, theirs in zip(self.parameters(), other.parameters(), strict=True):
+            own[rows] = theirs
+
+
+def _input_scales(scales: Sequence[float] | None, members: int) -> Tensor:
+    """One factor a member, in float64; None is all ones."""
+    scales = [1.0] * members if scales is None else list(scales)
+    if len(scales) != members:
+        raise ValueError(f"input_scales must be one per net: got {len(scales)} for {members} nets")
+    for scale in scales:
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError(f"input_scales must be positive and finite, got {scale}")
+    return torch.tensor(scales, dtype=torch.float64)

@@ -1,0 +1,68 @@
+"""What trained networks do on labelled data: accuracy, loss and sparsity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from torch_models.networks.losses import cross_entropy
+from torch_models.networks.threads import reproducible_threads
+
+if TYPE_CHECKING:
+    from torch_models.networks.ensemble import Ensemble
+
+Floats = NDArray[np.float64]
+
+EVALUATION_BATCH = 512
+"""Samples per forward pass in ``evaluate``; bounds its memory, not its result."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the members do on labelled data.
+
+    ``accuracy`` counts a sample with a NaN among its logits as wrong; ``loss`` is the mean
+    cross-entropy (NaN or inf where the network is); ``sparsity`` is the share of exact zeros of
+    phi(h^l) in every layer.
+    """
+
+    accuracy: Floats  # (members,)
+    loss: Floats  # (members,)
+    sparsity: Floats  # (members, depth)
+
+
+@torch.no_grad()
+def evaluate(
+    ensemble: Ensemble, x: Tensor | NDArray[np.floating], y: Tensor | NDArray[np.integer]
+) -> Evaluation:
+    """Accuracy, loss and sparsity of every member on inputs that it propagates and labels (n,).
+
+    No gradients; NaN where there is no sample.
+    """
+    weight = ensemble.weights[0]
+    x = torch.as_tensor(x, dtype=weight.dtype, device=weight.device)
+    y = torch.as_tensor(y, dtype=torch.int64, device=weight.device)
+    correct = torch.zeros(ensemble.members, dtype=torch.int64, device=x.device)
+    loss = torch.zeros(ensemble.members, dtype=torch.float64, device=x.device)
+    nonzero = torch.zeros(ensemble.members, ensemble.depth, dtype=torch.int64, device=x.device)
+    units = 0  # in a layer, over all samples; layers are of one size
+    with reproducible_threads(ensemble.members, 1):
+        for part in torch.split(torch.arange(len(x), device=x.device), EVALUATION_BATCH):
+            inputs, labels = x[part], y[part]
+            for layer, (_, activations) in enumerate(ensemble.propagate(inputs)):
+                nonzero[:, layer] += activations.flatten(1).count_nonzero(dim=1)
+            units += activations[0].numel()
+            logits = ensemble.readout(activations)  # (members, batch, classes)
+            right = (logits.argmax(-1) == labels) & ~logits.isnan().any(-1)
+            correct += right.sum(-1)
+            loss += cross_entropy(logits, labels).double().sum(-1)
+    return Evaluation(
+        accuracy=(correct.double() / len(x)).cpu().numpy(),
+        loss=(loss / len(x)).cpu().numpy(),
+        sparsity=(1 - nonzero.double() / units).cpu().numpy(),
+    )

@@ -1,0 +1,173 @@
+"""What a table's networks are trained with, as data: budgets, experiments and single runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sparsity_theory.published.rows import Row
+from sparsity_theory.published.tables import PublishedRow, published_rows
+from torch_models.records.settings import DATA_SETS
+
+NETWORKS = ("dnn", "cnn", "cnn-1d")
+"""Dense networks (Eq. 1); convolutional ones (Eq. 2) of images, or of their pixels in one line.
+
+The paper writes its theory down in one dimension, and does not say in how many it trains.
+"""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything besides the row and the seed that decides how a network ends.
+
+    ``width`` counts units of a dense layer or channels of a convolutional one. ``train`` and
+    ``test`` are numbers of images, None for all; images are averaged over blocks of ``coarsen`` x
+    ``coarsen`` pixels. Members are trained by plain SGD; all see the same batches, in the order
+    that `torch_models.training.loop.Schedule` draws from ``order``.
+
+    Raises:
+        ValueError: for a value out of range, named.
+    """
+
+    network: str
+    data: str
+    width: int
+    depth: int
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    train: int | None = None
+    test: int | None = None
+    coarsen: int = 1
+    order: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse at once what would fail, or mean nothing, in mid-run."""
+        for name, known in (("network", NETWORKS), ("data", DATA_SETS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        for name, least in (("width", 1), ("depth", 2), ("epochs", 1), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                shown = name.replace("_", " ")
+                raise ValueError(f"{shown} must be at least {least}, got {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(
+                f"learning rate must be positive and finite, got {self.learning_rate!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An experiment with its name, and how many networks a row has."""
+
+    name: str
+    experiment: Experiment
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network of one row of a table."""
+
+    table: int
+    row: Row
+    budget: str
+    experiment: Experiment
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The stem of its files: what it is for people, and a digest of all that decides its end.
+
+        The same run always has the same name, and two that differ in anything never share one.
+        """
+        described = json.dumps(asdict(self), sort_keys=True)
+        digest = hashlib.sha256(described.encode()).hexdigest()[:8]
+        where = f"table-{self.table}-{self.experiment.network}-{self.budget}"
+        return f"{where}-{self.row.slug}-seed-{self.seed}-{digest}"
+
+
+def budget_names() -> tuple[str, ...]:
+    """The names of the budgets, longest first."""
+    return tuple(dict.fromkeys(entry["name"] for entry in _entries()))
+
+
+def find_budget(name: str, table: int, network: str, **changes: Any) -> Budget:
+    """The budget of that name for the networks of a table.
+
+    ``changes`` to the experiment that are not None are made, and the budget is then ``"custom"``:
+    what it gives is not to be taken for what the budget gives.
+
+    Raises:
+        ValueError: if there is none, or a change is out of range.
+    """
+    if network not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
+    if name not in budget_names():
+        raise ValueError(f"budget must be one of {', '.join(budget_names())}, got {name!r}")
+    (published, *_) = rows_named(table, network, ())
+    entries = {
+        entry["name"]: entry
+        for entry in _entries()
+        if entry["network"] == network and table in entry["tables"]
+    }
+    if name not in entries:
+        raise ValueError(
+            f"budget of {network!r} in Table {table} must be one of {', '.join(entries)}, "
+            f"got {name!r}"
+        )
+    depth = published.depth if network == "dnn" else published.cnn_depth
+    settings = {"depth": depth, **entries[name]}
+    seeds = settings.pop("seeds")
+    for key in ("name", "tables"):
+        del settings[key]
+    experiment = Experiment(**settings)
+    changed = replace(experiment, **{k: v for k, v in changes.items() if v is not None})
+    return Budget(name if changed == experiment else "custom", changed, seeds)
+
+
+def runs_of(
+    table: int, budget: Budget, rows: Iterable[PublishedRow], seeds: Sequence[int]
+) -> list[Run]:
+    """One run a row and seed: all rows with the first seed come first, so that a table fills up."""
+    return [
+        Run(table, published.row, budget.name, budget.experiment, seed)
+        for seed in seeds
+        for published in rows
+    ]
+
+
+def rows_named(table: int, network: str, slugs: Sequence[str]) -> tuple[PublishedRow, ...]:
+    """The rows of a table that have networks of this kind; those with these slugs, or all.
+
+    Raises:
+        ValueError: for a slug that is none of theirs, or if the table has no such networks.
+    """
+    rows = tuple(
+        published
+        for published in published_rows(table)
+        if network == "dnn" or published.cnn is not None
+    )
+    if not rows:
+        raise ValueError(f"network {network!r} has no rows in Table {table}")
+    known = {published.row.slug: published for published in rows}
+    for slug in slugs:
+        if slug not in known:
+            raise ValueError(f"row must be one of {', '.join(known)}, got {slug!r}")
+    return tuple(known[slug] for slug in slugs) or rows
+
+
+@cache
+def _entries() -> list[dict[str, Any]]:
+    text = Path(__file__).with_name("budgets.toml").read_text(encoding="utf-8")
+    entries: list[dict[str, Any]] = tomllib.loads(text)["budgets"]
+    return entries

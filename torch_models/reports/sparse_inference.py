@@ -1,0 +1,181 @@
+"""What a record of sparse inference says: tables in Markdown, and a picture.
+
+A speedup is the time of the fastest dense product of the same layer over that of the sparse one. A
+batch may be padded for a dense product, so those of larger batches count too: that of two or four
+samples is now and then faster than that of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch_models.records.files import replacing
+
+Record = dict[str, Any]
+
+PALEST = 0.85
+"""How far into the colour map sparsities go: what follows is too pale on white."""
+
+
+def speedups(record: Record, width: int, batch: int, dense: str | None = None) -> list[float]:
+    """By sparsity, over the fastest dense product, or over ``dense`` at this batch as it is."""
+    layers = [layer for layer in layers_of(record, width) if layer["batch"] >= batch]
+    if dense:
+        time = layers[0]["dense"][dense]
+    else:
+        time = min(time for layer in layers for time in layer["dense"].values())
+    return [time / sparse for sparse in layers[0]["sparse"]]
+
+
+def layers_of(record: Record, width: int) -> list[dict[str, Any]]:
+    """The layers of one width, by batch."""
+    chosen = [layer for layer in record["layers"] if layer["width"] == width]
+    return sorted(chosen, key=lambda layer: int(layer["batch"]))
+
+
+def widths_of(record: Record) -> list[int]:
+    """The widths of a record, ascending."""
+    return sorted({layer["width"] for layer in record["layers"]})
+
+
+def largest_winning_batches(record: Record, width: int, dense: str | None = None) -> list[int]:
+    """By sparsity, the largest batch up to which every one is faster sparse; 0 where none is."""
+    largest = []
+    for place in range(len(record["sparsities"])):
+        winning = 0
+        for layer in layers_of(record, width):
+            if speedups(record, width, layer["batch"], dense)[place] <= 1:
+                break
+            winning = layer["batch"]
+        largest.append(winning)
+    return largest
+
+
+def tables(record: Record) -> str:
+    """The tables of ``docs/does-sparsity-pay.md``."""
+    sparsities, widths = record["sparsities"], widths_of(record)
+    singles = {width: layers_of(record, width)[0] for width in widths}
+    shown = [f"s = {s}" for s in sparsities]
+    parts = [
+        "How many times faster one input (batch 1) passes through a sparse layer than by the "
+        "fastest dense product, and in parentheses than by `torch.nn.Linear`:",
+        _table(
+            ["width", *shown],
+            [
+                *(
+                    [
+                        width,
+                        *(
+                            f"{_times(best)} ({_times(plain)})"
+                            for best, plain in zip(
+                                speedups(record, width, 1),
+                                speedups(record, width, 1, "linear"),
+                                strict=True,
+                            )
+                        ),
+                    ]
+                    for width in widths
+                ),
+                ["limit 1/(1-s)", *(_times(1 / (1 - s)) for s in sparsities)],
+            ],
+        ),
+        "The largest batch up to which the sparse layer is faster than every dense product, and in "
+        "parentheses than `torch.nn.Linear`:",
+        _table(
+            ["width", *shown],
+            [
+                [
+                    width,
+                    *(
+                        f"{best} ({plain})"
+                        for best, plain in zip(
+                            largest_winning_batches(record, width),
+                            largest_winning_batches(record, width, "linear"),
+                            strict=True,
+                        )
+                    ),
+                ]
+                for width in widths
+            ],
+        ),
+        "Whole networks on the edge of chaos, CReLU with s = 0.85 and V'(q\\*) = 0.7:",
+        _table(
+            ["width", "depth", "batch", "zeros", "dense, ms", "sparse, ms", "times faster"],
+            [
+                [
+                    *(network[name] for name in ("width", "depth", "batch")),
+                    f"{network['sparsity']:.3f}",
+                    *(f"{network[name] / 1000:.2f}" for name in ("dense", "sparse")),
+                    _times(network["dense"] / network["sparse"]),
+                ]
+                for network in record["networks"]
+            ],
+        ),
+        "Other operations for the sparse product at batch 1 and s = 0.85: their time over that "
+        "of `embedding_bag`:",
+        _table(
+            ["width", *singles[widths[0]]["alternatives"]],
+            [
+                [
+                    width,
+                    *(
+                        _times(time / singles[width]["sparse"][sparsities.index(0.85)])
+                        for time in singles[width]["alternatives"].values()
+                    ),
+                ]
+                for width in widths
+            ],
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def save_figure(record: Record, path: Path) -> None:
+    """Draw the speedup over the batch, a panel for each width, and write it as PNG at ``path``."""
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator, ScalarFormatter
+
+    widths, sparsities = widths_of(record), record["sparsities"]
+    figure = Figure(figsize=(15, 4.4), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(widths), sharey=True, squeeze=False)[0]
+    colours = colormaps["viridis"]
+    for axes, width in zip(panels, widths, strict=True):
+        layers = layers_of(record, width)
+        batches = [layer["batch"] for layer in layers]
+        for place, s in enumerate(sparsities):
+            colour = colours(PALEST * (1 - place / max(1, len(sparsities) - 1)))
+            limits = [1 / layer["weights_read"][place] for layer in layers]
+            axes.plot(batches, limits, color=colour, ls=":", lw=1)
+            seen = [speedups(record, width, batch)[place] for batch in batches]
+            axes.plot(batches, seen, color=colour, marker="o", ms=4, label=f"s = {s}")
+        axes.axhline(1, color="#222222", lw=1)
+        axes.set(xscale="log", yscale="log", xticks=batches, title=f"width {width}", xlabel="batch")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
+            axis.set_minor_locator(NullLocator())
+    panels[0].set_yticks(
+        [0.2, 0.5, 1, 2, 5, 10, 20], labels=["0.2", "0.5", "1", "2", "5", "10", "20"]
+    )
+    panels[0].set_ylabel("times faster than the fastest dense product")
+    panels[-1].legend(fontsize=8)
+    hardware = record["provenance"]["hardware"]
+    figure.suptitle(
+        f"{hardware['processor']}, {record['threads']} thread{'s' * (record['threads'] > 1)}, "
+        f"{record['dtype']}, weights not in the cache; dotted: 1 / (share of W that is read)"
+    )
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---:"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -1,0 +1,27 @@
+"""The forward and backward pass of an ensemble, written out, by its architecture."""
+
+from __future__ import annotations
+
+from torch_models.networks.convolutional import ConvolutionalEnsemble
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.ensemble import Ensemble
+from torch_models.training.convolutional import ConvolutionalBackpropagation
+from torch_models.training.dense import DenseBackpropagation
+
+
+def backpropagation(
+    ensemble: Ensemble, precision: str = "float32"
+) -> DenseBackpropagation | ConvolutionalBackpropagation:
+    """What sends batches forward and their errors back through an ensemble, and takes SGD steps.
+
+    Raises:
+        ValueError: for a precision that there is not: convolutional networks have float32 only.
+        TypeError: for an ensemble of another architecture.
+    """
+    if isinstance(ensemble, DenseEnsemble):
+        return DenseBackpropagation(ensemble, precision)
+    if not isinstance(ensemble, ConvolutionalEnsemble):
+        raise TypeError(f"ensemble must be dense or convolutional, got {type(ensemble).__name__}")
+    if precision != "float32":
+        raise ValueError(f"precision of convolutional networks must be float32, got {precision!r}")
+    return ConvolutionalBackpropagation(ensemble)

@@ -15,6 +15,7 @@ try:
     from torch_models.commands.solve import solve
     from torch_models.commands.stable_clip import stable_clip
     from torch_models.commands.table import table
+    from torch_models.commands.train_table import train_table
 except ModuleNotFoundError as missing:
     raise SystemExit(
         f"error: the command line needs {missing.name}: pip install 'sparsity-theory[cli]'"
@@ -32,6 +33,7 @@ app.command("forecast")(forecast)
 app.command("observe")(observe)
 app.command("stable-clip")(stable_clip)
 app.command("reproduce", epilog=RULE)(reproduce)
+app.command("train-table")(train_table)
 app.command("table")(table)
 app.command("figure")(figure)
 

@@ -44,7 +44,7 @@ def figure(
         FIGURES[number](summarize(found.records, 2, "dnn", budget), path)
     except MissingRecords as error:
         rows = " ".join(f"--row {row.slug}" for row in error.rows)
-        command = f"sparsity-theory reproduce --table 2 {rows} --budget {budget or 'short'}"
+        command = f"sparsity-theory train-table 2 {rows} --budget {budget or 'short'}"
         fail(f"{error}; to make them: {command} --seeds 5", FAILED)
     except ValueError as error:
         fail(str(error))

@@ -41,7 +41,7 @@ def table(
     """Print Table 2, 4 or 5 with our figures beside the paper's, from whatever records there are.
 
     Every row is shown, with the number of runs. Budgets are never merged, nor are runs that differ
-    in anything but their seed. `sparsity-theory reproduce --table 2` makes records.
+    in anything but their seed. `sparsity-theory train-table 2` makes records.
     """
     if as_format not in FORMATS:
         fail(f"format must be one of {', '.join(FORMATS)}, got {as_format!r}")

@@ -86,8 +86,8 @@ class RawImages:
     checksums: dict[str, str]
 
 
-def dataset_of(name: str, raw: RawImages, variance: float, seed: int) -> Dataset:
-    """Hold out 10% of the training set by ``seed`` and normalize every image to ``variance``.
+def dataset_of(name: str, raw: RawImages, seed: int) -> Dataset:
+    """Hold out 10% of the training set by ``seed`` and normalize every image to variance 1.
 
     Raises ``DataError`` for an image of one colour.
     """
@@ -96,13 +96,11 @@ def dataset_of(name: str, raw: RawImages, variance: float, seed: int) -> Dataset
     return Dataset(
         name=name,
         source=raw.source,
-        train_x=torch.from_numpy(normalize_images(raw.train_pixels, variance, kept.numpy())),
+        train_x=torch.from_numpy(normalize_images(raw.train_pixels, 1.0, kept.numpy())),
         train_y=labels[kept],
-        validation_x=torch.from_numpy(
-            normalize_images(raw.train_pixels, variance, held_out.numpy())
-        ),
+        validation_x=torch.from_numpy(normalize_images(raw.train_pixels, 1.0, held_out.numpy())),
         validation_y=labels[held_out],
-        test_x=torch.from_numpy(normalize_images(raw.test_pixels, variance)),
+        test_x=torch.from_numpy(normalize_images(raw.test_pixels, 1.0)),
         test_y=torch.from_numpy(raw.test_labels),
         classes=CLASSES,
         image_shape=raw.image_shape,

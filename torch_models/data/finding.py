@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch_models.data.dataset import DataError, Dataset, dataset_of
 from torch_models.data.files import content_name
-from torch_models.data.loading import LOADERS, check_request
+from torch_models.data.loading import LOADERS, check_name
 
 FOLDERS_VARIABLE = "SPARSITY_THEORY_DATA"
 """Environment variable that lists folders of data, separated as in PATH."""
@@ -18,7 +18,6 @@ def find_dataset(
     name: str,
     checksums: Mapping[str, str],
     folders: Iterable[Path] = (),
-    variance: float = 1.0,
     seed: int = 0,
 ) -> Dataset:
     """Load the data set of that name whose content has the ``checksums`` of a ``Dataset``.
@@ -31,7 +30,7 @@ def find_dataset(
     Raises ``DataError`` that says, of every folder, why the data was not found there, and
     ``ValueError`` as ``load_dataset`` does.
     """
-    check_request(name, variance)
+    check_name(name)
     wanted = contents_of(checksums)
     of_arrays = wanted.keys() == {"pixels", "labels"}
     places: list[Path | None] = [None] if of_arrays else [*folders, *listed_folders()]
@@ -44,7 +43,7 @@ def find_dataset(
             continue
         found = contents_of(raw.checksums)
         if found == wanted:
-            return dataset_of(name, raw, variance, seed)
+            return dataset_of(name, raw, seed)
         failures.append(f"{place or raw.source} holds {difference(found, wanted)}")
     looked = "; ".join(failures) or f"no folder was named, nor does {FOLDERS_VARIABLE} list any"
     raise DataError(f"{name} with the checksums asked for was not found: {looked}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from torch_models.data.cifar10 import load_cifar10
 from torch_models.data.dataset import Dataset, RawImages, dataset_of
 from torch_models.data.digits import load_digits
@@ -19,9 +17,7 @@ LOADERS: dict[str, Callable[[Path | None], RawImages]] = {
 }
 
 
-def load_dataset(
-    name: str, data_dir: Path | None = None, variance: float = 1.0, seed: int = 0
-) -> Dataset:
+def load_dataset(name: str, data_dir: Path | None = None, seed: int = 0) -> Dataset:
     """Load ``"digits"``, ``"mnist"`` or ``"cifar10"``, with 10% held out of training by ``seed``.
 
     digits: 1,797 images of 8 x 8 that come with scikit-learn, split 1,293 / 144 / 360.
@@ -33,16 +29,15 @@ def load_dataset(
     it that has the name of the data set; without a ``data_dir`` the images are fetched from OpenML,
     which needs a network.
 
-    ``variance`` is q^0 of every image. Raises ``DataError`` for a folder or file that cannot be
-    used and ``ValueError`` for a name that is not known or a variance that is not positive.
+    Every image has mean 0 and variance q^0 = 1; ensembles scale their inputs to other variances.
+    Raises ``DataError`` for a folder or file that cannot be used and ``ValueError`` for a name that
+    is not known.
     """
-    check_request(name, variance)
-    return dataset_of(name, LOADERS[name](data_dir), variance, seed)
+    check_name(name)
+    return dataset_of(name, LOADERS[name](data_dir), seed)
 
 
-def check_request(name: str, variance: float) -> None:
-    """Raise ``ValueError`` for a name that is not known or a variance that is not positive."""
+def check_name(name: str) -> None:
+    """Raise ``ValueError`` for the name of a data set that is not known."""
     if name not in LOADERS:
         raise ValueError(f"data must be one of {', '.join(LOADERS)}, got {name!r}")
-    if not (np.isfinite(variance) and variance > 0):
-        raise ValueError(f"variance must be positive and finite, got {variance!r}")

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 
-from torch_models.data import Dataset, coarsen, subset
+from torch_models.data import Dataset, coarsen, load_dataset, subset
 from torch_models.networks.convolutional import ConvolutionalEnsemble
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.ensemble import Ensemble
 from torch_models.records.runs import Experiment, Run
 from torch_models.training.memory_plan import member_memory
 
-STACK = 4
-"""Networks in a stack on a CPU: twice two threads; more only delay the first record."""
-
+TOGETHER = 4
+"""Networks trained together on a CPU: twice two threads; more only delay the first record."""
 
 GPU_SHARE = 0.9
-"""Of a GPU's free memory, what stacks may fill; libraries and fragments take the rest."""
+"""Of a GPU's free memory, what an ensemble may fill; libraries and fragments take the rest."""
 
 
 def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensemble:
@@ -54,15 +55,15 @@ def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensembl
     )
 
 
-def stack_size(asked: int | None, experiment: Experiment, dataset: Dataset, device: str) -> int:
-    """How many networks to train together: as asked, or `STACK`, or on a GPU all that fit.
+def ensemble_size(asked: int | None, experiment: Experiment, dataset: Dataset, device: str) -> int:
+    """How many networks to train together: as asked, or `TOGETHER`, or on a GPU all that fit.
 
     Raises:
         ValueError: if more are asked for than fit on the GPU. For convolutional networks nothing is
             computed ahead.
     """
     if not device.startswith("cuda") or experiment.network != "dnn":
-        return asked or STACK
+        return asked or TOGETHER
     free, _ = torch.cuda.mem_get_info(device)
     member = member_memory(
         dataset.features, experiment.width, experiment.depth, dataset.classes, experiment.batch_size
@@ -71,8 +72,8 @@ def stack_size(asked: int | None, experiment: Experiment, dataset: Dataset, devi
     most = member.largest_stack(int(GPU_SHARE * free) - images)
     if (asked or 1) > most:
         raise ValueError(
-            f"stack must be at most {max(most, 0)}: a network takes {member.total / 1e6:.3g} MB in "
-            f"training, and {device} has {free / 1e6:.3g} MB free; got {asked or 1}"
+            f"together must be at most {max(most, 0)}: a network takes {member.total / 1e6:.3g} MB "
+            f"in training, and {device} has {free / 1e6:.3g} MB free; got {asked or 1}"
         )
     return asked or most
 
@@ -83,6 +84,16 @@ def images_of(dataset: Dataset, experiment: Experiment) -> Dataset:
         sizes = (len(dataset.train_y), len(dataset.test_y))
         dataset = subset(dataset, experiment.train or sizes[0], experiment.test or sizes[1])
     return dataset if experiment.coarsen == 1 else coarsen(dataset, experiment.coarsen)
+
+
+def dataset_loader(data_dir: Path | None) -> Callable[[Experiment], Dataset]:
+    """A function that loads an experiment's images, and keeps those asked for last."""
+
+    @lru_cache(maxsize=1)
+    def dataset_of(experiment: Experiment) -> Dataset:
+        return images_of(load_dataset(experiment.data, data_dir), experiment)
+
+    return dataset_of
 
 
 def check_device(device: str) -> None:

@@ -1,7 +1,7 @@
-"""Where one network of a stack stands in its training, in one safetensors file.
+"""Where one member of an ensemble stands in its training, in one safetensors file.
 
-A checkpoint belongs to a single network, not to its stack: networks that stand at the same step can
-go on together in any company, since on a CPU the numbers of one do not depend on the others.
+A checkpoint belongs to a single network, not to its ensemble: networks that stand at the same step
+can resume together in any ensemble, since on a CPU the numbers of one do not depend on the others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def checkpoint_path(folder: Path, name: str) -> Path:
 
 
 def save_checkpoint(folder: Path, name: str, training: Training, member: int) -> None:
-    """Write where a member that is well stands, atomically. The ensemble must be up to date."""
+    """Write where a training member stands, atomically. The ensemble must be up to date."""
     state = training.state()
     tensors = {
         parameter: values[member].detach().contiguous()

@@ -1,8 +1,8 @@
-"""Stacks as tasks of a Dask cluster: processes of this machine, or workers on many.
+"""Ensembles as tasks of a Dask cluster: processes of this machine, or workers on many.
 
 Planning, locks and records stay with the process that sweeps, so nothing else is new: a worker is
-told the runs of a stack and the checksums of their data, and returns their records. If a worker
-dies, Dask gives its stack to another.
+sent the runs of an ensemble and the checksums of their data, and returns their records. If a worker
+dies, Dask gives its ensemble to another.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from distributed import Client, LocalCluster, as_completed
 from torch_models.data import DataError, Dataset, find_dataset
 from torch_models.experiments.build import check_device, images_of
 from torch_models.experiments.checkpoints import find_checkpoint
+from torch_models.experiments.progress import NoProgress
 from torch_models.experiments.sweep import lock_path
-from torch_models.experiments.trainer import CHECKPOINT_SECONDS, Record, Trainer, train_stack
+from torch_models.experiments.trainer import CHECKPOINT_SECONDS, Trainer, train_runs
+from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import Experiment, Run
-from torch_models.training.loop import Training
 
 CONNECTING_SECONDS = 20
 """How long a scheduler may take to answer."""
@@ -73,7 +74,7 @@ def on_cluster(
     folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trainer:
-    """The trainer that hands every stack to a worker; runs are yielded when their stack has ended.
+    """The trainer that sends every ensemble to a worker, and yields its records when all are there.
 
     Args:
         client: of the cluster.
@@ -84,11 +85,11 @@ def on_cluster(
             folder is shared, writes checkpoints there.
         checkpoint_seconds: time between them.
 
-    A stack that fails, on a worker without the data for example, does not keep the others from
-    ending; its error is raised after them: `DataError`, or `ClusterError`.
+    An ensemble that fails, on a worker without the data for example, does not keep the others from
+    being trained; its error is raised after them: `DataError`, or `ClusterError`.
     """
 
-    def train(stacks: Iterable[Sequence[Run]]) -> Iterator[tuple[Run, Record]]:
+    def train(groups: Iterable[Sequence[Run]]) -> Iterator[RunRecord]:
         tasks = [
             client.submit(
                 train_task,
@@ -100,28 +101,28 @@ def on_cluster(
                 checkpoint_seconds,
                 pure=False,
             )
-            for runs in stacks
+            for runs in groups
         ]
         errors: list[Exception] = []
         for task in as_completed(tasks):
             try:
-                ended = task.result()
+                records = task.result()
             except Exception as error:  # whatever a worker, or the loss of one, may raise
                 errors.append(error)
             else:
-                yield from ended
+                yield from records
         if errors:
             raise _first(errors, len(tasks))
 
     return train
 
 
-def _first(errors: Sequence[Exception], stacks: int) -> Exception:
+def _first(errors: Sequence[Exception], ensembles: int) -> Exception:
     first = errors[0]
     if isinstance(first, DataError):
         return first
     return ClusterError(
-        f"stacks that the cluster could not train: {len(errors)} of {stacks}; the first: "
+        f"ensembles that the cluster could not train: {len(errors)} of {ensembles}; the first: "
         f"{str(first) or type(first).__name__}"
     )
 
@@ -133,8 +134,8 @@ def train_task(
     device: str,
     folder: Path,
     checkpoint_seconds: float,
-) -> list[tuple[Run, Record]]:
-    """Train a stack, on a worker.
+) -> list[RunRecord]:
+    """Train an ensemble, on a worker.
 
     The lock files of its runs tell the folder of the sweep from another one of that name.
     """
@@ -144,9 +145,9 @@ def train_task(
     dataset = _images(experiment, tuple(checksums.items()), data_dir)
     shared = folder if all(lock_path(folder, run).exists() for run in runs) else None
     return [
-        ended
-        for company in _at_one_step(runs, shared)
-        for ended in train_stack(company, dataset, _Nobody(), device, shared, checkpoint_seconds)
+        record
+        for group in _at_one_step(runs, shared)
+        for record in train_runs(group, dataset, NoProgress(), device, shared, checkpoint_seconds)
     ]
 
 
@@ -165,14 +166,4 @@ def _at_one_step(runs: Sequence[Run], folder: Path | None) -> list[list[Run]]:
         checkpoint = folder and find_checkpoint(folder, run.name)
         return checkpoint.step if checkpoint else 0
 
-    return [list(company) for _, company in groupby(sorted(runs, key=step), key=step)]
-
-
-class _Nobody:
-    """The watcher of a stack that is trained out of sight."""
-
-    def on_stack(self, runs: Sequence[Run], training: Training) -> None:
-        """Nobody sees it."""
-
-    def on_step(self, training: Training) -> None:
-        """Nobody sees it."""
+    return [list(group) for _, group in groupby(sorted(runs, key=step), key=step)]

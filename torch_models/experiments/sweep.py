@@ -1,8 +1,8 @@
 """Many runs, each trained once, with a record of its own, and nothing lost.
 
 A run is finished when its record is there, and is then never repeated. One that was interrupted
-goes on from its checkpoint. A run that another process is at is left to it: every run has a lock,
-which the operating system lets go of with its process, however that ends.
+resumes from its checkpoint. A run that another process holds is left to it: every run has a lock,
+which the operating system releases with its process, however that ends.
 """
 
 from __future__ import annotations
@@ -10,34 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from filelock import FileLock, Timeout
 
 from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, forget_checkpoint
-from torch_models.experiments.trainer import Record, Trainer
+from torch_models.experiments.progress import Progress
+from torch_models.experiments.trainer import Trainer
 from torch_models.records.files import clear_temporaries, read_record, write_record
+from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import Run
 
 LOCKS = ".locks"
 """Folder of the locks; those of finished runs may be deleted, and need not be."""
 
 
-class SweepWatcher(Protocol):
-    """Told of what happens in a sweep."""
-
-    def on_record(self, run: Run, record: Record) -> None:
-        """A run has ended and its record is written."""
-
-
 @dataclass
-class Outcome:
+class SweepSummary:
     """What became of the runs asked for.
 
     Attributes:
         trained: here and now.
         finished: found with a record, and not repeated.
-        elsewhere: left to another process that is at them.
+        elsewhere: held by another process.
         blocked: what is wrong with a file that lies in the place of a record and is not that of
             the run; it is left alone, and so is the run.
     """
@@ -52,19 +46,19 @@ def sweep(
     runs: Sequence[Run],
     folder: Path,
     train: Trainer,
-    watcher: SweepWatcher,
+    progress: Progress,
     members: int,
     again: bool = False,
-) -> Outcome:
+) -> SweepSummary:
     """Train the runs that have no record in ``folder`` yet, ``members`` networks at a time.
 
     Args:
         runs: what is asked for, each once.
         folder: of records, checkpoints and locks; made if need be.
         train: does the work; see `torch_models.experiments.trainer.one_by_one`.
-        watcher: told of every record.
-        members: networks in a stack at most.
-        again: whether runs with a record are repeated; it is replaced when they have ended.
+        progress: called for every record.
+        members: networks that train together at most.
+        again: whether runs with a record are repeated; it is replaced when they are finished.
 
     Raises:
         ValueError: if ``members`` is below 1.
@@ -73,18 +67,18 @@ def sweep(
         raise ValueError(f"members must be at least 1, got {members}")
     (folder / LOCKS).mkdir(parents=True, exist_ok=True)
     with _Claims(runs, folder, again) as claims:
-        for run, record in train(claims.stacks(members)):
-            keep(folder, run, record)
-            claims.release(run)
-            claims.outcome.trained.append(run)
-            watcher.on_record(run, record)
-    return claims.outcome
+        for record in train(claims.groups(members)):
+            keep(folder, record)
+            claims.release(record.run)
+            claims.summary.trained.append(record.run)
+            progress.on_record(record)
+    return claims.summary
 
 
-def keep(folder: Path, run: Run, record: Record) -> None:
+def keep(folder: Path, record: RunRecord) -> None:
     """Write a finished run's record; its checkpoint is not needed any more."""
-    write_record(record_path(folder, run), record)
-    forget_checkpoint(folder, run.name)
+    write_record(record_path(folder, record.run), record.to_json())
+    forget_checkpoint(folder, record.run.name)
 
 
 def record_path(folder: Path, run: Run) -> Path:
@@ -93,7 +87,7 @@ def record_path(folder: Path, run: Run) -> Path:
 
 
 def lock_path(folder: Path, run: Run) -> Path:
-    """Where the lock of a run is: there is a file while a process is at it."""
+    """Where the lock of a run is: the file is there while a process holds it."""
     return folder / LOCKS / f"{run.name}.lock"
 
 
@@ -119,7 +113,7 @@ class _Claims:
         self.folder, self.again = folder, again
         self.waiting = list(runs)
         self.locks: dict[Run, FileLock] = {}
-        self.outcome = Outcome()
+        self.summary = SweepSummary()
 
     def __enter__(self) -> _Claims:
         """Nothing is locked yet."""
@@ -130,21 +124,21 @@ class _Claims:
         for run in list(self.locks):
             self.release(run)
 
-    def stacks(self, members: int) -> Iterator[list[Run]]:
+    def groups(self, members: int) -> Iterator[list[Run]]:
         """Lock runs that can train together, one experiment at one step, until none waits."""
         while self.waiting:
-            if stack := self._stack(members):
-                yield stack
+            if group := self._group(members):
+                yield group
 
     def release(self, run: Run) -> None:
-        """Let go of the lock of a run."""
+        """Release the lock of a run."""
         self.locks.pop(run).release()
 
-    def _stack(self, members: int) -> list[Run]:
-        stack: list[Run] = []
-        company = None
+    def _group(self, members: int) -> list[Run]:
+        group: list[Run] = []
+        shared = None
         for run in list(self.waiting):
-            if len(stack) == members:
+            if len(group) == members:
                 break
             if not self._claim(run):
                 self.waiting.remove(run)
@@ -152,20 +146,20 @@ class _Claims:
             clear_temporaries(self.folder, run.name)
             checkpoint = find_checkpoint(self.folder, run.name)
             place = (run.experiment, checkpoint.step if checkpoint else 0)
-            company = company or place
-            if place == company:
+            shared = shared or place
+            if place == shared:
                 self.waiting.remove(run)
-                stack.append(run)
+                group.append(run)
             else:
                 self.release(run)
-        return stack
+        return group
 
     def _claim(self, run: Run) -> bool:
-        """Lock a run that is to be trained; if it is not, the outcome says why."""
+        """Lock a run that is to be trained; if it is not, the summary says why."""
         if not self._is_wanted(run):
             return False
         if not self._lock(run):
-            self.outcome.elsewhere.append(run)
+            self.summary.elsewhere.append(run)
             return False
         if not self._is_wanted(run):  # it was finished in the meantime
             self.release(run)
@@ -185,11 +179,11 @@ class _Claims:
         try:
             finished = is_finished(self.folder, run)
         except (OSError, ValueError) as error:
-            self.outcome.blocked.append(str(error))
+            self.summary.blocked.append(str(error))
             return False
         if finished and not self.again:
             self._forget_leftover(run)
-            self.outcome.finished.append(run)
+            self.summary.finished.append(run)
         return self.again or not finished
 
     def _forget_leftover(self, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Runs of one experiment trained together as a stack, each with a record of its own."""
+"""Runs of one experiment trained together as an ensemble, each with a record of its own."""
 
 from __future__ import annotations
 
@@ -6,83 +6,72 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from torch_models.data import Dataset
 from torch_models.experiments.build import build
 from torch_models.experiments.checkpoints import find_checkpoint, resume, save_checkpoint
+from torch_models.experiments.progress import Progress
 from torch_models.experiments.provenance import commit, hardware, versions
 from torch_models.networks.ensemble import Ensemble
 from torch_models.networks.evaluation import Evaluation, evaluate
 from torch_models.networks.observe import gradient_growth, observe
+from torch_models.records.run_record import (
+    DivergenceRecord,
+    EpochRecord,
+    FinalRecord,
+    InitializationRecord,
+    RunRecord,
+)
 from torch_models.records.runs import Experiment, Run
 from torch_models.training.loop import Schedule, Training
 
-FORMAT = 2
-"""Of the records made here."""
-
 CHECKPOINT_SECONDS = 60.0
-"""Time between two checkpoints of a stack: what an interruption costs at most."""
+"""Time between two checkpoints of an ensemble: what an interruption costs at most."""
 
 IMAGES = 256
 """Held-out images over which variance and sparsity at initialization are averaged."""
 
-DIGITS = 5
-"""Significant digits of the figures in a record."""
+Trainer = Callable[[Iterable[Sequence[Run]]], Iterator[RunRecord]]
+"""Takes groups of runs, each of one experiment and at one step; yields the record of every run as
+soon as it is finished.
 
-
-Record = dict[str, Any]
-"""What is known of a run that has ended, as JSON can say it."""
-
-Trainer = Callable[[Iterable[Sequence[Run]]], Iterator[tuple[Run, Record]]]
-"""Takes stacks of runs, each of one experiment and at one step; yields every run as it has ended.
-
-Stacks are claimed as they are taken, so one that works by itself takes the next when it needs it.
+Groups are claimed as they are taken, so a trainer that works by itself takes one when it needs it.
 """
-
-
-class Watcher(Protocol):
-    """Told of what happens to a stack."""
-
-    def on_stack(self, runs: Sequence[Run], training: Training) -> None:
-        """Networks begin to train, or go on."""
-
-    def on_step(self, training: Training) -> None:
-        """One more step is taken."""
 
 
 def one_by_one(
     dataset_of: Callable[[Experiment], Dataset],
-    watcher: Watcher,
+    progress: Progress,
     device: str = "cpu",
     folder: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trainer:
-    """The trainer that works in this process, on one stack after the other; see `train_stack`."""
+    """The trainer that works in this process, on one group after the other; see `train_runs`."""
 
-    def train(stacks: Iterable[Sequence[Run]]) -> Iterator[tuple[Run, Record]]:
-        for runs in stacks:
+    def train(groups: Iterable[Sequence[Run]]) -> Iterator[RunRecord]:
+        for runs in groups:
             dataset = dataset_of(runs[0].experiment)
-            yield from train_stack(runs, dataset, watcher, device, folder, checkpoint_seconds)
+            yield from train_runs(runs, dataset, progress, device, folder, checkpoint_seconds)
 
     return train
 
 
-def train_stack(
+def train_runs(
     runs: Sequence[Run],
     dataset: Dataset,
-    watcher: Watcher,
+    progress: Progress,
     device: str = "cpu",
     folder: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-) -> Iterator[tuple[Run, Record]]:
-    """Train runs of one experiment, yielding each with its record as soon as it has ended.
+) -> Iterator[RunRecord]:
+    """Train runs of one experiment, yielding the record of each as soon as it is finished.
 
-    With a ``folder``, checkpoints are written there, and the stack goes on from those that it finds
+    With a ``folder``, checkpoints are written there, and training resumes from those that it finds
     there, if all runs have one. They must stand at one step.
     """
     began = time.perf_counter()
@@ -99,32 +88,32 @@ def train_stack(
     checkpoints = [folder and find_checkpoint(folder, run.name) for run in runs]
     if all(checkpoints):
         resume(training, [checkpoint for checkpoint in checkpoints if checkpoint])
-    watcher.on_stack(runs, training)
-    saved, told = time.monotonic(), set[int]()
+    progress.on_start(runs, training)
+    saved, recorded = time.monotonic(), set[int]()
     while True:
-        if news := sorted(training.ended - told):
+        if finished := sorted(training.ended - recorded):
             training.write_back()
-            chosen = ensemble.select(news)
+            made = _provenance(time.perf_counter() - began, len(runs), device)
+            chosen = ensemble.select(finished)
             x = chosen.shaped(dataset.test_x, dataset.image_shape)
             tested = evaluate(chosen, x, dataset.test_y)
-            made = _provenance(time.perf_counter() - began, len(runs), device)
-            for place, member in enumerate(news):
-                yield (
-                    runs[member],
-                    {
-                        **_description(runs[member], dataset),
-                        "initialization": rounded({name: v[member] for name, v in before.items()}),
-                        **rounded(_course(training, member)),
-                        "test": rounded(_figures(tested, place)),
-                        "weights": _digest(chosen, place),
-                        "provenance": made,
-                    },
+            for place, member in enumerate(finished):
+                yield RunRecord(
+                    run=runs[member],
+                    data=dataset.description(),
+                    initialization=before[member],
+                    divergence=_divergence(training, member),
+                    epochs=tuple(_epochs(training, member)),
+                    gradient_norms=tuple(_gradient_norms(training, member)),
+                    final=_final(tested, place),
+                    weights=_digest(chosen, place),
+                    provenance=made,
                 )
-            told.update(news)
+            recorded.update(finished)
         if training.finished:
             return
         training.advance()
-        watcher.on_step(training)
+        progress.on_step(training)
         if folder and time.monotonic() - saved >= checkpoint_seconds:
             training.write_back()
             for member in training.alive:
@@ -132,70 +121,60 @@ def train_stack(
             saved = time.monotonic()
 
 
-def rounded(value: Any) -> Any:
-    """Round every number in lists and dictionaries to the significant digits that a record has."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [rounded(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic)):
-        return rounded(value.tolist())
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def _initialization(ensemble: Ensemble, dataset: Dataset) -> list[InitializationRecord]:
+    """What is measured of every member before training, on held-out images."""
+    images = ensemble.shaped(dataset.validation_x, dataset.image_shape)
+    seen, of_one = observe(ensemble, images[:IMAGES]), observe(ensemble, images[:1])
+    gain = gradient_growth(ensemble, images[:1])
+    accuracy = evaluate(ensemble, images, dataset.validation_y).accuracy
+    return [
+        InitializationRecord(
+            variance=_numbers(seen.variance[member]),
+            sparsity=_numbers(seen.sparsity[member]),
+            gain=float(gain[member]),
+            image_variance=_numbers(of_one.variance[member]),
+            validation_accuracy=float(accuracy[member]),
+        )
+        for member in range(ensemble.members)
+    ]
 
 
-def _initialization(ensemble: Ensemble, dataset: Dataset) -> dict[str, Any]:
-    """What is seen of the networks before training, by name, each with the members first."""
-    images = ensemble.shaped(dataset.validation_x[:IMAGES], dataset.image_shape)
-    seen = observe(ensemble, images)
-    return {
-        "variance": seen.variance,
-        "sparsity": seen.sparsity,
-        "gain": gradient_growth(ensemble, images[:1]),
-    }
+def _divergence(training: Training, member: int) -> DivergenceRecord | None:
+    found = training.divergences[member]
+    return None if found is None else DivergenceRecord(found.step, found.epoch, found.kind)
 
 
-def _description(run: Run, dataset: Dataset) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "name": run.name,
-        "table": run.table,
-        "row": {**asdict(run.row), "label": run.row.label},
-        "budget": run.budget,
-        "experiment": asdict(run.experiment),
-        "seed": run.seed,
-        "data": dataset.description(),
-    }
-
-
-def _course(training: Training, member: int) -> dict[str, Any]:
-    """What was measured of a member while it trained."""
+def _epochs(training: Training, member: int) -> Iterator[EpochRecord]:
+    """The epochs that a member finished."""
     divergence = training.divergences[member]
     last = len(training.epochs) if divergence is None else divergence.epoch
-    return {
-        "divergence": None if divergence is None else asdict(divergence),
-        "epochs": [
-            {
-                "epoch": statistics.epoch,
-                "loss": statistics.loss[member],
-                "validation_accuracy": statistics.validation_accuracy[member],
-                "sparsity": statistics.sparsity[member],
-            }
-            for statistics in training.epochs[:last]
-            if not math.isnan(statistics.loss[member])
-        ],
-        "gradient_norms": [
-            norms[member] for norms in training.gradient_norms if not np.isnan(norms[member]).all()
-        ],
-    }
+    for statistics in training.epochs[:last]:
+        if not math.isnan(statistics.loss[member]):
+            yield EpochRecord(
+                statistics.epoch,
+                float(statistics.loss[member]),
+                float(statistics.validation_accuracy[member]),
+                _numbers(statistics.sparsity[member]),
+            )
 
 
-def _figures(tested: Evaluation, place: int) -> dict[str, Any]:
-    return {
-        "accuracy": tested.accuracy[place],
-        "loss": tested.loss[place],
-        "sparsity": tested.sparsity[place].mean(),
-        "layer_sparsity": tested.sparsity[place],
-    }
+def _gradient_norms(training: Training, member: int) -> Iterator[tuple[float, ...]]:
+    for norms in training.gradient_norms:
+        if not np.isnan(norms[member]).all():
+            yield _numbers(norms[member])
+
+
+def _final(tested: Evaluation, place: int) -> FinalRecord:
+    return FinalRecord(
+        float(tested.accuracy[place]),
+        float(tested.loss[place]),
+        float(tested.sparsity[place].mean()),
+        _numbers(tested.sparsity[place]),
+    )
+
+
+def _numbers(values: NDArray[np.floating]) -> tuple[float, ...]:
+    return tuple(values.tolist())
 
 
 def _digest(ensemble: Ensemble, member: int) -> str:
@@ -207,7 +186,7 @@ def _digest(ensemble: Ensemble, member: int) -> str:
 
 
 def _provenance(seconds: float, members: int, device: str) -> dict[str, Any]:
-    """Where a record comes from; ``seconds`` is the stack's time since it began or went on."""
+    """Where a record comes from; ``seconds`` is the time since training began or resumed."""
     return {
         "seconds": round(seconds, 1),
         "members": members,

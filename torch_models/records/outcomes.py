@@ -1,11 +1,14 @@
-"""How a network can end: trained, diverged, with its sparsity lost, or not learned."""
+"""How the training of a network can turn out: trained, diverged, sparsity lost, or not learned."""
 
 from __future__ import annotations
 
 import math
 
-ENDINGS = ("trained", "not learned", "sparsity lost", "diverged")
+OUTCOMES = ("trained", "not learned", "sparsity lost", "diverged")
 """Best first."""
+
+SPARSITY_HALVED = "sparsity halved"
+"""The divergence of a network whose sparsity fell below half of its own while it trained."""
 
 LEARNED = 0.5
 """Test accuracy from which a network of a ten-class problem counts as clearly above chance."""
@@ -17,15 +20,15 @@ the width is at least ``WIDE``; it grows as 1 / sqrt(width) below, as the spread
 WIDE = 300
 
 
-def ending(divergence: str | None, kept: bool, accuracy: float) -> str:
-    """Name how a network ended, by the first thing that went wrong.
+def outcome_of(divergence: str | None, kept: bool, accuracy: float) -> str:
+    """One of `OUTCOMES`, by the first thing that went wrong.
 
     Args:
         divergence: its kind, None for a network that did not diverge.
         kept: whether the sparsity is that of the mean field; see `kept_within`.
         accuracy: on the test set.
     """
-    if divergence not in (None, "sparsity lost"):
+    if divergence not in (None, SPARSITY_HALVED):
         return "diverged"
     if divergence or not kept:
         return "sparsity lost"

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 import sparsity_theory as st
 from sparsity_theory.published.rows import Row
-from torch_models.records.settings import Settings
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
 
@@ -21,7 +20,7 @@ class Prediction:
 
     ``variance`` and ``sparsity`` are the mean-field values of layers 1 to L, ``gain`` is the
     product of chi(q^l) over layers 1 to L - 1 (Eq. 24); quantiles are the forecast's 5%, 50% and
-    95%, for networks of the settings' width. ``fixed_points`` is None where every variance is one
+    95%, for networks of this width. ``fixed_points`` is None where every variance is one
     (ReLU). ``outcome`` is ``"trains"``, ``"fails"`` or ``"open"``.
     """
 
@@ -55,13 +54,13 @@ class Verdict:
     reason: str
 
 
-def predict(row: Row, settings: Settings) -> Prediction:
+def predict(row: Row, width: int, depth: int) -> Prediction:
     """Say what the theory says of networks of this row, width and depth, before there are any."""
     phi, net = row.activation(), row.net()
     q0 = row.input_variance()
     # App. D: the first layer keeps the input's variance, so q^1 = q^0 and V acts L - 1 times.
-    variance = np.asarray(net.trajectory(q0, settings.depth - 1), dtype=np.float64)
-    forecast = st.forecast(net, width=settings.width, depth=settings.depth, q0=q0)
+    variance = np.asarray(net.trajectory(q0, depth - 1), dtype=np.float64)
+    forecast = st.forecast(net, width=width, depth=depth, q0=q0)
     return Prediction(
         tau=float(phi.tau),
         m=float(phi.m) if isinstance(phi, CLIPPED) else None,

@@ -1,4 +1,4 @@
-"""What a table's networks are trained with, as data: budgets, experiments and single runs."""
+"""What networks are trained with, as data: budgets, experiments and single runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 
 from sparsity_theory.published.rows import Row
 from sparsity_theory.published.tables import PublishedRow, published_rows
-from torch_models.records.settings import DATA_SETS
 
 NETWORKS = ("dnn", "cnn", "cnn-1d")
 """Dense networks (Eq. 1); convolutional ones (Eq. 2) of images, or of their pixels in one line.
@@ -22,15 +21,24 @@ NETWORKS = ("dnn", "cnn", "cnn-1d")
 The paper writes its theory down in one dimension, and does not say in how many it trains.
 """
 
+DATA_SETS = ("digits", "mnist", "cifar10")
+"""Names of `torch_models.data.LOADERS`, here so that records are read without loading torch."""
+
+CUSTOM = "custom"
+"""The budget of runs whose experiment differs from that of every budget there is."""
+
+THREE_ROWS = "three-rows"
+"""The budget of rows that are no part of a table's training: the default three, or one's own."""
+
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything besides the row and the seed that decides how a network ends.
+    """Everything besides the row and the seed that decides the outcome of a training.
 
     ``width`` counts units of a dense layer or channels of a convolutional one. ``train`` and
     ``test`` are numbers of images, None for all; images are averaged over blocks of ``coarsen`` x
     ``coarsen`` pixels. Members are trained by plain SGD; all see the same batches, in the order
-    that `torch_models.training.loop.Schedule` draws from ``order``.
+    that `torch_models.training.Schedule` draws from ``order``.
 
     Raises:
         ValueError: for a value out of range, named.
@@ -64,6 +72,15 @@ class Experiment:
                 f"learning rate must be positive and finite, got {self.learning_rate!r}"
             )
 
+    @property
+    def trained_as(self) -> str:
+        """Size and training in words, as far as the paper states them of its own networks."""
+        what = "width" if self.network == "dnn" else "channels"
+        return (
+            f"{what} {self.width}, depth {self.depth}, {self.epochs} epochs, "
+            f"learning rate {self.learning_rate:g}"
+        )
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -76,9 +93,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class Run:
-    """One network of one row of a table."""
+    """One network of one row; ``table`` is None for a row that is trained outside a table."""
 
-    table: int
+    table: int | None
     row: Row
     budget: str
     experiment: Experiment
@@ -86,23 +103,33 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The stem of its files: what it is for people, and a digest of all that decides its end.
+        """The stem of its files: what it is in words, and a digest of all that decides its outcome.
 
         The same run always has the same name, and two that differ in anything never share one.
         """
-        described = json.dumps(asdict(self), sort_keys=True)
+        described = json.dumps(
+            {
+                "table": self.table,
+                "row": asdict(self.row),
+                "budget": self.budget,
+                "experiment": asdict(self.experiment),
+                "seed": self.seed,
+            },
+            sort_keys=True,
+        )
         digest = hashlib.sha256(described.encode()).hexdigest()[:8]
-        where = f"table-{self.table}-{self.experiment.network}-{self.budget}"
+        table = "" if self.table is None else f"table-{self.table}-"
+        where = f"{table}{self.experiment.network}-{self.budget}"
         return f"{where}-{self.row.slug}-seed-{self.seed}-{digest}"
 
 
 def budget_names() -> tuple[str, ...]:
-    """The names of the budgets, longest first."""
-    return tuple(dict.fromkeys(entry["name"] for entry in _entries()))
+    """The names of the budgets of tables, longest training first."""
+    return tuple(dict.fromkeys(entry["name"] for entry in _entries() if entry["tables"]))
 
 
-def find_budget(name: str, table: int, network: str, **changes: Any) -> Budget:
-    """The budget of that name for the networks of a table.
+def find_budget(name: str | None, table: int, network: str, **changes: Any) -> Budget:
+    """The budget of that name for the networks of a table; None is the shortest that they have.
 
     ``changes`` to the experiment that are not None are made, and the budget is then ``"custom"``:
     what it gives is not to be taken for what the budget gives.
@@ -112,7 +139,7 @@ def find_budget(name: str, table: int, network: str, **changes: Any) -> Budget:
     """
     if network not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
-    if name not in budget_names():
+    if name is not None and name not in budget_names():
         raise ValueError(f"budget must be one of {', '.join(budget_names())}, got {name!r}")
     (published, *_) = rows_named(table, network, ())
     entries = {
@@ -120,30 +147,36 @@ def find_budget(name: str, table: int, network: str, **changes: Any) -> Budget:
         for entry in _entries()
         if entry["network"] == network and table in entry["tables"]
     }
+    name = name or list(entries)[-1]
     if name not in entries:
         raise ValueError(
             f"budget of {network!r} in Table {table} must be one of {', '.join(entries)}, "
             f"got {name!r}"
         )
     depth = published.depth if network == "dnn" else published.cnn_depth
-    settings = {"depth": depth, **entries[name]}
-    seeds = settings.pop("seeds")
-    for key in ("name", "tables"):
-        del settings[key]
-    experiment = Experiment(**settings)
-    changed = replace(experiment, **{k: v for k, v in changes.items() if v is not None})
-    return Budget(name if changed == experiment else "custom", changed, seeds)
+    return _budget({"depth": depth, **entries[name]}, changes)
+
+
+def three_rows_budget(data: str = "digits", **changes: Any) -> Budget:
+    """The budget of the default three rows, or of a row of one's own, on this data set.
+
+    ``changes`` are made as `find_budget` makes them.
+
+    Raises:
+        ValueError: for a data set that it does not have, or a change that is out of range.
+    """
+    entries = {entry["data"]: entry for entry in _entries() if entry["name"] == THREE_ROWS}
+    if data not in entries:
+        raise ValueError(f"data must be one of {', '.join(entries)}, got {data!r}")
+    return _budget(entries[data], changes)
 
 
 def runs_of(
-    table: int, budget: Budget, rows: Iterable[PublishedRow], seeds: Sequence[int]
+    table: int | None, budget: Budget, rows: Iterable[Row], seeds: Sequence[int]
 ) -> list[Run]:
     """One run a row and seed: all rows with the first seed come first, so that a table fills up."""
-    return [
-        Run(table, published.row, budget.name, budget.experiment, seed)
-        for seed in seeds
-        for published in rows
-    ]
+    rows = list(rows)
+    return [Run(table, row, budget.name, budget.experiment, seed) for seed in seeds for row in rows]
 
 
 def rows_named(table: int, network: str, slugs: Sequence[str]) -> tuple[PublishedRow, ...]:
@@ -161,9 +194,17 @@ def rows_named(table: int, network: str, slugs: Sequence[str]) -> tuple[Publishe
         raise ValueError(f"network {network!r} has no rows in Table {table}")
     known = {published.row.slug: published for published in rows}
     for slug in slugs:
-        if slug not in known:
+        if slug.casefold() not in known:
             raise ValueError(f"row must be one of {', '.join(known)}, got {slug!r}")
-    return tuple(known[slug] for slug in slugs) or rows
+    return tuple(known[slug.casefold()] for slug in slugs) or rows
+
+
+def _budget(entry: dict[str, Any], changes: dict[str, Any]) -> Budget:
+    settings = {key: value for key, value in entry.items() if key not in ("name", "tables")}
+    seeds = settings.pop("seeds")
+    experiment = Experiment(**settings)
+    changed = replace(experiment, **{k: v for k, v in changes.items() if v is not None})
+    return Budget(entry["name"] if changed == experiment else CUSTOM, changed, seeds)
 
 
 @cache

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from torch_models.experiments.reproduce import RowReport
 from torch_models.records.files import replacing
 from torch_models.records.outcomes import LEARNED
+from torch_models.records.row_report import RowReport
+from torch_models.records.run_record import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,11 +44,11 @@ def save_figure(report: RowReport, path: Path) -> None:
     draw_variance_map(left, report)
     draw_sparsity(middle, report)
     draw_accuracy(right, report)
-    settings = report.settings
-    shown = f", first {MOST_SEEDS} of {settings.seeds}" if settings.seeds > MOST_SEEDS else ""
+    experiment, seeds = report.experiment, len(report.records)
+    shown = f", first {MOST_SEEDS} of {seeds}" if seeds > MOST_SEEDS else ""
     figure.suptitle(
-        f"{report.row.label}    width {settings.width}, depth {settings.depth}, "
-        f"{settings.seeds} seeds{shown}, {settings.data}\n",
+        f"{report.row.label}    width {experiment.width}, depth {experiment.depth}, "
+        f"{seeds} {'seed' if seeds == 1 else 'seeds'}{shown}, {experiment.data}\n",
         fontsize=15,
         fontweight="bold",
     )
@@ -68,7 +69,7 @@ def save_figure(report: RowReport, path: Path) -> None:
 def draw_variance_map(axes: Axes, report: RowReport) -> None:
     """V with the diagonal, its fixed points, and the cobweb of q^l: mean field and every seed."""
     fixed = [float(point.q) for point in report.prediction.fixed_points or ()]
-    paths = report.initialization.variance
+    paths = _paths(report)
     reach = float(np.max(np.minimum(np.nan_to_num(paths, nan=WIDEST, posinf=WIDEST), WIDEST)))
     top = 1.15 * max(2.0, reach, *(q for q in fixed if q <= WIDEST))
     _draw_map(axes, report, 0.0, top)
@@ -103,7 +104,7 @@ def _draw_map(axes: Axes, report: RowReport, low: float, high: float) -> None:
     q = np.linspace(max(low, high / 1000), high, 1000)
     axes.plot((low, high), (low, high), color=FAINT, lw=1, ls="--", label="diagonal")
     axes.plot(q, report.row.net().variance_map(q), color=THEORY, lw=2, label="V(q)")
-    for k, path in _shown(report.initialization.variance):
+    for k, path in _shown(_paths(report)):
         axes.plot(*cobweb(path), color=_colour(k), lw=1, alpha=0.85, label=f"q^l, seed {k}")
     x, y = cobweb(report.prediction.variance)
     axes.plot(x, y, color=THEORY, lw=1.4, ls=":")
@@ -117,7 +118,9 @@ def _draw_map(axes: Axes, report: RowReport, low: float, high: float) -> None:
 
 def draw_sparsity(axes: Axes, report: RowReport) -> None:
     """Sparsity of every layer: s, the forecast, at initialization, after training."""
-    layers = np.arange(1, report.settings.depth + 1)
+    layers = np.arange(1, report.experiment.depth + 1)
+    before = np.array([record.initialization.sparsity for record in report.records])
+    after = np.array([record.final.layer_sparsity for record in report.records])
     mean, spread = report.prediction.sparsity_mean, report.prediction.sparsity_std
     axes.axhline(report.row.sparsity, color=THEORY, lw=1.2, ls="--", label="s")
     axes.fill_between(
@@ -129,9 +132,9 @@ def draw_sparsity(axes: Axes, report: RowReport) -> None:
         lw=0,
         label="forecast, mean and deviation",
     )
-    for k, sparsity in _shown(report.initialization.sparsity):
+    for k, sparsity in _shown(before):
         axes.plot(layers, sparsity, color=_colour(k), lw=1.3, ls=":")
-    for k, sparsity in _shown(report.layer_sparsity):
+    for k, sparsity in _shown(after):
         axes.plot(layers, sparsity, color=_colour(k), lw=1.6, marker=_marker(k), ms=4)
     axes.plot([], [], color=FAINT, lw=1.3, ls=":", label="each seed at initialization")
     axes.plot([], [], color=FAINT, lw=1.6, marker="o", ms=4, label="each seed at the end")
@@ -143,17 +146,15 @@ def draw_sparsity(axes: Axes, report: RowReport) -> None:
 
 
 def draw_accuracy(axes: Axes, report: RowReport) -> None:
-    """Validation accuracy over epochs, where a member diverged, and its test accuracy."""
+    """Validation accuracy over epochs, where a network diverged, and its test accuracy."""
     from matplotlib.ticker import MaxNLocator
 
-    first = report.initialization.validation_accuracy
-    curves = np.column_stack([first, *(epoch.validation_accuracy for epoch in report.epochs)])
     axes.axhline(LEARNED, color=FAINT, lw=1, ls="--", label="counts as learned")
-    for k, curve in _shown(curves):
-        member = report.members[k]
-        end = f"test {member.test_accuracy:.2f}"
-        if member.divergence is not None:
-            end = f"{member.result} at step {member.divergence.step}"
+    for k, record in enumerate(report.records[:MOST_SEEDS]):
+        curve = _accuracies(record)
+        end = f"test {record.final.accuracy:.2f}"
+        if record.divergence is not None:
+            end = f"{record.outcome} at step {record.divergence.step}"
         axes.plot(
             np.arange(len(curve)),
             curve,
@@ -163,10 +164,9 @@ def draw_accuracy(axes: Axes, report: RowReport) -> None:
             ms=4,
             label=f"seed {k}: {end}",
         )
-        if member.divergence is not None:
-            last = int(np.flatnonzero(np.isfinite(curve))[-1])
-            axes.plot(last, curve[last], marker="x", ms=11, mew=2.5, color=_colour(k))
-    epochs = report.settings.epochs
+        if record.divergence is not None:
+            axes.plot(len(curve) - 1, curve[-1], marker="x", ms=11, mew=2.5, color=_colour(k))
+    epochs = report.experiment.epochs
     axes.set(xlim=(-0.03 * epochs, 1.03 * epochs), ylim=(0, 1.02))
     axes.set(xlabel="epoch", ylabel="validation accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -178,6 +178,19 @@ def draw_accuracy(axes: Axes, report: RowReport) -> None:
 def cobweb(path: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Corners of the staircase (q^l, q^l), (q^l, q^(l+1)), (q^(l+1), q^(l+1)), ..."""
     return np.repeat(path, 2)[:-1], np.append(path[:1], np.repeat(path[1:], 2))
+
+
+def _paths(report: RowReport) -> NDArray[np.float64]:
+    """q^l of one image in every network, (seeds, depth); that over images in older records."""
+    before = [record.initialization for record in report.records]
+    return np.array([each.image_variance or each.variance for each in before])
+
+
+def _accuracies(record: RunRecord) -> NDArray[np.float64]:
+    """On held-out images, before training and after every epoch, (epochs + 1,)."""
+    first = record.initialization.validation_accuracy
+    later = [epoch.validation_accuracy for epoch in record.epochs]
+    return np.array([np.nan if first is None else first, *later])
 
 
 def _shown(rows: NDArray[np.float64]) -> Iterable[tuple[int, NDArray[np.float64]]]:

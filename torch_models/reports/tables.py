@@ -11,7 +11,7 @@ from typing import Any
 
 from sparsity_theory.published.tables import Figures
 from torch_models.records.outcomes import LEARNED
-from torch_models.records.results import RowSummary, TableSummary, trained_as
+from torch_models.records.results import RowSummary, TableSummary
 from torch_models.records.runs import find_budget
 
 COLUMNS = ("row", "budget", "runs", "trained", "diverged", "accuracy", "paper", "sparsity", "paper",
@@ -26,7 +26,7 @@ NOTES = (
 
 
 def as_text(summaries: Sequence[TableSummary]) -> str:
-    """Aligned columns, each setting with its header."""
+    """Aligned columns, each group with its header."""
     parts = []
     for summary in summaries:
         lines = [COLUMNS, *(_cells(summary, row) for row in summary.rows)]
@@ -43,7 +43,7 @@ def as_text(summaries: Sequence[TableSummary]) -> str:
 
 
 def as_markdown(summaries: Sequence[TableSummary]) -> str:
-    """A table for each setting, with its header above it."""
+    """A table for each group, with its header above it."""
     rule = [":---" if name in LEFT else "---:" for name in COLUMNS]
     parts = []
     for summary in summaries:
@@ -74,10 +74,10 @@ def row_object(summary: TableSummary, row: RowSummary) -> dict[str, Any]:
     """A row with its figures, the paper's under ``paper``; None where there is none.
 
     ``diverged`` counts runs that were stopped for any reason, and ``divergences`` gives the
-    reasons; ``endings`` has every run, one whose sparsity was lost in mid-training under
+    reasons; ``outcomes`` has every run, one whose sparsity was halved in training under
     ``"sparsity lost"``.
     """
-    setting = summary.setting
+    group = summary.group
     return {
         "table": summary.table,
         "activation": row.published.row.kind,
@@ -89,10 +89,10 @@ def row_object(summary: TableSummary, row: RowSummary) -> dict[str, Any]:
         "diverged": sum(row.divergences.values()),
         **_figures(row.ours),
         "paper": _figures(row.paper),
-        "endings": row.endings,
+        "outcomes": row.outcomes,
         "divergences": row.divergences,
-        "experiment": None if setting is None else asdict(setting.experiment),
-        "data": None if setting is None else setting.source,
+        "experiment": None if group is None else asdict(group.experiment),
+        "data": None if group is None else group.source,
     }
 
 
@@ -100,18 +100,18 @@ def header(summary: TableSummary) -> list[str]:
     """Lines that say what the figures below them are, and are not."""
     title = f"Table {summary.table}, {summary.network}"
     paper = find_budget("full", summary.table, summary.network).experiment
-    theirs = f"The paper's: {trained_as(paper)}, {paper.data}; it does not state the batch size."
-    setting = summary.setting
-    if setting is None:
+    theirs = f"The paper's: {paper.trained_as}, {paper.data}; it does not state the batch size."
+    group = summary.group
+    if group is None:
         asked = "" if summary.budget is None else f" of budget {summary.budget}"
         return [f"{title}: no records{asked}", theirs]
-    whose = "" if setting.budget == "full" else ", which is not the paper's"
+    whose = "" if group.budget == "full" else ", which is not the paper's"
     lines = [
-        f"{title}: budget {setting.budget}{whose}",
-        f"Ours: {setting.description}, {setting.images_described}.",
+        f"{title}: budget {group.budget}{whose}",
+        f"Ours: {group.description}, {group.images_described}.",
         theirs,
     ]
-    if not setting.as_published:
+    if not group.as_published:
         lines.append("The images are not those of the published data set.")
     return lines
 
@@ -123,7 +123,7 @@ def _cells(summary: TableSummary, row: RowSummary) -> tuple[str, ...]:
         row.published.row.label,
         budget,
         str(runs),
-        str(row.endings["trained"]) if runs else "-",
+        str(row.outcomes["trained"]) if runs else "-",
         str(sum(row.divergences.values())) if runs else "-",
         "no record" if ours is None else _pair(ours.accuracy_mean, ours.accuracy_std, 3),
         "-" if paper is None else _pair(paper.accuracy_mean, paper.accuracy_std, 2),
@@ -134,10 +134,8 @@ def _cells(summary: TableSummary, row: RowSummary) -> tuple[str, ...]:
 
 
 def _otherwise(row: RowSummary) -> str:
-    """How the runs ended that did not train; of those that were stopped, why."""
-    others = [
-        record.divergence or record.ending for record in row.records if record.ending != "trained"
-    ]
+    """The outcomes of the runs that did not train; of those that diverged, how."""
+    others = [record.outcome_in_detail for record in row.records if record.outcome != "trained"]
     return ", ".join(f"{others.count(each)} {each}" for each in dict.fromkeys(others))
 
 
@@ -165,7 +163,7 @@ def _flat(nested: dict[str, Any]) -> dict[str, Any]:
     """Columns of a CSV file: what is inside an object gets the object's name in front."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
-        if key in ("paper", "endings"):
+        if key in ("paper", "outcomes"):
             flat |= {f"{key}_{inner.replace(' ', '_')}": each for inner, each in value.items()}
         elif key == "divergences":
             flat[key] = "; ".join(f"{count} {kind}" for kind, count in value.items())

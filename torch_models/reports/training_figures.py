@@ -10,12 +10,12 @@ import numpy as np
 
 from sparsity_theory.published.rows import Row
 from torch_models.records.files import replacing
-from torch_models.records.results import Record, Setting, TableSummary
+from torch_models.records.results import RecordGroup, TableSummary
+from torch_models.records.run_record import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 FAILED_ROWS = (Row("crelu", 0.85, 0.9), Row("cst", 0.85, 0.9))
 """Figs. 5a and 5b. The paper's 5b is at V'(q*) = .8 (m = 1.22), which is no row of Table 2."""
@@ -42,30 +42,30 @@ class MissingRecords(ValueError):  # noqa: N818 - what it is, as FileNotFoundErr
 def draw_gradient_norms(summaries: Sequence[TableSummary], path: Path) -> None:
     """Fig. 5: gradient norms by layer over the first steps of a failed run of each kind, as PNG.
 
-    Of the settings with failed runs of both, the first is taken, and of its runs the one that went
-    through most of the recorded steps before it was stopped.
+    Of the groups of records with failed runs of both, the first is taken, and of its runs the one
+    that went through most of the recorded steps before it was stopped.
 
     Raises:
-        MissingRecords: if no setting has them.
+        MissingRecords: if no group has them.
     """
-    setting, by_row = _choose("Fig. 5", summaries, FAILED_ROWS, _failed, "failed run")
+    group, by_row = _choose("Fig. 5", summaries, FAILED_ROWS, _failed, "failed run")
     figure = _figure((12, 4.9))
     for axes, letter, row in zip(figure.subplots(1, 2), "ab", FAILED_ROWS, strict=True):
-        record = max(by_row[row], key=lambda each: len(each.content["gradient_norms"]))
+        record = max(by_row[row], key=lambda each: len(each.gradient_norms))
         _draw_norms(figure, axes, record)
         axes.set_title(f"({letter}) {row.label}, seed {record.run.seed}: {_end(record)}")
     note = "The paper's (b) is a run at V' = 0.8 (m = 1.22), which is no row of Table 2."
-    _finish(figure, "Gradient norms in the first steps of failed runs", setting, note, path)
+    _finish(figure, "Gradient norms in the first steps of failed runs", group, note, path)
 
 
 def draw_losses(summaries: Sequence[TableSummary], path: Path) -> None:
     """Fig. 14: training loss by epoch of all runs of slow rows, beside quick ones, as PNG.
 
     Raises:
-        MissingRecords: if no setting has runs of all those rows.
+        MissingRecords: if no group has runs of all those rows.
     """
     rows = (*SLOW_ROWS, *QUICK_ROWS)
-    setting, by_row = _choose("Fig. 14", summaries, rows, lambda record: True, "run")
+    group, by_row = _choose("Fig. 14", summaries, rows, lambda record: True, "run")
     figure = _figure((12, 4.9))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, slow, quick in zip(panels, SLOW_ROWS, QUICK_ROWS, strict=True):
@@ -79,7 +79,7 @@ def draw_losses(summaries: Sequence[TableSummary], path: Path) -> None:
         axes.legend(frameon=False, fontsize=9)
     panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("training loss (mean cross-entropy)")
-    _finish(figure, "High sparsity with a small clip trains slowly", setting, "", path)
+    _finish(figure, "High sparsity with a small clip trains slowly", group, "", path)
 
 
 FIGURES: dict[int, Callable[[Sequence[TableSummary], Path], None]] = {
@@ -93,10 +93,10 @@ def _choose(
     name: str,
     summaries: Sequence[TableSummary],
     rows: Sequence[Row],
-    wanted: Callable[[Record], bool],
+    wanted: Callable[[RunRecord], bool],
     what: str,
-) -> tuple[Setting, dict[Row, list[Record]]]:
-    """The first setting that has wanted records of all rows, and these records by row."""
+) -> tuple[RecordGroup, dict[Row, list[RunRecord]]]:
+    """The first group that has wanted records of all rows, and these records by row."""
     missing: list[Row] = list(rows)
     for summary in summaries:
         by_row = {
@@ -104,30 +104,30 @@ def _choose(
             for row in summary.rows
         }
         missing = [row for row in rows if not by_row[row]]
-        if summary.setting is not None and not missing:
-            return summary.setting, by_row
+        if summary.group is not None and not missing:
+            return summary.group, by_row
     labels = " and ".join(row.label for row in missing)
     raise MissingRecords(f"{name} needs a record of a {what} of {labels}, and there is none", rows)
 
 
-def _failed(record: Record) -> bool:
-    return record.ending != "trained" and bool(record.content["gradient_norms"])
+def _failed(record: RunRecord) -> bool:
+    return record.outcome != "trained" and bool(record.gradient_norms)
 
 
-def _end(record: Record) -> str:
+def _end(record: RunRecord) -> str:
     """How a run ended, for a title or a legend."""
-    if record.content["divergence"] is None:
-        return f"test accuracy {record.accuracy:.2f}"
-    return f"{record.divergence} at step {record.content['divergence']['step']}"
+    if record.divergence is None:
+        return f"test accuracy {record.final.accuracy:.2f}"
+    return f"{record.outcome_in_detail} at step {record.divergence.step}"
 
 
-def _draw_norms(figure: Figure, axes: Axes, record: Record) -> None:
+def _draw_norms(figure: Figure, axes: Axes, record: RunRecord) -> None:
     """A line for each step, coloured by its number; zeros have no place on a log scale."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    steps = [_numbers(norms) for norms in record.content["gradient_norms"]]
+    steps = [np.array(norms) for norms in record.gradient_norms]
     colours = ListedColormap(colormaps["plasma"](np.linspace(0, PALEST, len(steps))))
     for step, norms in enumerate(steps):
         drawn = np.where((norms > 0) & np.isfinite(norms), norms, np.nan)
@@ -141,22 +141,16 @@ def _draw_norms(figure: Figure, axes: Axes, record: Record) -> None:
     bar.minorticks_off()
 
 
-def _draw_loss(axes: Axes, record: Record, colour: str, label: str | None) -> None:
-    epochs = record.content["epochs"]
+def _draw_loss(axes: Axes, record: RunRecord, colour: str, label: str | None) -> None:
     axes.plot(
-        [each["epoch"] for each in epochs],
-        _numbers([each["loss"] for each in epochs]),
+        [each.epoch for each in record.epochs],
+        [each.loss for each in record.epochs],
         color=colour,
         lw=1.6,
         marker="o",
         ms=3,
         label=label,
     )
-
-
-def _numbers(values: Sequence[float | str | None]) -> NDArray[np.float64]:
-    """Numbers as a record has them: None for NaN, and infinities as words."""
-    return np.array([np.nan if value is None else float(value) for value in values])
 
 
 def _figure(size: tuple[float, float]) -> Figure:
@@ -168,13 +162,13 @@ def _figure(size: tuple[float, float]) -> Figure:
     return figure
 
 
-def _finish(figure: Figure, title: str, setting: Setting, note: str, path: Path) -> None:
+def _finish(figure: Figure, title: str, group: RecordGroup, note: str, path: Path) -> None:
     """Say what is drawn and on what budget, and write the PNG."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=14, fontweight="bold")
-    budget = "the paper's budget" if setting.budget == "full" else f"budget {setting.budget}"
-    lines = f"{setting.experiment.data}, {budget}: {setting.description}. {note}"
+    budget = "the paper's budget" if group.budget == "full" else f"budget {group.budget}"
+    lines = f"{group.experiment.data}, {budget}: {group.description}. {note}"
     figure.supxlabel(lines, fontsize=9, color="#444444")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)

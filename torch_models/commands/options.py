@@ -1,0 +1,57 @@
+"""Options that the commands which train networks have in common."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DEFAULT_THREADS = 2
+"""Threads unless told: the products are small, and more threads mostly wait for each other."""
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the official files of MNIST or CIFAR-10.", show_default="from OpenML"
+    ),
+]
+Output = Annotated[Path, typer.Option(help="Folder for records and pictures.")]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads.", show_default=f"at most {DEFAULT_THREADS}")
+]
+Together = Annotated[
+    int | None,
+    typer.Option(
+        help="Networks trained together at most, as one ensemble.",
+        show_default="4, on a GPU all that fit",
+    ),
+]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes of this machine that train ensembles, of one thread each.",
+        show_default="none, only this process",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Dask scheduler whose workers train ensembles, tcp://HOST:PORT.", show_default="none"
+    ),
+]
+Again = Annotated[bool, typer.Option("--again", help="Repeat finished runs.")]
+
+
+def changed(what: str, default: str) -> Any:
+    """An option that changes a part of the budget; unless told, the budget's ``default`` stands."""
+    return typer.Option(help=what, show_default=default)
+
+
+def thread_count(asked: int | None) -> int:
+    """CPU threads to use. Raises ``ValueError`` for a number below 1."""
+    if asked is not None and asked < 1:
+        raise ValueError(f"threads must be at least 1, got {asked}")
+    return asked or min(DEFAULT_THREADS, os.cpu_count() or 1)

@@ -1,0 +1,110 @@
+"""``sparsity-theory train-table``: the networks of the paper's tables, trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from torch_models.commands.errors import fail
+from torch_models.commands.options import (
+    Again,
+    Cluster,
+    DataDir,
+    Device,
+    Output,
+    Threads,
+    Together,
+    Workers,
+    changed,
+)
+from torch_models.commands.sweep import Resources, require_packages, summary_line, sweeper
+from torch_models.records.runs import Budget, Run, find_budget, rows_named, runs_of
+
+BUDGETS = "the budget's"
+
+
+def train_table(
+    tables: Annotated[list[int], typer.Argument(metavar="TABLE...", help="2, 4 or 5.")],
+    row: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One of its rows, such as crelu-0.85-0.7; may be repeated.", show_default="all"
+        ),
+    ] = None,
+    network: Annotated[
+        str, typer.Option(help="dnn on MNIST, cnn on CIFAR-10, or cnn-1d, the same in one line.")
+    ] = "dnn",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="full (the paper's), short (hours on a laptop) or smoke (minutes, on digits). "
+            "Options below change it.",
+            show_default="the shortest there is",
+        ),
+    ] = None,
+    width: Annotated[int | None, changed("Units or channels in a layer.", BUDGETS)] = None,
+    depth: Annotated[int | None, changed("Hidden layers.", BUDGETS)] = None,
+    seeds: Annotated[int | None, changed("Networks in a row.", BUDGETS)] = None,
+    epochs: Annotated[int | None, changed("Passes over the training set.", BUDGETS)] = None,
+    learning_rate: Annotated[
+        float | None, changed("Step size of plain gradient descent.", BUDGETS)
+    ] = None,
+    batch_size: Annotated[int | None, changed("Images in a step.", BUDGETS)] = None,
+    data: Annotated[str | None, changed("digits, mnist or cifar10.", BUDGETS)] = None,
+    data_dir: DataDir = None,
+    output: Output = Path("runs"),
+    threads: Threads = None,
+    together: Together = None,
+    device: Device = "cpu",
+    workers: Workers = None,
+    cluster: Cluster = None,
+    again: Again = False,
+) -> None:
+    """Train the networks of Table 2, 4 or 5: one record a network.
+
+    Interrupted runs resume, finished ones are not repeated, and several processes may share a
+    folder. `sparsity-theory table` shows the results beside the paper's.
+    """
+    changes = {
+        "width": width,
+        "depth": depth,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "data": data,
+    }
+    try:
+        resources = Resources(data_dir, output, threads, together, device, again, workers, cluster)
+        plans = [
+            _plan(table, row or [], find_budget(budget, table, network, **changes), seeds)
+            for table in dict.fromkeys(tables)
+        ]
+    except ValueError as error:
+        fail(str(error))
+    require_packages("train-table", resources)
+    console = Console(highlight=False)
+    with sweeper(resources, console) as train:
+        for found, runs in plans:
+            console.print(
+                f"[bold]Table {runs[0].table}[/bold], budget {found.name}: "
+                f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}"
+            )
+            train.print_experiment(found.experiment)
+            summary = train.sweep(runs)
+            console.print(summary_line(summary, output), soft_wrap=True)
+            for reason in summary.blocked:
+                console.print(f"  {reason}", soft_wrap=True, markup=False)
+
+
+def _plan(
+    table: int, slugs: list[str], budget: Budget, seeds: int | None
+) -> tuple[Budget, list[Run]]:
+    """The runs of one table. Raises ``ValueError`` for what there is not."""
+    rows = rows_named(table, budget.experiment.network, list(dict.fromkeys(slugs)))
+    seeds = budget.seeds if seeds is None else seeds
+    if seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}")
+    return budget, runs_of(table, budget, [each.row for each in rows], range(seeds))

@@ -16,10 +16,11 @@ import sklearn.datasets  # noqa: F401 (so that a forked process need not import 
 import torch
 import torch.fx.experimental.symbolic_shapes  # torch.autograd imports it at its first gradient
 
-from torch_models.commands.train_tables import dataset_loader
-from torch_models.experiments.sweep import Outcome, sweep
+from torch_models.experiments.build import dataset_loader
+from torch_models.experiments.sweep import SweepSummary, sweep
 from torch_models.experiments.trainer import one_by_one
 from torch_models.records.files import read_record
+from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import Run, find_budget, rows_named, runs_of
 from torch_models.training.loop import Training
 
@@ -43,33 +44,33 @@ def small_runs(seeds: int = 2, **changes: Any) -> list[Run]:
     """Runs of 11 steps an epoch: CReLU and ST of each seed."""
     sizes = {"epochs": 3, "batch_size": 128, **SIZES, **changes}
     budget = find_budget("smoke", 2, "dnn", **sizes)
-    return runs_of(2, budget, rows_named(2, "dnn", ROWS), range(seeds))
+    return runs_of(2, budget, [each.row for each in rows_named(2, "dnn", ROWS)], range(seeds))
 
 
 def cli(*more: str) -> list[str]:
     """Arguments of the command line for the same runs, but for their number of epochs."""
     rows = [part for row in ROWS for part in ("--row", row)]
     sizes = ["--width", "20", "--depth", "6", "--learning-rate", "0.3", "--batch-size", "128"]
-    return ["reproduce", "--table", "2", *rows, *sizes, "--seeds", "2", "--threads", "1", *more]
+    return ["train-table", "2", *rows, *sizes, "--seeds", "2", "--threads", "1", *more]
 
 
 class Seen:
-    """A watcher that keeps what it sees."""
+    """Progress that is kept."""
 
     def __init__(self) -> None:
-        self.stacks: list[tuple[list[Run], int]] = []
-        self.ended: list[Run] = []
+        self.started: list[tuple[list[Run], int]] = []
+        self.finished: list[Run] = []
 
-    def on_stack(self, runs: Sequence[Run], training: Training) -> None:
+    def on_start(self, runs: Sequence[Run], training: Training) -> None:
         """Keep who trains, and from which step on."""
-        self.stacks.append((list(runs), training.step))
+        self.started.append((list(runs), training.step))
 
     def on_step(self, training: Training) -> None:
         """Nothing to keep."""
 
-    def on_record(self, run: Run, record: dict[str, Any]) -> None:
-        """Keep that it has ended."""
-        self.ended.append(run)
+    def on_record(self, record: RunRecord) -> None:
+        """Keep that it is finished."""
+        self.finished.append(record.run)
 
 
 def swept(
@@ -78,12 +79,12 @@ def swept(
     members: int = 4,
     checkpoint_seconds: float = 60.0,
     again: bool = False,
-    watcher: Seen | None = None,
-) -> Outcome:
+    progress: Seen | None = None,
+) -> SweepSummary:
     """Sweep in this process."""
-    watcher = watcher or Seen()
-    train = one_by_one(dataset_of, watcher, "cpu", folder, checkpoint_seconds)
-    return sweep(runs, folder, train, watcher, members, again)
+    progress = progress or Seen()
+    train = one_by_one(dataset_of, progress, "cpu", folder, checkpoint_seconds)
+    return sweep(runs, folder, train, progress, members, again)
 
 
 def ends(folder: Path) -> dict[str, dict[str, Any]]:
@@ -105,7 +106,7 @@ def uninterrupted(*runs: Run) -> dict[str, dict[str, Any]]:
 
 
 class Telling(Seen):
-    """A watcher that tells another process of every step."""
+    """Progress that is sent to another process."""
 
     def __init__(self, channel: Connection) -> None:
         super().__init__()
@@ -119,10 +120,10 @@ class Telling(Seen):
 def sweep_and_tell(
     runs: Sequence[Run], folder: Path, members: int, seconds: float, channel: Connection
 ) -> None:
-    """What a process does that may be killed: it tells of steps, and of the outcome."""
+    """What a process does that may be killed: it sends a word for every step, and its summary."""
     torch.set_num_threads(1)
-    outcome = swept(runs, folder, members, seconds, watcher=Telling(channel))
-    channel.send(outcome)
+    summary = swept(runs, folder, members, seconds, progress=Telling(channel))
+    channel.send(summary)
     channel.close()
 
 

@@ -24,7 +24,7 @@ from torch_models.experiments.cluster import (
     on_cluster,
     train_task,
 )
-from torch_models.experiments.sweep import LOCKS, Outcome, sweep
+from torch_models.experiments.sweep import LOCKS, SweepSummary, sweep
 from torch_models.networks.threads import num_threads
 from torch_models.records.runs import Experiment, Run
 
@@ -45,7 +45,7 @@ def client() -> Iterator[Client]:
 
 def sweep_on(
     client: Client, runs: list[Run], folder: Path, members: int = 2, seconds: float = 60.0
-) -> Outcome:
+) -> SweepSummary:
     train = on_cluster(client, dataset_of, None, "cpu", folder, seconds)
     return sweep(runs, folder, train, Seen(), members)
 
@@ -67,10 +67,10 @@ def test_a_worker_that_is_killed_loses_nothing_and_changes_no_bit(
     killer = threading.Thread(target=kill_a_busy_worker, args=(client, tmp_path))
     before = set(client.nthreads())
     killer.start()
-    outcome = sweep_on(client, runs, tmp_path, members=3, seconds=0.5)
+    summary = sweep_on(client, runs, tmp_path, members=3, seconds=0.5)
     killer.join()
     assert set(client.nthreads()) != before
-    assert sorted(outcome.trained, key=runs.index) == runs
+    assert sorted(summary.trained, key=runs.index) == runs
     assert ends(tmp_path) == uninterrupted(*runs)
     assert {path.suffix for path in tmp_path.iterdir() if path.name != LOCKS} == {".json"}
 
@@ -80,9 +80,9 @@ def test_what_is_finished_or_at_work_elsewhere_is_not_handed_out(
 ) -> None:
     runs = small_runs(seeds=2)
     swept(runs[:1], tmp_path)
-    outcome = sweep_on(client, runs, tmp_path)
-    assert outcome.finished == runs[:1]
-    assert sorted(outcome.trained, key=runs.index) == runs[1:]
+    summary = sweep_on(client, runs, tmp_path)
+    assert summary.finished == runs[:1]
+    assert sorted(summary.trained, key=runs.index) == runs[1:]
     assert ends(tmp_path) == uninterrupted(*runs)
 
 
@@ -100,7 +100,7 @@ def test_workers_find_data_by_its_checksums(
     found = train_task([run], checksums, here, "cpu", tmp_path / "none", 60.0)
     monkeypatch.setenv("SPARSITY_THEORY_DATA", os.pathsep.join([str(wrong), str(there)]))
     again = train_task([run], checksums, tmp_path / "not-here", "cpu", tmp_path / "none", 60.0)
-    assert found[0][1]["weights"] == again[0][1]["weights"]
+    assert found[0].weights == again[0].weights
 
 
 def test_a_worker_without_the_data_is_one_error_and_the_others_end(

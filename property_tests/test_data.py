@@ -96,12 +96,6 @@ def test_the_seed_moves_the_held_out_part_and_never_the_test_set() -> None:
     assert torch.equal(first.validation_x, load_dataset("digits", seed=0).validation_x)
 
 
-@pytest.mark.parametrize("variance", [0.0, -1.0, math.inf, math.nan])
-def test_a_variance_that_no_image_can_have_is_refused(variance: float) -> None:
-    with pytest.raises(ValueError, match=f"variance must be positive and finite, got {variance}"):
-        load_dataset("digits", variance=variance)
-
-
 def test_a_name_that_is_not_known_is_refused() -> None:
     with pytest.raises(ValueError, match="data must be one of digits, mnist, cifar10, got 'svhn'"):
         load_dataset("svhn")
@@ -113,14 +107,14 @@ def test_a_name_that_is_not_known_is_refused() -> None:
 @pytest.mark.parametrize("suffix", COMPRESS)
 def test_idx_files_are_read_plain_or_compressed(suffix: str, tmp_path: Path) -> None:
     folder = write_mnist(tmp_path / "files", train=suffix)
-    data = load_dataset("mnist", folder, variance=0.75)
+    data = load_dataset("mnist", folder)
     assert (data.features, len(data.train_y), len(data.validation_y), len(data.test_y)) == (
         12, 18, 2, 10,
     )  # fmt: skip
     assert data.image_shape == (1, 4, 3)
     expected = np.frombuffer(idx_bytes("t10k-images-idx3-ubyte"), np.uint8, offset=16)
     np.testing.assert_array_equal(
-        data.test_x.numpy(), normalize_images(expected.reshape(10, 12), 0.75)
+        data.test_x.numpy(), normalize_images(expected.reshape(10, 12), 1.0)
     )
     assert set(data.checksums) == {*IDX, *(path.name for path in folder.iterdir())}
     assert "not the published" in data.source
@@ -129,12 +123,12 @@ def test_idx_files_are_read_plain_or_compressed(suffix: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("suffix", COMPRESS)
 def test_records_of_cifar10_are_read_plain_or_compressed(suffix: str, tmp_path: Path) -> None:
     folder = write_cifar10(tmp_path / "files", suffix)
-    data = load_dataset("cifar10", folder, variance=0.75)
+    data = load_dataset("cifar10", folder)
     assert (len(data.train_y), len(data.validation_y), len(data.test_y)) == (18, 2, 3)
     assert data.image_shape == (3, 32, 32)
     records = np.frombuffer(batch_bytes("test_batch.bin"), np.uint8).reshape(3, 3073)
     assert data.test_y.tolist() == records[:, 0].tolist()
-    np.testing.assert_array_equal(data.test_x.numpy(), normalize_images(records[:, 1:], 0.75))
+    np.testing.assert_array_equal(data.test_x.numpy(), normalize_images(records[:, 1:], 1.0))
     assert set(data.checksums) == {*BATCHES, *(path.name for path in folder.iterdir())}
     assert data.source == ("files in CIFAR-10's format, 0 of 6 as published, 6 of fewer images")
 
@@ -489,11 +483,11 @@ def no_listed_folders(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 def test_data_is_found_by_its_content_however_it_is_compressed(tmp_path: Path) -> None:
-    here = load_dataset("cifar10", write_cifar10(tmp_path / "here", ".xz"), 0.75, seed=2)
+    here = load_dataset("cifar10", write_cifar10(tmp_path / "here", ".xz"), seed=2)
     write_mnist(tmp_path / "there")
     write_cifar10(tmp_path / "there" / "cifar10")
     found = find_dataset(
-        "cifar10", here.checksums, [tmp_path / "nowhere", tmp_path / "there"], 0.75, seed=2
+        "cifar10", here.checksums, [tmp_path / "nowhere", tmp_path / "there"], seed=2
     )
     assert torch.equal(found.train_x, here.train_x)
     assert torch.equal(found.validation_y, here.validation_y)

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from property_tests.small_networks import NETS, broken, small_dataset
 from property_tests.sweeps import dataset_of, small_runs
-from torch_models.experiments.build import GPU_SHARE, STACK, stack_size
+from torch_models.experiments.build import GPU_SHARE, TOGETHER, ensemble_size
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.evaluation import evaluate
 from torch_models.training.loop import Schedule, Training
@@ -135,14 +135,14 @@ def test_a_gpu_trains_as_many_networks_together_as_fit(gpu_with: Any) -> None:
     )
     images = data.train_x.nbytes + data.validation_x.nbytes
     with gpu_with(math.ceil((images + 20.5 * member.total) / GPU_SHARE)):
-        assert stack_size(None, experiment, data, "cuda") == 20
-        assert stack_size(7, experiment, data, "cuda:0") == 7
-        with pytest.raises(ValueError, match=r"stack must be at most 20: .* MB free; got 21"):
-            stack_size(21, experiment, data, "cuda")
-    with gpu_with(1000), pytest.raises(ValueError, match="stack must be at most 0: "):
-        stack_size(None, experiment, data, "cuda")
-    assert stack_size(None, experiment, data, "cpu") == STACK
-    assert stack_size(1000, experiment, data, "cpu") == 1000
+        assert ensemble_size(None, experiment, data, "cuda") == 20
+        assert ensemble_size(7, experiment, data, "cuda:0") == 7
+        with pytest.raises(ValueError, match=r"together must be at most 20: .* MB free; got 21"):
+            ensemble_size(21, experiment, data, "cuda")
+    with gpu_with(1000), pytest.raises(ValueError, match="together must be at most 0: "):
+        ensemble_size(None, experiment, data, "cuda")
+    assert ensemble_size(None, experiment, data, "cpu") == TOGETHER
+    assert ensemble_size(1000, experiment, data, "cpu") == 1000
 
 
 def test_a_plan_without_a_batch_is_refused() -> None:

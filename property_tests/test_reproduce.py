@@ -20,17 +20,19 @@ import pytest
 from property_tests.image_files import write_mnist
 from sparsity_theory.finite_width.forecast import expected_outcome
 from sparsity_theory.published.rows import DEFAULT_ROWS, Row, chosen_rows
-from torch_models.data import Dataset, load_dataset
-from torch_models.experiments.reproduce import Initialization, RowReport, record_of, run_row
+from torch_models.experiments.build import dataset_loader
+from torch_models.experiments.progress import NoProgress
+from torch_models.experiments.trainer import train_runs
 from torch_models.networks.threads import num_threads
 from torch_models.records.files import ensure_writable, read_record, replacing, write_record
-from torch_models.records.outcomes import ending, kept_within
-from torch_models.records.prediction import Prediction, judge, predict
-from torch_models.records.settings import Settings, run_name
+from torch_models.records.outcomes import kept_within, outcome_of
+from torch_models.records.prediction import judge, predict
+from torch_models.records.row_report import RowReport
+from torch_models.records.run_record import read_run_record
+from torch_models.records.runs import Run, runs_of, three_rows_budget
 from torch_models.reports.row_figure import cobweb, save_figure
-from torch_models.training.loop import EpochStatistics
 
-SMALL = Settings(width=40, depth=3, seeds=2, epochs=2, batch_size=64)
+SMALL = three_rows_budget("digits", width=40, depth=3, epochs=2, batch_size=64)
 STABLE = Row("crelu", 0.7, 0.5)
 
 
@@ -39,25 +41,6 @@ def one_thread() -> Iterator[None]:
     """These networks are tiny, and the command sets the number of threads for its process."""
     with num_threads(1):
         yield
-
-
-class Silent:
-    """A watcher that only keeps what happened, in order."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def on_prediction(self, prediction: Prediction) -> None:
-        """Keep it."""
-        self.calls.append("prediction")
-
-    def on_initialization(self, initialization: Initialization) -> None:
-        """Keep it."""
-        self.calls.append("initialization")
-
-    def on_epoch(self, statistics: EpochStatistics) -> None:
-        """Keep it."""
-        self.calls.append("epoch")
 
 
 # --- rows, settings and names -------------------------------------------------------------------
@@ -84,14 +67,24 @@ def test_a_row_of_ones_own_replaces_the_three() -> None:
 
 
 def test_every_setting_that_decides_the_outcome_is_in_the_name() -> None:
-    names = {run_name(DEFAULT_ROWS[0], Settings()), run_name(DEFAULT_ROWS[1], Settings())}
+    budget = three_rows_budget("digits")
+    run = Run(None, DEFAULT_ROWS[0], budget.name, budget.experiment, 0)
+    names = {run.name, replace(run, row=DEFAULT_ROWS[1]).name, replace(run, seed=1).name}
     changes: list[dict[str, Any]] = [
-        {"width": 301}, {"depth": 31}, {"seeds": 4}, {"epochs": 7}, {"learning_rate": 0.5},
-        {"batch_size": 33}, {"data": "mnist"},
+        {"width": 301}, {"depth": 31}, {"epochs": 7}, {"learning_rate": 0.5}, {"batch_size": 33},
     ]  # fmt: skip
-    names |= {run_name(DEFAULT_ROWS[0], replace(Settings(), **change)) for change in changes}
-    assert len(names) == 2 + len(changes)
-    assert run_name(DEFAULT_ROWS[0], Settings()) == run_name(Row("crelu", 0.85, 0.7), Settings())
+    for change in changes:
+        changed = three_rows_budget("digits", **change)
+        names.add(replace(run, experiment=changed.experiment).name)
+    names.add(replace(run, experiment=three_rows_budget("mnist").experiment).name)
+    assert len(names) == 4 + len(changes)
+    assert replace(run, row=Row("crelu", 0.85, 0.7)).name == run.name
+    assert run.name.startswith("dnn-three-rows-crelu-0.85-0.7-seed-0-")
+
+
+def test_a_budget_that_was_changed_is_custom_and_one_that_was_not_keeps_its_name() -> None:
+    assert three_rows_budget("digits", width=300, depth=None).name == "three-rows"
+    assert three_rows_budget("digits", width=301).name == "custom"
 
 
 # --- records ------------------------------------------------------------------------------------
@@ -141,7 +134,8 @@ def test_a_folder_is_made_and_left_empty_by_the_trial_write(tmp_path: Path) -> N
 
 
 def test_the_theory_takes_a_side_on_each_of_the_default_rows() -> None:
-    outcomes = [predict(row, Settings()).outcome for row in DEFAULT_ROWS]
+    experiment = three_rows_budget("digits").experiment
+    outcomes = [predict(row, experiment.width, experiment.depth).outcome for row in DEFAULT_ROWS]
     assert outcomes == ["trains", "fails", "fails"]
 
 
@@ -158,14 +152,14 @@ def test_the_forecast_is_turned_into_a_prediction(probability: float, outcome: s
         (None, True, 0.9, "trained"),
         (None, True, 0.49, "not learned"),
         (None, False, 0.9, "sparsity lost"),
-        ("sparsity lost", True, 0.9, "sparsity lost"),
+        ("sparsity halved", True, 0.9, "sparsity lost"),
         ("non-finite loss", True, 0.9, "diverged"),
     ],
 )
-def test_a_network_ends_in_one_of_four_ways(
+def test_a_training_has_one_of_four_outcomes(
     divergence: str | None, kept: bool, accuracy: float, result: str
 ) -> None:
-    assert ending(divergence, kept, accuracy) == result
+    assert outcome_of(divergence, kept, accuracy) == result
 
 
 def test_narrow_networks_may_be_further_from_the_mean_field() -> None:
@@ -190,55 +184,60 @@ def test_the_verdict_can_go_either_way(outcome: str, results: list[str], status:
     assert judge(outcome, results).status == status
 
 
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_dataset("digits")
+def report_of(row: Row, **changes: Any) -> RowReport:
+    """Two small networks of a row, trained on the digits and judged."""
+    budget = three_rows_budget("digits", **{"width": 40, "depth": 3, "batch_size": 64, **changes})
+    experiment = budget.experiment
+    runs, dataset = runs_of(None, budget, [row], range(2)), dataset_loader(None)(experiment)
+    records = sorted(train_runs(runs, dataset, NoProgress()), key=lambda each: each.run.seed)
+    return RowReport.of(predict(row, experiment.width, experiment.depth), records)
 
 
 def test_a_row_that_trains_is_confirmed_and_a_wild_step_size_refutes_it() -> None:
-    settings = replace(SMALL, epochs=6, learning_rate=0.05, batch_size=32)
-    watcher = Silent()
     shallow = Row("relu", 0.6)
-    digits = load_dataset("digits", variance=shallow.input_variance())
-    report = run_row(shallow, settings, digits, watcher)
+    report = report_of(shallow, epochs=6, learning_rate=0.05, batch_size=32)
     assert report.prediction.outcome == "trains"
     assert report.verdict.status == "as the theory says"
-    assert watcher.calls == ["prediction", "initialization", *["epoch"] * 6]
-    wild = run_row(shallow, replace(settings, learning_rate=1e4), digits, Silent())
+    wild = report_of(shallow, epochs=6, learning_rate=1e4, batch_size=32)
     assert wild.verdict.status == "not as the theory says"
 
 
 @pytest.fixture(scope="module")
-def report(digits: Dataset) -> RowReport:
-    return run_row(STABLE, SMALL, digits, Silent())
+def report() -> RowReport:
+    with num_threads(1):
+        return report_of(STABLE, epochs=2)
 
 
-def test_a_record_holds_everything_that_was_set_predicted_and_seen(
-    report: RowReport, digits: Dataset, tmp_path: Path
-) -> None:
-    write_record(tmp_path / "row.json", record_of(report, digits))
-    record = read_record(tmp_path / "row.json")
-    assert record["settings"]["width"] == 40
-    assert record["seeds"] == [0, 1]
-    assert record["versions"]["torch"].startswith("2.")
+def test_a_record_holds_everything_that_was_set_and_seen(report: RowReport, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_record(path, report.records[0].to_json())
+    record = read_record(path)
+    assert record["experiment"]["width"] == 40
+    assert (record["table"], record["seed"]) == (None, 0)
+    assert record["provenance"]["versions"]["torch"].startswith("2.")
     assert record["data"]["checksums"]["pixels"].startswith("md5:")
-    assert record["prediction"]["tau"] == report.prediction.tau
-    assert np.shape(record["initialization"]["variance"]) == (2, 3)
+    assert np.shape(record["initialization"]["image_variance"]) == (3,)
+    assert 0 <= record["initialization"]["validation_accuracy"] <= 1
     assert [epoch["epoch"] for epoch in record["epochs"]] == [1, 2]
-    assert [member["result"] for member in record["members"]] == [m.result for m in report.members]
-    assert os.uname().nodename not in json.dumps(record["hardware"])
+    assert os.uname().nodename not in json.dumps(record["provenance"]["hardware"])
+    assert read_run_record(path).outcome == report.records[0].outcome
 
 
 def test_the_picture_is_a_png_even_when_everything_blew_up(
     report: RowReport, tmp_path: Path
 ) -> None:
+    paths = ((1.0, 50.0, math.inf), (1.0, 2.0, math.nan))
     blown_up = replace(
         report,
-        initialization=replace(
-            report.initialization, variance=np.array([[1.0, 50.0, math.inf], [1.0, 2.0, math.nan]])
-        ),
-        epochs=tuple(
-            replace(epoch, validation_accuracy=np.array([math.nan, 0.1])) for epoch in report.epochs
+        records=tuple(
+            replace(
+                record,
+                initialization=replace(record.initialization, image_variance=path),
+                epochs=tuple(
+                    replace(epoch, validation_accuracy=math.nan) for epoch in record.epochs
+                ),
+            )
+            for record, path in zip(report.records, paths, strict=True)
         ),
     )
     for name, drawn in (("a.png", report), ("b.png", blown_up)):
@@ -290,7 +289,8 @@ def assert_one_line(result: Any, code: int, message: str) -> None:
         (("--batch-size", "2000"), "batch size must be at most 1293"),
         (("--learning-rate", "inf"), "learning rate must be positive and finite"),
         (("--threads", "0"), "threads must be at least 1"),
-        (("--data", "cifar"), "got 'cifar'"),
+        (("--data", "cifar10"), "data must be one of digits, mnist, got 'cifar10'"),
+        (("--device", "cuda:99"), "device cuda:99 is not there"),
     ],
 )
 def test_a_bad_value_is_one_clear_line(
@@ -341,10 +341,34 @@ def test_a_row_runs_from_parameters_to_files_in_plain_text(tmp_path: Path) -> No
         assert text in result.output
     assert "\x1b" not in result.output
     assert "\r" not in result.output
-    record, picture = sorted((tmp_path / "runs").iterdir())
-    assert read_record(record)["row"]["label"] == "ST s=0.8"
+    (picture,) = (tmp_path / "runs").glob("*.png")
+    records = sorted((tmp_path / "runs").glob("*.json"))
+    assert [read_record(record)["row"]["label"] for record in records] == ["ST s=0.8"] * 2
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert str(record) in result.output
+    assert str(picture) in result.output
+
+
+def test_a_second_command_trains_nothing_and_says_the_same(tmp_path: Path) -> None:
+    arguments: list[object] = ["reproduce", "--activation", "crelu", "--sparsity", 0.7]
+    arguments += ["--width", 20, "--depth", 3, "--seeds", 2, "--epochs", 1, "--output", tmp_path]
+    first = invoke(*arguments, "--json")
+    assert first.exit_code == 0, first.output
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    assert len(written) == 2
+    again = invoke(*arguments, "--json")
+    assert json.loads(again.stdout) == json.loads(first.stdout)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert "0 trained now, 2 found finished" in again.stderr
+    (report,) = json.loads(first.stdout)
+    assert report["experiment"]["width"] == 20
+    assert [run["seed"] for run in report["runs"]] == [0, 1]
+
+
+def test_an_option_of_tables_is_unknown_to_a_row(tmp_path: Path) -> None:
+    for option in ("--table", "--row", "--network", "--budget"):
+        result = invoke("reproduce", option, "2", "--output", tmp_path)
+        assert result.exit_code == 2
+        assert not list(tmp_path.iterdir())
 
 
 INTERRUPTED = """
@@ -380,7 +404,7 @@ def test_ctrl_c_while_training_keeps_the_finished_rows(tmp_path: Path) -> None:
     records = list(tmp_path.glob("*.json"))
     assert len(records) == 1
     assert read_record(records[0])["row"]["label"] == DEFAULT_ROWS[0].label
-    assert not list(tmp_path.glob(".*"))
+    assert {path.name for path in tmp_path.glob(".*")} == {".locks"}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from property_tests.sweeps import (
 )
 from torch_models.experiments.build import build, check_device
 from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, save_checkpoint
-from torch_models.experiments.sweep import LOCKS, Outcome, lock_path, record_path, sweep
+from torch_models.experiments.sweep import LOCKS, SweepSummary, lock_path, record_path, sweep
 from torch_models.networks.threads import num_threads
 from torch_models.records.runs import Run
 from torch_models.training.loop import Schedule, Training
@@ -92,8 +92,8 @@ def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         kills += process.exitcode == -signal.SIGKILL
-    outcome = swept(runs, tmp_path, members=2)
-    assert len(outcome.trained) + len(outcome.finished) == len(runs)
+    summary = swept(runs, tmp_path, members=2)
+    assert len(summary.trained) + len(summary.finished) == len(runs)
     assert ends(tmp_path) == uninterrupted(*runs)
     assert only_records_are_left(tmp_path)
 
@@ -141,8 +141,8 @@ def test_a_checkpoint_holds_the_weights_and_the_generator_and_plain_sgd_has_no_m
 def test_an_intact_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
     runs, seen = small_runs(), Seen()
     checkpoint_at(runs, tmp_path, 4)
-    swept(runs, tmp_path, watcher=seen)
-    assert seen.stacks == [(runs, 4)]
+    swept(runs, tmp_path, progress=seen)
+    assert seen.started == [(runs, 4)]
     assert ends(tmp_path) == uninterrupted(*runs)
 
 
@@ -183,8 +183,8 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(tmp_path: Path, damage: Any
     checkpoint_at(runs, tmp_path, 4)
     damage(checkpoint_path(tmp_path, runs[0].name), checkpoint_path(tmp_path, runs[1].name))
     assert find_checkpoint(tmp_path, runs[0].name) is None
-    swept(runs, tmp_path, watcher=seen)
-    assert sorted(step for _, step in seen.stacks) == [0, 4]
+    swept(runs, tmp_path, progress=seen)
+    assert sorted(step for _, step in seen.started) == [0, 4]
     assert ends(tmp_path) == uninterrupted(*runs)
     assert only_records_are_left(tmp_path)
 
@@ -194,8 +194,8 @@ def test_a_checkpoint_of_another_shape_is_not_used(tmp_path: Path) -> None:
     checkpoint_at([wide], tmp_path, 2)
     checkpoint_path(tmp_path, wide.name).rename(checkpoint_path(tmp_path, run.name))
     seen = Seen()
-    swept([run], tmp_path, watcher=seen)
-    assert seen.stacks == [([run], 0)]
+    swept([run], tmp_path, progress=seen)
+    assert seen.started == [([run], 0)]
     assert ends(tmp_path) == uninterrupted(run)
 
 
@@ -203,8 +203,8 @@ def test_networks_at_different_steps_are_regrouped(tmp_path: Path) -> None:
     runs, seen = small_runs(seeds=3), Seen()
     checkpoint_at([runs[0], runs[3]], tmp_path, 2)
     checkpoint_at([runs[1], runs[4]], tmp_path, 3)
-    swept(runs, tmp_path, watcher=seen)
-    assert seen.stacks == [
+    swept(runs, tmp_path, progress=seen)
+    assert seen.started == [
         ([runs[0], runs[3]], 2), ([runs[1], runs[4]], 3), ([runs[2], runs[5]], 0)
     ]  # fmt: skip
     assert ends(tmp_path) == uninterrupted(*runs)
@@ -223,7 +223,7 @@ def test_the_record_of_a_network_that_diverges_is_there_before_the_others_end(
             found[training.step] = {path.name for path in tmp_path.glob("*.json")}
 
     runs = small_runs(seeds=1)
-    swept(runs, tmp_path, watcher=Looking())
+    swept(runs, tmp_path, progress=Looking())
     divergence = ends(tmp_path)[f"{runs[1].name}.json"]["divergence"]
     assert divergence["step"] < 30
     assert found[divergence["step"]] == set()
@@ -234,10 +234,10 @@ def test_a_finished_run_is_repeated_only_when_asked(tmp_path: Path) -> None:
     runs = small_runs(seeds=1)
     assert swept(runs, tmp_path).trained == [runs[1], runs[0]]  # the second diverges
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
-    outcome = swept(runs, tmp_path)
-    assert outcome == Outcome(finished=runs)
+    summary = swept(runs, tmp_path)
+    assert summary == SweepSummary(finished=runs)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")} == before
-    assert swept(runs, tmp_path, again=True) == Outcome(trained=[runs[1], runs[0]])
+    assert swept(runs, tmp_path, again=True) == SweepSummary(trained=[runs[1], runs[0]])
     assert all(path.stat().st_mtime_ns > time for path, time in before.items())
     assert ends(tmp_path) == uninterrupted(*runs)
 
@@ -252,9 +252,9 @@ def test_an_unreadable_or_foreign_record_is_named_and_left_alone(
     runs = small_runs(seeds=1)
     path = record_path(tmp_path, runs[0])
     path.write_bytes(content)
-    outcome = swept(runs, tmp_path, again=again)
-    assert outcome.trained == [runs[1]]
-    (reason,) = outcome.blocked
+    summary = swept(runs, tmp_path, again=again)
+    assert summary.trained == [runs[1]]
+    (reason,) = summary.blocked
     assert str(path) in reason
     assert path.read_bytes() == content
 
@@ -279,12 +279,12 @@ def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
     runs = small_runs(seeds=1)
     (tmp_path / LOCKS).mkdir()
     with FileLock(lock_path(tmp_path, runs[0])):
-        assert swept(runs, tmp_path) == Outcome(trained=[runs[1]], elsewhere=[runs[0]])
-    assert swept(runs, tmp_path) == Outcome(trained=[runs[0]], finished=[runs[1]])
+        assert swept(runs, tmp_path) == SweepSummary(trained=[runs[1]], elsewhere=[runs[0]])
+    assert swept(runs, tmp_path) == SweepSummary(trained=[runs[0]], finished=[runs[1]])
 
 
-def outcome_of(channel: Connection) -> Outcome:
-    while not isinstance(told := channel.recv(), Outcome):
+def summary_of(channel: Connection) -> SweepSummary:
+    while not isinstance(told := channel.recv(), SweepSummary):
         pass
     return told
 
@@ -297,11 +297,11 @@ def test_two_processes_in_one_folder_share_the_work(tmp_path: Path) -> None:
         FORKS.Process(target=sweep_and_tell, args=(runs, tmp_path, 2, 0.0, theirs)).start()
         theirs.close()
         channels.append(ours)
-    first, second = (outcome_of(channel) for channel in channels)
+    first, second = (summary_of(channel) for channel in channels)
     trained = first.trained + second.trained
     assert sorted(trained, key=runs.index) == runs
-    for outcome in (first, second):
-        told = outcome.trained + outcome.finished + outcome.elsewhere
+    for summary in (first, second):
+        told = summary.trained + summary.finished + summary.elsewhere
         assert sorted(told, key=runs.index) == runs
     assert not first.blocked + second.blocked
     assert ends(tmp_path) == uninterrupted(*runs)
@@ -339,7 +339,7 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(tmp_path: Path) ->
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.decode().count("\n") == 1
-    assert "the same command goes on from there" in error.decode()
+    assert "the same command resumes from there" in error.decode()
     finished = ends(tmp_path)
     assert 1 <= len(finished) < 4
     # The others would train for a minute: that they are taken up is enough.
@@ -352,8 +352,8 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(tmp_path: Path) ->
 
     seen = Enough()
     with pytest.raises(KeyboardInterrupt):
-        swept(runs, tmp_path, watcher=seen)
-    assert [stack for stack, _ in seen.stacks] == [waiting]
+        swept(runs, tmp_path, progress=seen)
+    assert [group for group, _ in seen.started] == [waiting]
     assert ends(tmp_path) == finished
 
 
@@ -401,33 +401,28 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_is_an_error_of_the_system(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--table", "3"], "error: table must be one of 2, 4, 5, got 3"),
-        (["--table", "2", "--row", "gelu-0.5"], "error: row must be one of relu-0.5,"),
+        (["3"], "error: table must be one of 2, 4, 5, got 3"),
+        (["2", "--row", "gelu-0.5"], "error: row must be one of relu-0.5,"),
+        (["2", "--network", "rnn"], "error: network must be one of dnn, cnn, cnn-1d, got 'rnn'"),
+        (["4", "--network", "cnn"], "error: network 'cnn' has no rows in Table 4"),
+        (["2", "--budget", "x"], "error: budget must be one of full, short, smoke, got"),
+        (["2", "--data", "svhn"], "error: data must be one of digits, mnist, cifar10"),
+        (["2", "--seeds", "0"], "error: seeds must be at least 1, got 0"),
+        (["2", "--together", "0"], "error: together must be at least 1, got 0"),
+        (["2", "--workers", "0"], "error: workers must be at least 1, got 0"),
+        (["2", "--threads", "0"], "error: threads must be at least 1, got 0"),
+        (["2", "--depth", "1"], "error: depth must be at least 2, got 1"),
+        (["2", "--batch-size", "1294"], "error: batch size must be at most 1293, the"),
         (
-            ["--table", "2", "--network", "rnn"],
-            "error: network must be one of dnn, cnn, cnn-1d, got 'rnn'",
-        ),
-        (["--table", "4", "--network", "cnn"], "error: network 'cnn' has no rows in Table 4"),
-        (["--table", "2", "--budget", "x"], "error: budget must be one of full, short, smoke, got"),
-        (["--table", "2", "--data", "svhn"], "error: data must be one of digits, mnist, cifar10"),
-        (["--table", "2", "--seeds", "0"], "error: seeds must be at least 1, got 0"),
-        (["--table", "2", "--stack", "0"], "error: stack must be at least 1, got 0"),
-        (["--table", "2", "--workers", "0"], "error: workers must be at least 1, got 0"),
-        (["--table", "2", "--depth", "1"], "error: depth must be at least 2, got 1"),
-        (["--table", "2", "--batch-size", "1294"], "error: batch size must be at most 1293, the"),
-        (["--table", "2", "--sparsity", "0.5"], "error: activation, sparsity and slope do not go"),
-        (["--row", "st-0.7"], "error: row needs a table beside it, such as --table 2"),
-        (["--workers", "2"], "error: workers and cluster need a table beside them"),
-        (
-            ["--table", "2", "--workers", "2", "--cluster", "tcp://host:1"],
+            ["2", "--workers", "2", "--cluster", "tcp://host:1"],
             "error: workers and cluster do not go together",
         ),
-        (["--table", "2", "--device", "tpu"], "error: device must be cpu, cuda or cuda:N, got"),
-        (["--table", "2", "--device", "cuda:99"], "error: device cuda:99 is not there: CUDA"),
+        (["2", "--device", "tpu"], "error: device must be cpu, cuda or cuda:N, got"),
+        (["2", "--device", "cuda:99"], "error: device cuda:99 is not there: CUDA"),
     ],
 )
 def test_odd_requests_end_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = command("reproduce", *arguments, "--output", str(tmp_path / "runs"))
+    done = command("train-table", *arguments, "--output", str(tmp_path / "runs"))
     assert done.exit_code == 2, done.output
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
@@ -444,7 +439,7 @@ def test_a_row_that_is_named_twice_is_trained_once(tmp_path: Path) -> None:
 
 def test_stacks_need_a_member_and_devices_a_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="members must be at least 1, got 0"):
-        sweep(small_runs(), tmp_path, lambda stacks: iter(()), Seen(), 0)
+        sweep(small_runs(), tmp_path, lambda groups: iter(()), Seen(), 0)
     check_device("cpu")
     for name in ("", "CPU", "cuda:", "cuda:-1", "meta"):
         if not (name == "cuda:" and torch.cuda.is_available()):

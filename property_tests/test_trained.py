@@ -20,7 +20,8 @@ from property_tests.run_records import write_run
 from sparsity_theory.published.rows import Row
 from sparsity_theory.published.tables import published_rows
 from torch_models.records.outcomes import LEARNED
-from torch_models.records.results import Record, RowSummary, TableSummary, find_records, summarize
+from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
+from torch_models.records.run_record import RunRecord
 from torch_models.training.loop import RECORDED_STEPS
 
 RECORDS = Path(__file__).parents[1] / "results" / "records"
@@ -80,7 +81,7 @@ def table_of(number: int, network: str = "dnn") -> TableSummary | None:
     found = find_records([RECORDS])
     assert not found.left_out, found.left_out
     (summary,) = summarize(found.records, number, network, BUDGET)
-    return summary if summary.setting else None
+    return summary if summary.group else None
 
 
 def rows_of(number: int, *slugs: str, network: str = "dnn") -> Rows:
@@ -139,9 +140,9 @@ def test_rows_that_trained_train_and_rows_that_failed_fail_but_for_those_listed(
     listed = OTHERWISE[number]
     assert on_the_other_side(rows) == set(listed)
     for slug, how in listed.items():
-        assert not rows[slug].endings["diverged"], slug
+        assert not rows[slug].outcomes["diverged"], slug
         assert how != "slower" or is_slow_but_stable(rows[slug]), slug
-        assert how != "sparsity lost" or rows[slug].endings[how] == len(rows[slug].records), slug
+        assert how != "sparsity lost" or rows[slug].outcomes[how] == len(rows[slug].records), slug
     exceptions = ", ".join(f"{slug} ({how})" for slug, how in listed.items())
     record_property(
         "note", count(rows.values()) + (f"; not as in the paper: {exceptions}" if listed else "")
@@ -151,7 +152,7 @@ def test_rows_that_trained_train_and_rows_that_failed_fail_but_for_those_listed(
 def is_slow_but_stable(row: RowSummary) -> bool:
     """Whether all runs went to their end, sparse, and at a loss below that of their beginning."""
     return all(
-        record.ending in ("trained", "not learned") and losses(record)[-1] < losses(record)[0]
+        record.outcome in ("trained", "not learned") and losses(record)[-1] < losses(record)[0]
         for record in row.records
     )
 
@@ -173,7 +174,7 @@ def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_fai
     holding = {
         slug
         for slug, row in rows.items()
-        if stays_sparse(row) and all(record.accuracy > CHANCE for record in row.records)
+        if stays_sparse(row) and all(record.final.accuracy > CHANCE for record in row.records)
     }
     assert set(rows) - (holding ^ fails) == set(OTHERWISE_CONVOLUTIONAL)
     record_property(
@@ -185,7 +186,7 @@ def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_fai
 
 def stays_sparse(row: RowSummary) -> bool:
     """Whether no run has diverged or lost its sparsity."""
-    return not row.endings["diverged"] + row.endings["sparsity lost"]
+    return not row.outcomes["diverged"] + row.outcomes["sparsity lost"]
 
 
 # --- Section 4 ----------------------------------------------------------------------------------
@@ -222,8 +223,8 @@ def test_clipped_networks_train_where_unclipped_ones_of_the_same_sparsity_fail(
             partner = clipped.get(f"c{slug}-0.7")
             if not row.published.failed or partner is None or row.published.row.sparsity > 0.85:
                 continue
-            assert row.endings["trained"] == 0, slug
-            assert min(record.accuracy for record in partner.records) >= LEARNED, slug
+            assert row.outcomes["trained"] == 0, slug
+            assert min(record.final.accuracy for record in partner.records) >= LEARNED, slug
             assert not partner.divergences, slug
             judged += [row, partner]
     assert len(judged) == 2 * 9
@@ -250,25 +251,25 @@ def test_very_sparse_networks_with_a_small_clip_improve_and_end_at_reduced_accur
 # --- Figs. 5 and 14 -----------------------------------------------------------------------------
 
 
-def growth(record: Record) -> tuple[float, float]:
+def growth(record: RunRecord) -> tuple[float, float]:
     """How much gradients grow on their way back, at the first step and at most in all recorded.
 
     Norms of the hidden layers but the first, whose inputs are more, over that of the last at the
     first step.
     """
-    norms = np.array(record.content["gradient_norms"], dtype=np.float64)  # "inf" and None as well
+    norms = np.array(record.gradient_norms)
     back = norms[:, 1:-1] / norms[0, -2]
     return float(back[0, 0]), float(back.max())
 
 
-def losses(record: Record) -> NDArray[np.float64]:
+def losses(record: RunRecord) -> NDArray[np.float64]:
     """Training losses by epoch."""
-    return np.array([each["loss"] for each in record.content["epochs"]], dtype=np.float64)
+    return np.array([epoch.loss for epoch in record.epochs])
 
 
-def failed(row: RowSummary) -> list[Record]:
+def failed(row: RowSummary) -> list[RunRecord]:
     """Runs that did not train."""
-    return [record for record in row.records if record.ending != "trained"]
+    return [record for record in row.records if record.outcome != "trained"]
 
 
 @pytest.mark.claim("Fig. 5a")
@@ -279,7 +280,7 @@ def test_gradients_of_a_failed_run_grow_at_the_first_step_and_those_of_no_sound_
     runs = failed(rows["crelu-0.85-0.9"])
     grown = [record for record in runs if growth(record)[0] > GROWN]
     assert grown
-    assert all(len(record.content["gradient_norms"]) <= RECORDED_STEPS for record in runs)
+    assert all(len(record.gradient_norms) <= RECORDED_STEPS for record in runs)
     sound = [r for row in rows.values() if not row.published.failed for r in row.records]
     assert max(growth(record)[0] for record in sound) < GROWN
     record_property(
@@ -307,8 +308,8 @@ def test_losses_of_very_sparse_networks_with_a_small_clip_fall_slowly(
     for slow, quick in zip(SLOW, QUICK, strict=True):
         slowest_quick = np.max([losses(record) for record in rows[quick].records], axis=0)
         for record in rows[slow].records:
-            assert np.all(losses(record) > slowest_quick), record.path.name
-            assert losses(record)[-1] > slowest_quick[len(slowest_quick) // 2], record.path.name
+            assert np.all(losses(record) > slowest_quick), record.run.name
+            assert losses(record)[-1] > slowest_quick[len(slowest_quick) // 2], record.run.name
     record_property("note", count(rows.values()))
 
 

@@ -99,7 +99,7 @@ def test_stable_clips_are_listed_and_drawn(tmp_path: Path) -> None:
         (["observe", "--depth", "1"], "error: depth must be at least 2, got 1"),
         (["observe", "--correlation", "2"], "error: correlation must be in [-1, 1], got 2.0"),
         (["observe", "--picture", "/no/such/folder/a.png"], "error: picture /no/such/folder/a.png"),
-        (["stable-clip", "--activation", "relu"], "error: kind must be one of crelu, cst"),
+        (["stable-clip", "--activation", "relu"], "error: activation must be one of crelu, cst"),
         (["stable-clip", "--risk", "0"], "error: risk must be strictly between 0 and 1, got 0.0"),
     ],
 )

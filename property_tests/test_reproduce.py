@@ -288,7 +288,7 @@ def assert_one_line(result: Any, code: int, message: str) -> None:
         (("--batch-size", "0"), "batch size must be at least 1"),
         (("--batch-size", "2000"), "batch size must be at most 1293"),
         (("--learning-rate", "inf"), "learning rate must be positive and finite"),
-        (("--threads", "0"), "threads must be at least 1"),
+        (("--threads", "0"), "threads must be between 1 and"),
         (("--data", "cifar10"), "data must be one of digits, mnist, got 'cifar10'"),
         (("--device", "cuda:99"), "device cuda:99 is not there"),
     ],
@@ -374,7 +374,7 @@ def test_an_option_of_tables_is_unknown_to_a_row(tmp_path: Path) -> None:
 INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
-from torch_models.commands.app import main
+from torch_models.commands.main import main
 from torch_models.training.loop import Training
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -422,7 +422,7 @@ def test_what_is_missing_or_misspelt_is_one_line(
 ) -> None:
     script = (
         f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = {arguments};"
-        "from torch_models.commands.app import main; main()"
+        "from torch_models.commands.main import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False

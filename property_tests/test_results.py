@@ -356,7 +356,7 @@ def test_a_figure_of_failed_runs_is_not_drawn_from_runs_that_trained(tmp_path: P
 def test_records_of_a_real_sweep_are_read_and_summed_up(tmp_path: Path) -> None:
     result = subprocess.run(
         [
-            sys.executable, "-c", "from torch_models.commands.app import main; main()",
+            sys.executable, "-c", "from torch_models.commands.main import main; main()",
             "train-table", "2", "--row", "crelu-0.6-0.5", "--width", "10", "--depth", "3",
             "--epochs", "1", "--seeds", "2", "--output", str(tmp_path), "--threads", "1",
         ],

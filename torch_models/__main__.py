@@ -1,5 +1,5 @@
 """``python -m torch_models`` is the command ``sparsity-theory``."""
 
-from torch_models.commands.app import main
+from torch_models.commands.main import main
 
 main()

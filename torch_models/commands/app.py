@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 try:
     import typer
 
+    from torch_models.commands.errors import BAD_VALUE, INTERRUPTED
     from torch_models.commands.figure import figure
     from torch_models.commands.forecast import forecast
     from torch_models.commands.observe import observe
@@ -25,7 +25,6 @@ import sparsity_theory as st
 
 app = typer.Typer(
     help="Mean-field theory of networks with sparsity-inducing activations.",
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("solve")(solve)
@@ -53,14 +52,13 @@ def root(
         typer.echo(context.get_help())
 
 
-def main() -> None:
-    """Run the command line; a user's mistake or Ctrl-C ends in one line, never in a traceback."""
+def run() -> int:
+    """Run the command that the arguments name, and return its exit code."""
     try:
-        code = app(prog_name="sparsity-theory", standalone_mode=False)
+        return int(app(prog_name="sparsity-theory", standalone_mode=False) or 0)
     except typer.TyperException as error:
         typer.echo(f"error: {' '.join(error.format_message().split())}", err=True)
-        code = 2
+        return BAD_VALUE
     except typer.Abort:
-        typer.echo("error: aborted", err=True)
-        code = 1
-    sys.exit(code)
+        typer.echo("error: interrupted", err=True)
+        return INTERRUPTED

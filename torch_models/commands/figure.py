@@ -50,4 +50,4 @@ def figure(
         fail(str(error))
     except OSError as error:
         fail(f"output {path} cannot be written: {error.strerror or error}", FAILED)
-    typer.echo(f"drawn to {path}")
+    typer.echo(f"drawn to {path}", err=True)

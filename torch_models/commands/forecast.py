@@ -4,35 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 import sparsity_theory as st
 from sparsity_theory.published.ranking import SCORES, RankedRow, area_under_curve, ranked_row
-from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, chosen_rows
+from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Row, chosen_rows
 from sparsity_theory.published.tables import FAILED_BELOW, published_rows
 from torch_models.commands.errors import fail
+from torch_models.commands.printing import drawing, print_table, table
+
+WIDTH, DEPTH = 300, 100
 
 
 def forecast(
-    table: Annotated[
+    tables: Annotated[
         list[int] | None,
-        typer.Option(help="All rows of Table 2, 4 or 5; may be repeated.", show_default="one row"),
+        typer.Option(
+            "--table", help="All rows of Table 2, 4 or 5; may be repeated.", show_default="one row"
+        ),
     ] = None,
     activation: Annotated[
-        str, typer.Option(help="One row of your own: relu, st, crelu or cst.")
-    ] = "crelu",
-    sparsity: Annotated[float, typer.Option(help="Its share of zeros s.")] = DEFAULT_SPARSITY,
+        str | None,
+        typer.Option(help="One row of your own: relu, st, crelu or cst.", show_default="crelu"),
+    ] = None,
+    sparsity: Annotated[
+        float | None,
+        typer.Option(help="Its share of zeros s.", show_default=str(DEFAULT_SPARSITY)),
+    ] = None,
     slope: Annotated[
         float | None,
         typer.Option(help="Its V'(q*), if clipped.", show_default=str(DEFAULT_SLOPE)),
     ] = None,
-    width: Annotated[int, typer.Option(help="Units in every layer of a row of your own.")] = 300,
-    depth: Annotated[int, typer.Option(help="Its hidden layers.")] = 100,
+    width: Annotated[
+        int | None, typer.Option(help="Units in each of its layers.", show_default=str(WIDTH))
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Its hidden layers.", show_default=str(DEPTH))
+    ] = None,
     networks: Annotated[int, typer.Option(help="Random networks to draw for each row.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -43,21 +55,32 @@ def forecast(
     scored: the AUC is the probability that a row that failed ranks above one that trained.
     """
     try:
-        if table:
-            _forecast_tables(table, networks, seed, as_json)
+        if tables:
+            own = {
+                "activation": activation,
+                "sparsity": sparsity,
+                "slope": slope,
+                "width": width,
+                "depth": depth,
+            }
+            for name, value in own.items():
+                if value is not None:
+                    raise ValueError(f"{name} does not go with table, whose rows have their own")
+            _forecast_tables(tables, networks, seed, as_json)
         else:
-            (row,) = chosen_rows(activation, sparsity, slope)
-            found = st.forecast(row.net(), width, depth, networks, seed, row.input_variance())
-            _print_one(f"{row.label}, width {width}, depth {depth}", found, as_json)
+            (row,) = chosen_rows(activation or "crelu", sparsity, slope)
+            size = (WIDTH if width is None else width, DEPTH if depth is None else depth)
+            found = st.forecast(row.net(), *size, networks, seed, row.input_variance())
+            inputs = {**asdict(row), "width": size[0], "depth": size[1]}
+            inputs |= {"networks": networks, "seed": seed}
+            _print_one(row, inputs, found, as_json)
     except ValueError as error:
         fail(str(error))
 
 
 def _forecast_tables(tables: Sequence[int], networks: int, seed: int, as_json: bool) -> None:
     rows = [row for number in dict.fromkeys(tables) for row in published_rows(number)]
-    console = Console(stderr=True)
-    watched = track(rows, "drawing networks", console=console, transient=True)
-    ranked = [ranked_row(row, networks, seed) for row in watched]
+    ranked = [ranked_row(row, networks, seed) for row in drawing(rows)]
     ranked.sort(key=lambda each: each.forecast.severity, reverse=True)
     failed = [each.published.failed for each in ranked]
     areas = {
@@ -65,7 +88,14 @@ def _forecast_tables(tables: Sequence[int], networks: int, seed: int, as_json: b
         for name, score in SCORES.items()
     }
     if as_json:
-        typer.echo(json.dumps({"rows": [_record(each) for each in ranked], "auc": areas}, indent=1))
+        content = {
+            "tables": list(tables),
+            "networks": networks,
+            "seed": seed,
+            "rows": [_record(each) for each in ranked],
+            "auc": areas,
+        }
+        typer.echo(json.dumps(content, indent=1))
     else:
         _print_ranking(ranked, areas)
 
@@ -87,9 +117,10 @@ def _record(ranked: RankedRow) -> dict[str, Any]:
 
 
 def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None:
-    lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("table", "row", "severity", "failing", "forecast", "V''", "paper's accuracy"):
-        lines.add_column(column, justify="left" if column in ("row", "forecast") else "right")
+    lines = table(
+        *("table", "row", "severity", "failing", "forecast", "V''", "paper's accuracy"),
+        left=("row", "forecast"),
+    )
     for each in ranked:
         published, found = each.published, each.forecast
         lines.add_row(
@@ -102,7 +133,7 @@ def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None
             f"{published.dnn.accuracy_mean:.2f}" + (" failed" if published.failed else ""),
         )
     console = Console(highlight=False)
-    console.print(lines)
+    print_table(console, lines)
     console.print(
         f"\n{len(ranked)} rows; failed: a mean accuracy below {FAILED_BELOW}. "
         "severity: log10 of the mean over networks of the largest gain of squared gradients, cut "
@@ -112,13 +143,14 @@ def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None
         console.print(f"AUC {area:.3f} by {name}")
 
 
-def _print_one(title: str, found: st.Forecast, as_json: bool) -> None:
+def _print_one(row: Row, inputs: dict[str, Any], found: st.Forecast, as_json: bool) -> None:
     quantiles = {
         name: getattr(found, name).tolist()
         for name in ("final_variance", "largest_gain", "gradient_growth")
     }
     if as_json:
         record = {
+            **inputs,
             "failure_probability": found.failure_probability,
             "severity": found.severity,
             "left_basin": found.left_basin,
@@ -131,10 +163,9 @@ def _print_one(title: str, found: st.Forecast, as_json: bool) -> None:
         typer.echo(json.dumps(record, indent=1))
         return
     console = Console(highlight=False)
+    title = f"{row.label}, width {inputs['width']}, depth {inputs['depth']}"
     console.print(f"[bold]{title}[/bold]: {found.verdict}", soft_wrap=True)
-    lines = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in ("", "5%", "50%", "95%"):
-        lines.add_column(column, justify="left" if not column else "right")
+    lines = table("", "5%", "50%", "95%", left=("",))
     names = {
         "final_variance": "q^L",
         "largest_gain": "largest backward gain",
@@ -142,7 +173,7 @@ def _print_one(title: str, found: st.Forecast, as_json: bool) -> None:
     }
     for key, label in names.items():
         lines.add_row(label, *(f"{value:.3g}" for value in quantiles[key]))
-    console.print(lines)
+    print_table(console, lines)
     console.print(
         f"sparsity of the last layer {found.sparsity_mean[-1]:.3f} +- {found.sparsity_std[-1]:.3f}"
     )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Row, chosen_rows
 from torch_models.commands.errors import FAILED, fail
+from torch_models.commands.pictures import Picture, check_picture, draw_to
+from torch_models.commands.printing import print_table, table
 from torch_models.measurements.layers import observed_layers
+from torch_models.records.files import to_plain
 from torch_models.records.layers import TITLES, Layers
 from torch_models.reports.layer_figure import draw
-
-if TYPE_CHECKING:
-    pass
 
 
 def observe(
@@ -33,16 +33,13 @@ def observe(
     networks: Annotated[int, typer.Option(help="Networks to draw.")] = 20,
     correlation: Annotated[float, typer.Option(help="Of the two inputs, in [-1, 1].")] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the first network; others follow.")] = 0,
-    picture: Annotated[
-        Path | None, typer.Option(help="PNG to draw, layer by layer.", show_default="none")
-    ] = None,
+    picture: Picture = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Build random networks and hold every layer against theory; nothing is trained."""
-    for module, package in (("torch", "torch"), ("matplotlib", "matplotlib")):
-        if find_spec(module) is None and (module == "torch" or picture is not None):
-            fail(f"observe needs {package}: pip install 'sparsity-theory[all]'", FAILED)
-    if picture is not None and not picture.absolute().parent.is_dir():
-        fail(f"picture {picture} cannot be written: there is no folder {picture.parent}", FAILED)
+    if find_spec("torch") is None:
+        fail("observe needs torch: pip install 'sparsity-theory[torch]'", FAILED)
+    check_picture(picture)
     try:
         (row,) = chosen_rows(activation, sparsity, slope)
         if not -1 <= correlation <= 1:
@@ -58,10 +55,16 @@ def observe(
         seen = observed_layers(row, width, depth, networks, correlation, seed)
     except ValueError as error:
         fail(str(error))
-    _print(row, seen, width, networks)
+    if as_json:
+        inputs = {**asdict(row), "width": width, "depth": depth, "networks": networks}
+        layers = {name: asdict(each) for name, each in seen.items()}
+        content = {**inputs, "input_correlation": correlation, "seed": seed, "layers": layers}
+        typer.echo(json.dumps(to_plain(content), indent=1))
+    else:
+        _print(row, seen, width, networks)
     if picture is not None:
-        draw(f"{row.label}, width {width}, {networks} networks", seen, picture)
-        typer.echo(f"\ndrawn to {picture}")
+        title = f"{row.label}, width {width}, {networks} networks"
+        draw_to(picture, lambda path: draw(title, seen, path))
 
 
 def _print(row: Row, seen: dict[str, Layers], width: int, networks: int) -> None:
@@ -71,17 +74,15 @@ def _print(row: Row, seen: dict[str, Layers], width: int, networks: int) -> None
         "the limit of infinite width",
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for column in ("layer", *TITLES.values()):
-        table.add_column(column, justify="right")
+    shown = table("layer", *TITLES.values())
     depth = seen["variance"].limit.size
     for layer in np.unique(np.linspace(0, depth - 1, min(depth, 11)).astype(int)):
         cells = [
             f"{np.median(each.seen[:, layer]):.3f} [{each.limit[layer]:.3f}]"
             for each in seen.values()
         ]
-        table.add_row(str(layer + 1), *(cell.replace("[", "\\[") for cell in cells))
-    console.print(table)
+        shown.add_row(str(layer + 1), *(cell.replace("[", "\\[") for cell in cells))
+    print_table(console, shown)
     for name, each in seen.items():
         if each.law is not None:
             low, high = each.law

@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+MOST_THREADS = 64
+"""Threads that are allowed whatever the number of processors; torch takes as many as it is told."""
+
 DEFAULT_THREADS = 2
-"""Threads unless told: the products are small, and more threads mostly wait for each other."""
+"""Threads by default: the products are small, and more threads mostly wait for each other."""
 
 DataDir = Annotated[
     Path | None,
@@ -46,12 +49,13 @@ Again = Annotated[bool, typer.Option("--again", help="Repeat finished runs.")]
 
 
 def changed(what: str, default: str) -> Any:
-    """An option that changes a part of the budget; unless told, the budget's ``default`` stands."""
+    """An option that changes a part of the budget, whose value is shown as ``default``."""
     return typer.Option(help=what, show_default=default)
 
 
 def thread_count(asked: int | None) -> int:
-    """CPU threads to use. Raises ``ValueError`` for a number below 1."""
-    if asked is not None and asked < 1:
-        raise ValueError(f"threads must be at least 1, got {asked}")
+    """CPU threads to use. Raises ``ValueError`` for none, or far more than there are processors."""
+    most = max(MOST_THREADS, os.cpu_count() or 1)
+    if asked is not None and not 1 <= asked <= most:
+        raise ValueError(f"threads must be between 1 and {most}, got {asked}")
     return asked or min(DEFAULT_THREADS, os.cpu_count() or 1)

@@ -25,6 +25,7 @@ from torch_models.commands.options import (
     Workers,
     changed,
 )
+from torch_models.commands.printing import number, print_table, table
 from torch_models.commands.sweep import (
     Resources,
     Sweeper,
@@ -60,6 +61,10 @@ RULE = (
 )
 
 STATUS_STYLES = {"as the theory says": "bold green", "not as the theory says": "bold red"}
+
+AT_INITIALIZATION = ("  at initialization", "mean field", "90% of networks", "observed")
+AT_END = ("  seed", "test accuracy", "test sparsity", "outcome")
+SUMMARY = ("row", "predicted", "outcomes", "verdict")
 
 DIGITS = three_rows_budget("digits")
 
@@ -204,35 +209,35 @@ def _print_report(console: Console, report: RowReport) -> None:
     """Print what was measured before training, the outcomes, and the verdict."""
     prediction, records = report.prediction, report.records
     before = [record.initialization for record in records]
-    table = _table("  at initialization", "mean field", "90% of networks", "observed")
-    table.add_row(
+    shown = table(*AT_INITIALIZATION, left=AT_INITIALIZATION)
+    shown.add_row(
         "  sparsity",
-        _number(float(prediction.sparsity.mean())),
-        _number(float(prediction.sparsity_mean.mean())),
+        number(float(prediction.sparsity.mean())),
+        number(float(prediction.sparsity_mean.mean())),
         _figures([sum(each.sparsity) / len(each.sparsity) for each in before]),
     )
-    table.add_row(
+    shown.add_row(
         f"  q^{report.experiment.depth}",
-        _number(float(prediction.variance[-1])),
+        number(float(prediction.variance[-1])),
         _range(prediction.variance_quantiles),
         _figures([(each.image_variance or each.variance)[-1] for each in before]),
     )
-    table.add_row(
+    shown.add_row(
         "  gradient growth",
-        _number(prediction.gain),
+        number(prediction.gain),
         _range(prediction.gain_quantiles),
         _figures([each.gain for each in before]),
     )
-    console.print(table)
-    table = _table("  seed", "test accuracy", "test sparsity", "outcome")
+    print_table(console, shown)
+    shown = table(*AT_END, left=AT_END)
     for record in records[:MOST_MEMBERS]:
-        table.add_row(
+        shown.add_row(
             f"  {record.run.seed}",
-            _number(record.final.accuracy),
-            _number(record.final.sparsity),
+            number(record.final.accuracy),
+            number(record.final.sparsity),
             _outcome(record),
         )
-    console.print(table)
+    print_table(console, shown)
     status = report.verdict.status
     console.print(
         f"  verdict: [{STATUS_STYLES.get(status, 'bold')}]{status}[/] ({report.verdict.reason})",
@@ -243,18 +248,18 @@ def _print_report(console: Console, report: RowReport) -> None:
 def _print_summary(console: Console, reports: Sequence[RowReport]) -> None:
     """Print one line a row: what was predicted, the outcomes, the verdict."""
     console.print()
-    table = _table("row", "predicted", "outcomes", "verdict")
+    shown = table(*SUMMARY, left=SUMMARY)
     for report in reports:
         status = report.verdict.status
         outcomes = [record.outcome for record in report.records]
         counts = [f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes)]
-        table.add_row(
+        shown.add_row(
             report.row.label,
             report.prediction.outcome,
             ", ".join(counts),
             f"[{STATUS_STYLES.get(status, 'bold')}]{status}[/]",
         )
-    console.print(table)
+    print_table(console, shown)
 
 
 def _outcome(record: RunRecord) -> str:
@@ -265,31 +270,17 @@ def _outcome(record: RunRecord) -> str:
     return f"{record.outcome} at step {divergence.step}: {divergence.kind}"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="italic")
-    for column in columns:
-        table.add_column(column)
-    return table
-
-
 def _figures(values: Sequence[float]) -> str:
     """Print a figure per seed, or their median and range where there are many."""
     if len(values) <= MOST_FIGURES:
-        return "  ".join(_number(value) for value in values)
+        return "  ".join(number(value) for value in values)
     known = sorted(value for value in values if not math.isnan(value))
     if not known:
         return "-"
     middle = known[len(known) // 2]
-    return f"{_number(middle)} ({_number(known[0])} to {_number(known[-1])})"
+    return f"{number(middle)} ({number(known[0])} to {number(known[-1])})"
 
 
 def _range(quantiles: Sequence[float]) -> str:
     """Print the middle 90% of a law."""
-    return f"{_number(quantiles[0])} to {_number(quantiles[-1])}"
-
-
-def _number(value: float) -> str:
-    """Print three digits after the point for small figures, a power of ten for large ones."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1e}"
+    return f"{number(quantiles[0])} to {number(quantiles[-1])}"

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import sparsity_theory as st
+from sparsity_theory.published.rows import chosen_rows
 from torch_models.commands.errors import fail
-
-if TYPE_CHECKING:
-    pass
-
+from torch_models.commands.printing import number, print_table, table
 
 KINDS = ", ".join(st.ACTIVATIONS)
+CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
 TABLE_VARIANCES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0)
-
-
 TABLE_CORRELATIONS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
 
@@ -51,28 +47,17 @@ def solution_of(
     activation: str, sparsity: float, slope: float | None, q_star: float
 ) -> dict[str, Any]:
     """Return everything that ``solve`` prints. Raises ``ValueError`` for what has no solution."""
-    if activation not in st.ACTIVATIONS:
-        raise ValueError(f"activation must be one of {KINDS}, got {activation!r}")
-    kind = st.ACTIVATIONS[activation]
-    if issubclass(kind, st.ClippedReLU | st.ClippedSoftThreshold):
-        phi: Any = kind.for_sparsity(sparsity, slope=0.7 if slope is None else slope, q_star=q_star)
-    elif slope is None:
-        phi = kind.for_sparsity(sparsity, q_star=q_star)
-    else:
-        raise ValueError(
-            f"slope applies to the clipped activations only; {activation} has V'(q*) = 1 on the "
-            f"edge of chaos, got {slope!r}"
-        )
-    net = st.edge_of_chaos(phi, q_star=q_star)
+    (row,) = chosen_rows(activation, sparsity, slope)
+    phi, net = row.activation(q_star), row.net(q_star)
     variances = q_star * np.asarray(TABLE_VARIANCES)
     correlations = np.asarray(TABLE_CORRELATIONS)
     return {
-        "activation": activation,
-        "label": kind.label,
+        "activation": row.kind,
+        "label": st.ACTIVATIONS[row.kind].label,
         "sparsity": sparsity,
         "q_star": q_star,
         "tau": float(phi.tau),
-        "m": float(phi.m) if kind.clipped else None,
+        "m": float(phi.m) if isinstance(phi, CLIPPED) else None,
         "sigma_w2": float(net.sigma_w2),
         "sigma_b2": float(net.sigma_b2),
         "variance_slope": float(net.variance_slope(q_star)),
@@ -106,7 +91,7 @@ def print_solution(solution: dict[str, Any], console: Console) -> None:
         f"[bold]{solution['label']}[/bold]  s = {solution['sparsity']:g}, "
         f"q* = {solution['q_star']:g}, on the edge of chaos"
     )
-    parameters = _table("", "value")
+    parameters = table("", "value", left=("",))
     for name, key in (
         ("tau", "tau"),
         ("m", "m"),
@@ -117,30 +102,30 @@ def print_solution(solution: dict[str, Any], console: Console) -> None:
         ("chi_1", "chi_1"),
     ):
         value = solution[key]
-        parameters.add_row(name, "-" if value is None else f"{value:.6f}")
-    console.print(parameters)
+        parameters.add_row(name, "-" if value is None else number(value, 6))
+    print_table(console, parameters)
     if solution["fixed_points"] is None:
         console.print("every q is a fixed point")
     else:
-        points = _table("fixed point q", "V'", "chi", "stable")
+        points = table("fixed point q", "V'", "chi", "stable")
         for point in solution["fixed_points"]:
             points.add_row(
-                f"{point['q']:.6f}",
-                f"{point['slope']:.6f}",
-                f"{point['chi']:.6f}",
+                number(point["q"], 6),
+                number(point["slope"], 6),
+                number(point["chi"], 6),
                 "yes" if point["stable"] else "no",
             )
-        console.print(points)
-    variance = _table("q", "V(q)", "V'(q)", "chi(q)")
+        print_table(console, points)
+    variance = table("q", "V(q)", "V'(q)", "chi(q)")
     for entry in solution["variance_map"]:
         variance.add_row(
-            f"{entry['q']:g}", *(f"{entry[key]:.6f}" for key in ("V", "V_slope", "chi"))
+            f"{entry['q']:g}", *(number(entry[key], 6) for key in ("V", "V_slope", "chi"))
         )
-    console.print(variance)
-    correlation = _table("rho", "R(rho)")
+    print_table(console, variance)
+    correlation = table("rho", "R(rho)")
     for entry in solution["correlation_map"]:
-        correlation.add_row(f"{entry['rho']:g}", f"{entry['R']:.6f}")
-    console.print(correlation)
+        correlation.add_row(f"{entry['rho']:g}", number(entry["R"], 6))
+    print_table(console, correlation)
 
 
 def _fixed_points(net: st.MeanField) -> list[dict[str, Any]] | None:
@@ -158,10 +143,3 @@ def _fixed_points(net: st.MeanField) -> list[dict[str, Any]] | None:
         }
         for point in points
     ]
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), title_justify="left")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table

@@ -59,10 +59,17 @@ def table(
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         fail(f"output {output} cannot be written: {error.strerror or error}", FAILED)
+    typer.echo(f"written to {output}", err=True)
 
 
 def found_records(folders: list[Path] | None) -> Found:
-    """Read the records, and name on standard error what is left out, a line for each file."""
+    """Read the records, and name on standard error what is left out, a line for each file.
+
+    Where no folder was named and the usual one is not there, there are no records yet.
+    """
+    if not folders and not RECORDS.is_dir():
+        typer.echo(f"there is no folder {RECORDS}; train-table makes records there", err=True)
+        return Found([], [])
     found = find_records(folders or [RECORDS])
     for reason in found.left_out:
         typer.echo(f"left out: {' '.join(reason.split())}", err=True)

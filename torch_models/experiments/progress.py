@@ -1,4 +1,4 @@
-"""What is told of runs while they train."""
+"""Callbacks while runs train."""
 
 from __future__ import annotations
 

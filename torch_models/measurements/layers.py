@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 import sparsity_theory as st
 from sparsity_theory.published.rows import Row
 from torch_models.records.layers import Floats, Layers
-
-if TYPE_CHECKING:
-    pass
-
 
 FEATURES = 100
 """Inputs of the networks: two random vectors, of the row's input variance."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SEED_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Okabe and Ito's palette: told apart by colour-blind readers, and in print."""
+"""Okabe and Ito's palette: distinct to colour-blind readers, and in print."""
 
 SEED_MARKERS = ("o", "s", "^", "D", "v", "P")
 THEORY = "#222222"

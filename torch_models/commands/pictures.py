@@ -1,0 +1,36 @@
+"""Pictures that a command is asked to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from torch_models.commands.errors import FAILED, fail
+
+Picture = Annotated[Path | None, typer.Option(help="PNG file to draw.", show_default="none")]
+
+
+def check_picture(path: Path | None) -> None:
+    """End with one line, before anything is computed, if there can be no picture at ``path``."""
+    if path is None:
+        return
+    if find_spec("matplotlib") is None:
+        fail("the picture needs matplotlib: pip install 'sparsity-theory[all]'", FAILED)
+    if path.suffix != ".png":
+        fail(f"picture must end in .png, got {str(path)!r}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        fail(f"picture {path} cannot be written: {what}", FAILED)
+
+
+def draw_to(path: Path, draw: Callable[[Path], None]) -> None:
+    """Draw, say where, and end with one line if the file cannot be written."""
+    try:
+        draw(path)
+    except OSError as error:
+        fail(f"picture {path} cannot be written: {error.strerror or error}", FAILED)
+    typer.echo(f"drawn to {path}", err=True)

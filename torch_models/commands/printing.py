@@ -1,0 +1,50 @@
+"""Tables and numbers as every command prints them: whole, however narrow the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+Item = TypeVar("Item")
+
+WIDEST = 10_000
+"""Columns of the widest table."""
+
+
+def table(*columns: str, left: Collection[str] = ()) -> Table:
+    """A table without lines; columns are right-aligned but for those in ``left``."""
+    made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="italic")
+    for column in columns:
+        made.add_column(column, justify="left" if column in left else "right", no_wrap=True)
+    return made
+
+
+def print_table(console: Console, shown: Table) -> None:
+    """Print a table as wide as it is: a narrow terminal wraps its lines and cuts no number."""
+    narrow, options = console.width, console.options.update(width=WIDEST)
+    console.width = max(narrow, console.measure(shown, options=options).maximum)
+    try:
+        console.print(shown)
+    finally:
+        console.width = narrow
+
+
+def drawing(items: Sequence[Item]) -> Iterable[Item]:
+    """The items, with a bar on standard error while networks are drawn, if it is a terminal."""
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    return track(items, "drawing networks", console=console, transient=True, disable=quiet)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """So many digits after the point, or a power of ten where they would say little; - for NaN."""
+    if math.isnan(value):
+        return "-"
+    if value != 0 and not 10.0**-digits <= abs(value) < 10.0 ** (digits + 2):
+        return f"{value:.{digits}e}"
+    return f"{value:.{digits}f}"

@@ -1,11 +1,11 @@
 """Inference that uses the zeros of phi(h): what a layer costs, alone and against the dense product.
 
-On one thread of the CPU, so compare results of one machine only. Several layers take turns, so that
-their weights are not all in the cache when they are read; ``docs/does-sparsity-pay.md`` has times
-with weights that never are.
+On one thread of the CPU, so compare results of one machine only. A pass goes through several
+layers, whose weights do not all fit into the cache; ``docs/does-sparsity-pay.md`` has times with
+weights that are never in the cache.
 
-asv takes larger numbers for worse ones, so the ratio is the sparse layers' time over that of the
-dense ones: below 1, the zeros pay.
+asv takes larger numbers for worse ones, so the ratio is the time of the sparse layers over that of
+the dense ones: below 1, the sparse layers are faster.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ try:
     from torch_models.networks.sparse_inference import SparseInputLinear
 
     MISSING = ""
-except ModuleNotFoundError as error:  # the oracle's benchmarks run without torch
+except ModuleNotFoundError as error:  # the benchmarks of the theory run without torch
     MISSING = str(error)
 
 SPARSITY = 0.85
 LAYERS = {300: 100, 2048: 8}
-"""By width: as many as the cache of an ordinary core, or of several, does not hold."""
+"""Number of layers by width: more than fit into the cache of one core, or of several."""
 
 
 class SparseInputs:
-    """Layers as wide as the paper's and wider, on inputs of which 85% are zero."""
+    """Layers of the paper's width and wider, on inputs of which 85% are zero."""
 
     params = ((300, 2048), (1, 16))
     param_names = ("width", "batch")
@@ -50,7 +50,7 @@ class SparseInputs:
         self.apply(self.dense)
 
     def apply(self, layers: Sequence[nn.Module]) -> None:
-        """One pass of the inputs through every layer, side by side."""
+        """Apply every layer to the same inputs."""
         with torch.inference_mode():
             for layer in layers:
                 layer(self.x)

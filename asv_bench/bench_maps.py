@@ -1,4 +1,4 @@
-"""What the oracle's maps cost at many points."""
+"""What the variance map and the correlation map cost at many points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GAPS = np.geomspace(1e-12, 2.0, 100_000)
 
 
 class VarianceMap:
-    """V and its relatives over 1e6 variances."""
+    """V, V', V'' and chi at 1e6 variances."""
 
     params = KINDS
     param_names = ("kind",)
@@ -39,7 +39,7 @@ class VarianceMap:
 
 
 class CorrelationMap:
-    """R, R' and 1 - R over 1e5 correlations."""
+    """R and R' at 1e5 correlations, 1 - R at 1e5 gaps."""
 
     params = KINDS
     param_names = ("kind",)

@@ -1,8 +1,8 @@
-"""The training loop beside two that train one network at a time.
+"""The training loop compared with two that train one network at a time.
 
 The networks are the paper's CReLU with s = 0.85 and V'(q*) = 0.7, as wide and deep as in the paper,
-on inputs the size of MNIST's. Each figure is a ratio of times taken turn and turn about in one
-process, so that whatever else the machine does slows both. Below 1 the loop here is the faster one.
+on inputs the size of MNIST's. Each figure is a ratio of times: the two are measured interleaved in
+one process, so that other load on the machine slows both. Below 1 the loop here is the faster one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STEPS = 4
 
 
 class Peers:
-    """A step of a stack, divided by its members, over a step of a lone network."""
+    """Step time of an ensemble, divided by its members, over that of a single network."""
 
     params = (("eager", "lightning"), (1, 4))
     param_names = ("peer", "members")
@@ -37,14 +37,14 @@ class Peers:
             raise NotImplementedError(str(error)) from error
         self.step_of_peer = getattr(loop, f"{peer}_step")
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        stack = build(f"{members} x 300 x 100", device)
-        self.network = stack.network(0)
-        self.training = in_training(stack, STEPS + 1)
+        ensemble = build(f"{members} x 300 x 100", device)
+        self.network = ensemble.network(0)
+        self.training = in_training(ensemble, STEPS + 1)
         past_the_first_steps(self.training)
         self.batches = shuffled_batches(self.training.dataset, BATCH)
 
     def step(self) -> float:
-        """Seconds that a step of ours takes for a network."""
+        """Seconds of a step of ours, for each member."""
         steps = [seconds(self.training.advance) for _ in range(STEPS)]
         return mean(steps) / self.training.ensemble.members
 

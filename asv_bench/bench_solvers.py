@@ -1,4 +1,4 @@
-"""What it costs to solve for an initialization, and to foresee what networks will do with it."""
+"""What it costs to solve for an initialization, and to forecast how finite networks behave."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Solvers:
 
 
 class Clips:
-    """How far an activation may be clipped: in infinite width, and in networks of a given size."""
+    """The largest clip without further fixed points, and the largest stable one at finite width."""
 
     params = ("crelu", "cst")
     param_names = ("kind",)
 
-    @labelled("clip at which new fixed points are born")
+    @labelled("clip at which new fixed points appear")
     def time_bifurcation(self, kind: str) -> None:
         activation: Any = st.ACTIVATIONS[kind]
         st.bifurcation(activation, SPARSITY)

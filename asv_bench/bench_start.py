@@ -1,4 +1,4 @@
-"""How soon a fresh interpreter is ready."""
+"""Start-up time: the import, and the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asv_bench.labels import labelled
 
 
 class Import:
-    """Without the start of the interpreter itself."""
+    """In a fresh interpreter, whose own start is not counted."""
 
     @labelled("import sparsity_theory")
     def timeraw_import(self) -> str:
@@ -22,7 +22,7 @@ class Import:
 
 
 class CommandLine:
-    """With it, as a user waits for it."""
+    """A whole process, the start of the interpreter included."""
 
     params = ("--help", "solve --json")
     param_names = ("arguments",)

@@ -1,4 +1,4 @@
-"""Names and units for the reports."""
+"""Names and units that asv reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Benchmark = TypeVar("Benchmark", bound=Callable[..., object])
 
 
 def labelled(name: str, unit: str = "seconds") -> Callable[[Benchmark], Benchmark]:
-    """Give a benchmark the name and the unit that asv shows."""
+    """Set the name and the unit of a benchmark."""
 
     def label(benchmark: Benchmark) -> Benchmark:
         vars(benchmark).update(pretty_name=name, unit=unit)

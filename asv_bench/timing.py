@@ -1,4 +1,4 @@
-"""Seconds that mean something on a busy machine and on a device that runs ahead of the host."""
+"""Timing on a busy machine, and on a GPU, which runs asynchronously."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from time import perf_counter, process_time
 ROUNDS = 5
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
-"""Of benchmarks that train: one unless told, as a busy machine makes more wait for each other."""
+"""Of benchmarks that train. One by default: on a busy machine, threads wait for each other."""
 
 
 def clock() -> float:
-    """Seconds, once a GPU has done what it was given; on one CPU thread those of the process.
+    """Seconds: on a GPU wall-clock time after synchronization, on one CPU thread CPU time.
 
-    What other processes do to the machine does not count then, but for the memory that they use.
+    CPU time leaves out what other processes take, but for contention for memory.
     """
-    import torch  # here, so that this can be imported where there is none
+    import torch  # not at the top: this file is imported where torch is missing
 
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -34,9 +34,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def median_ratio(ours: Callable[[], float], theirs: Callable[[], float]) -> float:
-    """How many times as long ours takes as theirs, each told in seconds, turn and turn about.
+    """Median over ``ROUNDS`` of the ratio of two times in seconds, measured interleaved.
 
-    The median over the rounds; one before them, which warms up, is left out.
+    One round before them, for warming up, is left out.
     """
     pairs = [(ours(), theirs()) for _ in range(ROUNDS + 1)]
     return median(own / other for own, other in pairs[1:])

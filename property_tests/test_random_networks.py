@@ -280,10 +280,10 @@ def test_gradients_grow_with_the_curvature_across_the_rows_of_table_2() -> None:
 @pytest.mark.claim("Networks: gradient growth")
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_gradients_were_seen_to_grow_with_the_curvature_at_the_paper_s_size(device: str) -> None:
-    """As recorded by tools/record_gradient_growth.py: 300 wide, 100 deep, 200 networks a row."""
+    """As recorded by tools/measure.py gradient-growth: 300 wide, 100 deep, 200 networks a row."""
     path = RECORDS / f"gradient_growth_{device}.json"
     if not path.exists():
-        pytest.skip(f"no record: python tools/record_gradient_growth.py --device {device}")
+        pytest.skip(f"no record: python tools/measure.py gradient-growth --device {device}")
     record = read_record(path)
     assert (record["width"], record["depth"], record["networks"]) == (300, 100, 200)
     check_growth_against_curvature(record)

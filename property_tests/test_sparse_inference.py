@@ -297,7 +297,7 @@ def test_the_record_has_every_point_and_says_where_it_comes_from(record: dict[st
     assert networks == [(*shape, batch) for shape in NETWORKS for batch in NETWORK_BATCHES]
     assert record["threads"] == 1
     assert record["clock"] == "process_time"
-    assert record["command"].startswith("python tools/measure_sparse_inference.py")
+    assert record["command"].startswith("python tools/measure.py sparse-inference")
     assert not record["provenance"]["commit"].endswith("+")
     cache_mib = int(record["last_level_cache"].removesuffix("K")) / 1024
     assert record["pool_mib"] >= 4 * cache_mib  # cold

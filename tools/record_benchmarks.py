@@ -44,7 +44,7 @@ def run_benchmarks(chosen: Sequence[str]) -> None:
 
 
 def results_since(began: float) -> Iterator[tuple[Results, str]]:
-    """Benchmarks that were started since then, in milliseconds, by name."""
+    """Results of benchmarks started since a time in milliseconds, each with its name."""
     for results in iter_results(str(ASV_RESULTS)):
         for name in sorted(results.get_all_result_keys()):
             if results.started_at.get(name, 0) >= began:
@@ -52,7 +52,7 @@ def results_since(began: float) -> Iterator[tuple[Results, str]]:
 
 
 def described(results: Results, name: str, benchmark: dict[str, Any]) -> dict[str, Any]:
-    """One benchmark in plain words. What could not run here is left out.
+    """One benchmark as a record, without parameters that could not run here.
 
     Raises:
         SystemExit: if it failed.

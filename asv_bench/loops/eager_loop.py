@@ -1,4 +1,4 @@
-"""A lone network in plain PyTorch: autograd, and torch's own SGD."""
+"""A single network in plain PyTorch: autograd and ``torch.optim.SGD``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A lone network in PyTorch Lightning, which trained those of the paper.
+"""A single network in PyTorch Lightning, which the paper's authors used.
 
-Whatever costs time and is not training is off: logger, checkpoints, progress bar, summary.
+Logger, checkpoints, progress bar and summary are off, since they cost time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The floor of a training step: its matrix products, and nothing else.
+"""A lower bound on the time of a training step: its matrix products alone.
 
-Each layer of each member is multiplied forward, by the error, and by both for the gradient of its
-weights, with weights, inputs and errors of its own: no bias, no activation, no loss, no update.
+Three for each layer: W x, W^T times the error, and error times x^T for the gradient of W. There is
+no bias, activation, loss or update.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from torch_models.networks.dense import DenseEnsemble
 
 
 class MatrixProducts:
-    """Those of one step of a stack on batches of one size, into memory that is there.
+    """The products of one step of an ensemble, into preallocated memory.
 
-    The numbers are not those of the networks, which does not matter to a dense product.
+    Inputs and errors are random: the time of a dense product does not depend on its values.
     """
 
-    def __init__(self, stack: DenseEnsemble, batch: int) -> None:
-        self.weights = [weight.detach().clone() for weight in stack.weights]
+    def __init__(self, ensemble: DenseEnsemble, batch: int) -> None:
+        self.weights = [weight.detach().clone() for weight in ensemble.weights]
 
         def rows(width: int) -> Tensor:
-            return torch.randn(stack.members, batch, width).to(self.weights[0])
+            return torch.randn(ensemble.members, batch, width).to(self.weights[0])
 
         self.inputs = [rows(weight.shape[-1]) for weight in self.weights]
         self.errors = [rows(weight.shape[-2]) for weight in self.weights]
@@ -31,11 +31,11 @@ class MatrixProducts:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Take them in the order of a step."""
+        """All products, in the order of a step."""
         for weight, x in zip(self.weights, self.inputs, strict=True):
             torch.bmm(x, weight.mT, out=self.outputs[weight.shape[-2]])
         layers = zip(self.weights, self.inputs, self.errors, strict=True)
         for layer, (weight, x, error) in reversed(list(enumerate(layers))):
-            if layer:  # nobody needs the error of the images
+            if layer:  # the gradient by the images is not needed
                 torch.bmm(error, weight, out=self.outputs[weight.shape[-1]])
             torch.bmm(error.mT, x, out=self.gradients[weight.shape])

@@ -1,7 +1,8 @@
-"""What the loops train.
+"""Data and settings of the training loops.
 
-asv imports every module of its folder, but does not look into a folder without an ``__init__.py``:
-what is here is imported, and with it torch and Lightning, by the benchmarks that use it.
+asv imports every module of ``asv_bench``, but skips folders without an ``__init__.py``. So the
+modules of this folder, and with them torch and Lightning, are imported only by the benchmarks that
+use them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch_models.data import Dataset
 from torch_models.training.loop import RECORDED_STEPS, Training
 
 LEARNING_RATE = 1e-6
-"""So small that the networks stay as they are, however often they are trained."""
+"""So small that the weights hardly change, however many steps are taken."""
 
 Batches = DataLoader[tuple[Tensor, ...]]
 
@@ -42,14 +43,14 @@ def random_dataset(samples: int, features: int, classes: int) -> Dataset:
 
 
 def shuffled_batches(dataset: Dataset, batch_size: int) -> Batches:
-    """The training set, in memory, in a new order each epoch."""
+    """The training set, shuffled in each epoch."""
     return DataLoader(TensorDataset(dataset.train_x, dataset.train_y), batch_size, shuffle=True)
 
 
 def past_the_first_steps(training: Training) -> None:
-    """Let a training that has not begun be beyond the steps whose gradients it records, and warm.
+    """Set a new training past the steps whose gradients it records, and take a step to warm up.
 
-    The first step allocates; on a GPU it also loads kernels and captures the graph.
+    The first step allocates memory; on a GPU it also loads kernels and captures the graph.
     """
     training.resume(replace(training.state(), step=RECORDED_STEPS))
     training.advance()

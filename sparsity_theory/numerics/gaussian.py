@@ -29,7 +29,7 @@ _SQRT_HALF = np.sqrt(0.5)
 _SQRT_HALF_PI = np.sqrt(0.5 * np.pi)
 _INV_SQRT_2PI = 1.0 / np.sqrt(2.0 * np.pi)
 
-# (a + 2)^3 t_2(a) in powers of (a - 5) / (a + 5), printed by tools/fit_second_tail_moment.py.
+# (a + 2)^3 t_2(a) in powers of (a - 5) / (a + 5): tools/precompute/second_tail_moment.py
 _SECOND_TAIL_MOMENT = (
     4.462677851185991,
     -4.4223534860011675,

@@ -1,4 +1,4 @@
-"""Measured once and recorded under ``results/``, or held against theory layer by layer.
+"""What is measured once and recorded, or compared with the theory layer by layer.
 
 May import: experiments, records, training, networks, data, sparsity_theory; torch, numpy, scipy.
 """

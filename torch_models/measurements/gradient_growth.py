@@ -1,9 +1,10 @@
-"""How much squared gradients grow at initialization, for every row of Table 2: a record of it."""
+"""How much squared gradients grow at initialization, for every row of Table 2, as a record."""
 
 from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch_models.networks.observe import observe_gradients
 
 FEATURES = 50
 LARGEST_GROWTH = 1e12
-"""Larger growths count as this one, and so do networks that are no longer finite."""
+"""Larger growths count as this one, and so do networks whose values are not finite."""
 
 
 def largest_growths(
@@ -41,12 +42,22 @@ def largest_growths(
     return np.asarray(np.minimum(growth, LARGEST_GROWTH))
 
 
-def measure(width: int, depth: int, networks: int, device: str = "cpu") -> dict[str, Any]:
+def measure(
+    width: int,
+    depth: int,
+    networks: int,
+    device: str = "cpu",
+    on_step: Callable[[str], None] = lambda step: None,
+) -> dict[str, Any]:
     """For every row of Table 2, log10 of the mean of `largest_growths`, as a record.
 
-    The mean, as the typical network of a row that fails is no worse than others.
+    The mean, as the median network of a row that fails is no worse than those of other rows.
     """
-    rows = [published.row for published in published_rows(2)]
+    growth = {}
+    for published in published_rows(2):
+        on_step(published.row.label)
+        growths = largest_growths(published.row, width, depth, networks, device)
+        growth[published.row.slug] = round(float(np.log10(np.mean(growths))), 4)
     name = torch.cuda.get_device_name(device) if device != "cpu" else platform.machine()
     return {
         "width": width,
@@ -54,12 +65,7 @@ def measure(width: int, depth: int, networks: int, device: str = "cpu") -> dict[
         "networks": networks,
         "device": f"{device}, {name}",
         "torch": torch.__version__,
-        "growth": {
-            row.slug: round(
-                float(np.log10(np.mean(largest_growths(row, width, depth, networks, device)))), 4
-            )
-            for row in rows
-        },
+        "growth": growth,
     }
 
 

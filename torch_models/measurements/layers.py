@@ -1,4 +1,4 @@
-"""Random networks beside the theory, layer by layer."""
+"""Random networks and the theory, layer by layer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from torch_models.records.layers import Floats, Layers
 FEATURES = 100
 """Inputs of the networks: two random vectors, of the row's input variance."""
 
-
 CHAIN_NETWORKS = 2000
-"""Networks from which the quantiles of the law at finite width are taken."""
+"""Draws from the law at finite width, of which the quantiles are taken."""
 
 
 def observed_layers(
     row: Row, width: int, depth: int, networks: int, correlation: float, seed: int
 ) -> dict[str, Layers]:
-    """Everything in `TITLES`, of networks with these seeds and of theory."""
+    """Every quantity in `TITLES`, of networks with the seeds from ``seed`` on, and in theory."""
     import torch
 
     from torch_models.networks.dense import DenseEnsemble
@@ -65,7 +64,7 @@ def _pair_of_inputs(variance: float, correlation: float) -> Floats:
 
 
 def _correlations(net: st.MeanField, variance: Floats, start: float) -> Floats:
-    """Of two inputs with the same variance in every layer, which V moves along with it."""
+    """Of two inputs of equal variance, by layer: the correlation map at each layer's variance."""
     correlations = [start]
     for q, following in itertools.pairwise(variance):
         covariance = float(net.correlation_map(correlations[-1], q)) * q

@@ -1,7 +1,7 @@
-"""What the zeros of phi(h) are worth at inference: a record of times, sparse against dense.
+"""Inference with and without use of the zeros of phi(h): a record of times, sparse and dense.
 
-Weights are cold, as those of a deep network are: a matrix is read again only after far more memory
-than the last-level cache holds. Inputs are warm, as what the layer before has just computed is.
+Weights are not in the cache, as in a deep network: before a matrix is read again, far more memory
+is read than the last-level cache holds. Inputs are in the cache, as the output of the layer before.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ POOL = 256 * 2**20
 ROUNDS = 5
 PASSES = 10
 INPUTS = 32
-"""Different inputs, each with its own active units."""
+"""Number of inputs, each with active units of its own."""
 
 Product = Callable[[int], object]
-"""Computes the outputs of one layer, given its number."""
+"""Computes the output of one layer, given its number."""
 
 
 def measure(
@@ -58,9 +58,9 @@ def measure(
 ) -> dict[str, Any]:
     """Time layers and networks in float32 on this CPU, with as many threads as torch is set to.
 
-    Times are in microseconds a layer or network: the median over rounds, in each of which every
-    product has its turn. With one thread it is CPU time, else wall-clock time. A layer's
-    ``weights_read`` is the share of W that a batch of independent inputs needs, 1 - s^batch.
+    Times are in microseconds a layer or network: the median over rounds, in which the products are
+    interleaved. With one thread it is CPU time, else wall-clock time. A layer's ``weights_read`` is
+    the share of W that a batch of independent inputs needs, 1 - s^batch.
     """
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     evict = torch.zeros(pool // 4).sum
@@ -176,7 +176,7 @@ def _times(
     evict: Callable[[], object],
     first: int = 0,
 ) -> dict[str, float]:
-    """Microseconds a layer of every product: each goes through all layers, in turns."""
+    """Microseconds a layer of every product; in each round, each goes through all layers."""
     seconds: dict[str, list[float]] = {name: [] for name in products}
     for _ in range(ROUNDS):
         for name, product in products.items():
@@ -212,7 +212,7 @@ def _transposed(layer: SparseInputLinear, x: Tensor) -> Tensor:
 
 
 def _prepack(linears: list[nn.Linear], batch: int) -> list[tuple[Tensor, Tensor]]:
-    """Weights in the order that oneDNN likes best for a batch, as TorchInductor freezes them."""
+    """Weights packed for oneDNN and this batch size, as TorchInductor does when it freezes."""
     reorder = torch.ops.mkldnn._reorder_linear_weight
     return [(reorder(linear.weight.detach(), batch), linear.bias.detach()) for linear in linears]
 
@@ -224,7 +224,7 @@ def _prepacked(packed: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
 
 
 def _gathered(layer: SparseInputLinear, x: Tensor) -> Tensor:
-    """The columns that any sample needs, copied together, and a dense product with them."""
+    """A dense product with the columns that any sample needs, gathered into one matrix."""
     assert layer.bias is not None
     active = x.any(0).nonzero().view(-1)
     return torch.addmm(layer.bias, x.index_select(1, active), layer.columns.index_select(0, active))
@@ -242,6 +242,6 @@ def _scipy_csr(layer: SparseInputLinear, x: Tensor) -> Tensor:
 
 
 def _last_level_cache() -> str | None:
-    """Size of the largest cache that Linux tells of, such as ``32768K``."""
+    """Size of the largest cache that Linux reports, such as ``32768K``."""
     sizes = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"))
     return sizes[-1].read_text(encoding="utf-8").strip() if sizes else None

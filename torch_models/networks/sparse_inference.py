@@ -36,7 +36,7 @@ class SparseInputLinear(nn.Module):
     Why ``embedding_bag``: at batch 1 and s = 0.85 the other operations that torch and SciPy have
     for this sum (a product with the gathered columns, CSR matrices) took 1.15 to 3.9 times as long
     from width 1024 up. At width 300 gathering took 0.91 of its time.
-    ``python tools/measure_sparse_inference.py`` measures it.
+    ``python tools/measure.py sparse-inference`` measures it.
 
     Args:
         linear: the trained layer. Its weights are copied, and trained no further here.

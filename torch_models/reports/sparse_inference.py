@@ -1,13 +1,13 @@
-"""What a record of sparse inference says: tables in Markdown, and a picture.
+"""A record of sparse inference as tables in Markdown, and as a picture.
 
 A speedup is the time of the fastest dense product of the same layer over that of the sparse one. A
-batch may be padded for a dense product, so those of larger batches count too: that of two or four
-samples is now and then faster than that of one.
+batch may be padded for a dense product, so those of larger batches count too: sometimes that of two
+or four samples is faster than that of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from torch_models.records.files import replacing
 Record = dict[str, Any]
 
 PALEST = 0.85
-"""How far into the colour map sparsities go: what follows is too pale on white."""
+"""Share of the colour map that is used: the rest is too pale on white."""
 
 
 def speedups(record: Record, width: int, batch: int, dense: str | None = None) -> list[float]:
-    """By sparsity, over the fastest dense product, or over ``dense`` at this batch as it is."""
+    """By sparsity: over the fastest dense product, or over the one named by ``dense``."""
     layers = [layer for layer in layers_of(record, width) if layer["batch"] >= batch]
     if dense:
         time = layers[0]["dense"][dense]
@@ -41,7 +41,7 @@ def widths_of(record: Record) -> list[int]:
 
 
 def largest_winning_batches(record: Record, width: int, dense: str | None = None) -> list[int]:
-    """By sparsity, the largest batch up to which every one is faster sparse; 0 where none is."""
+    """By sparsity: the largest batch up to which all are faster sparse, 0 if none is."""
     largest = []
     for place in range(len(record["sparsities"])):
         winning = 0
@@ -54,82 +54,70 @@ def largest_winning_batches(record: Record, width: int, dense: str | None = None
 
 
 def tables(record: Record) -> str:
-    """The tables of ``docs/does-sparsity-pay.md``."""
-    sparsities, widths = record["sparsities"], widths_of(record)
-    singles = {width: layers_of(record, width)[0] for width in widths}
-    shown = [f"s = {s}" for s in sparsities]
-    parts = [
+    """The tables of ``docs/does-sparsity-pay.md``, each below a sentence that says what it has."""
+    parts = (
         "How many times faster one input (batch 1) passes through a sparse layer than by the "
         "fastest dense product, and in parentheses than by `torch.nn.Linear`:",
-        _table(
-            ["width", *shown],
-            [
-                *(
-                    [
-                        width,
-                        *(
-                            f"{_times(best)} ({_times(plain)})"
-                            for best, plain in zip(
-                                speedups(record, width, 1),
-                                speedups(record, width, 1, "linear"),
-                                strict=True,
-                            )
-                        ),
-                    ]
-                    for width in widths
-                ),
-                ["limit 1/(1-s)", *(_times(1 / (1 - s)) for s in sparsities)],
-            ],
-        ),
+        _speedups_of_one_input(record),
         "The largest batch up to which the sparse layer is faster than every dense product, and in "
         "parentheses than `torch.nn.Linear`:",
-        _table(
-            ["width", *shown],
-            [
-                [
-                    width,
-                    *(
-                        f"{best} ({plain})"
-                        for best, plain in zip(
-                            largest_winning_batches(record, width),
-                            largest_winning_batches(record, width, "linear"),
-                            strict=True,
-                        )
-                    ),
-                ]
-                for width in widths
-            ],
-        ),
+        _largest_batches(record),
         "Whole networks on the edge of chaos, CReLU with s = 0.85 and V'(q\\*) = 0.7:",
-        _table(
-            ["width", "depth", "batch", "zeros", "dense, ms", "sparse, ms", "times faster"],
-            [
-                [
-                    *(network[name] for name in ("width", "depth", "batch")),
-                    f"{network['sparsity']:.3f}",
-                    *(f"{network[name] / 1000:.2f}" for name in ("dense", "sparse")),
-                    _times(network["dense"] / network["sparse"]),
-                ]
-                for network in record["networks"]
-            ],
-        ),
+        _whole_networks(record),
         "Other operations for the sparse product at batch 1 and s = 0.85: their time over that "
         "of `embedding_bag`:",
-        _table(
-            ["width", *singles[widths[0]]["alternatives"]],
-            [
-                [
-                    width,
-                    *(
-                        _times(time / singles[width]["sparse"][sparsities.index(0.85)])
-                        for time in singles[width]["alternatives"].values()
-                    ),
-                ]
-                for width in widths
-            ],
-        ),
-    ]
+        _alternatives(record),
+    )
     return "\n\n".join(parts) + "\n"
+
+
+def _speedups_of_one_input(record: Record) -> str:
+    def cells(width: int) -> Iterator[str]:
+        plain = speedups(record, width, 1, "linear")
+        for pair in zip(speedups(record, width, 1), plain, strict=True):
+            yield "{} ({})".format(*map(_times, pair))
+
+    limits = [_times(1 / (1 - s)) for s in record["sparsities"]]
+    rows = [[width, *cells(width)] for width in widths_of(record)]
+    return _table(_head(record), [*rows, ["limit 1/(1-s)", *limits]])
+
+
+def _largest_batches(record: Record) -> str:
+    def cells(width: int) -> Iterator[str]:
+        plain = largest_winning_batches(record, width, "linear")
+        for pair in zip(largest_winning_batches(record, width), plain, strict=True):
+            yield "{} ({})".format(*pair)
+
+    return _table(_head(record), [[width, *cells(width)] for width in widths_of(record)])
+
+
+def _whole_networks(record: Record) -> str:
+    head = ["width", "depth", "batch", "zeros", "dense, ms", "sparse, ms", "times faster"]
+    rows = [
+        [
+            *(network[name] for name in ("width", "depth", "batch")),
+            f"{network['sparsity']:.3f}",
+            *(f"{network[name] / 1000:.2f}" for name in ("dense", "sparse")),
+            _times(network["dense"] / network["sparse"]),
+        ]
+        for network in record["networks"]
+    ]
+    return _table(head, rows)
+
+
+def _alternatives(record: Record) -> str:
+    place = record["sparsities"].index(0.85)
+    singles = {width: layers_of(record, width)[0] for width in widths_of(record)}
+    names = list(next(iter(singles.values()))["alternatives"])
+    rows = [
+        [width, *(_times(time / layer["sparse"][place]) for time in layer["alternatives"].values())]
+        for width, layer in singles.items()
+    ]
+    return _table(["width", *names], rows)
+
+
+def _head(record: Record) -> list[str]:
+    return ["width", *(f"s = {s}" for s in record["sparsities"])]
 
 
 def save_figure(record: Record, path: Path) -> None:

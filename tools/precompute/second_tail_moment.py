@@ -5,7 +5,7 @@ Mills' ratio; in double precision that difference loses every digit for large a.
 (a + 2)^3 t_2(a) is smooth and bounded on [0, inf), so it is interpolated by Chebyshev polynomials
 in y = (a - 5) / (a + 5), with 60 digits, and printed as coefficients of powers of y.
 
-Run: ``python tools/fit_second_tail_moment.py``
+Run: ``python tools/precompute/second_tail_moment.py``
 """
 
 from __future__ import annotations

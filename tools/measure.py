@@ -1,0 +1,93 @@
+"""Measure something once, and write the record of it that pages and tests read.
+
+    python tools/measure.py precision                         # results/precision.json
+    python tools/measure.py sparse-inference --threads 1      # results/sparse-inference/...json
+    python tools/measure.py gradient-growth --device cuda     # property_tests/records/...json
+
+``python tools/pages.py`` then renews the pages about it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from torch_models.measurements import gradient_growth, precision, sparse_inference
+from torch_models.records.files import ensure_writable, write_record
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+SUITE_RECORDS = ROOT / "property_tests" / "records"
+
+OnStep = Callable[[str], None]
+
+
+def record_precision(chosen: argparse.Namespace, on_step: OnStep) -> Path:
+    """Rounding errors in random networks (four minutes on one core)."""
+    path = RESULTS / "precision.json"
+    record = precision.measure(on_step)
+    write_record(path, {"command": "python tools/measure.py precision", **record})
+    return path
+
+
+def record_sparse_inference(chosen: argparse.Namespace, on_step: OnStep) -> Path:
+    """Times of layers and networks that use the zeros of phi(h) (six minutes, 4 GB of memory)."""
+    folder, threads = RESULTS / "sparse-inference", chosen.threads
+    ensure_writable(folder)
+    torch.set_num_threads(threads)
+    record = sparse_inference.measure(on_step=on_step)
+    processor = record["provenance"]["hardware"]["processor"]
+    slug = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
+    path = folder / f"{slug}-{threads}-thread{'s' * (threads > 1)}.json"
+    command = f"python tools/measure.py sparse-inference --threads {threads}"
+    write_record(path, {"command": command, **record})
+    return path
+
+
+def record_gradient_growth(chosen: argparse.Namespace, on_step: OnStep) -> Path:
+    """Growth of gradients in random networks, for the tests (ten minutes on one core)."""
+    ensure_writable(SUITE_RECORDS)
+    size = chosen.width, chosen.depth, chosen.networks
+    record = gradient_growth.measure(*size, chosen.device, on_step)
+    path = SUITE_RECORDS / f"gradient_growth_{chosen.device}.json"
+    write_record(path, record)
+    return path
+
+
+def arguments() -> argparse.Namespace:
+    """The command line; ``run`` is the function of the chosen name."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = parser.add_subparsers(metavar="NAME", required=True)
+    for name, run in (
+        ("precision", record_precision),
+        ("sparse-inference", record_sparse_inference),
+        ("gradient-growth", record_gradient_growth),
+    ):
+        of_name = names.add_parser(name, help=run.__doc__, description=run.__doc__)
+        of_name.set_defaults(run=run)
+        if name == "sparse-inference":
+            of_name.add_argument("--threads", type=int, default=1, help="threads that torch uses")
+        if name == "gradient-growth":
+            of_name.add_argument("--device", default="cpu", help="cpu or cuda")
+            for size, default in (("width", 300), ("depth", 100), ("networks", 200)):
+                of_name.add_argument(f"--{size}", type=int, default=default)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and write."""
+    chosen = arguments()
+    with Console(stderr=True).status("") as status:
+        path = chosen.run(chosen, status.update)
+    print(f"recorded in {path}")
+
+
+if __name__ == "__main__":
+    main()

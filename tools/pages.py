@@ -1,0 +1,218 @@
+"""Write what pages say of committed records, or check that they say it.
+
+It writes ``results/table-*.md``, the parts of ``README.md`` and ``docs`` that stand between marks,
+and the picture of ``docs/does-sparsity-pay.md``. The counts of claims in the README need a ledger:
+
+    pytest --ledger=ledger.json
+    python tools/pages.py --ledger ledger.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from property_tests.claims import JUDGES as EVIDENCE
+from sparsity_theory.published.tables import published_rows
+from torch_models.records.files import read_record
+from torch_models.records.results import Record, RowSummary, find_records, summarize
+from torch_models.reports import sparse_inference
+from torch_models.reports.tables import FORMATS
+
+EVIDENCE_KEY = "judge"
+"""Of a claim in the ledger, and the head of the README's table."""
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+README = ROOT / "README.md"
+PRECISION = ROOT / "docs" / "precision.md"
+SPARSE_INFERENCE = ROOT / "docs" / "does-sparsity-pay.md"
+
+TABLES = (2, 4, 5)
+SHOWN = {
+    ("relu", 0.5, None),
+    ("relu", 0.7, None),
+    ("st", 0.6, None),
+    ("crelu", 0.7, 0.7),
+    ("crelu", 0.8, 0.9),
+    ("crelu", 0.85, 0.7),
+    ("crelu", 0.85, 0.9),
+    ("cst", 0.7, 0.7),
+    ("cst", 0.8, 0.9),
+    ("cst", 0.85, 0.9),
+}
+"""Kind, sparsity and V'(q*) of the rows of Table 2 that the README shows."""
+
+PRODUCTS = "bench_training.TrainingStep.track_step_over_its_products"
+LOOPS = "bench_peers.Peers.track_ratio"
+LOWER = "bench_training.Precision.track_step_over_float32"
+ZEROS = "bench_inference.SparseInputs.track_sparse_over_dense"
+PEERS = (
+    ("a step's matrix products alone", "a step of one network", PRODUCTS, ("1 x 300 x 100", "cpu")),
+    ("a step's matrix products alone", "a step of 4 at once", PRODUCTS, ("4 x 300 x 100", "cpu")),
+    ("plain PyTorch, a network a time", "one network", LOOPS, ("eager", 1)),
+    ("plain PyTorch, a network a time", "4 at once, each", LOOPS, ("eager", 4)),
+    ("PyTorch Lightning, a network a time", "one network", LOOPS, ("lightning", 1)),
+    ("PyTorch Lightning, a network a time", "4 at once, each", LOOPS, ("lightning", 4)),
+    ("a step in float32", "a step in bf16", LOWER, ("bf16", "cpu")),
+    ("`torch.nn.Linear`, 300 wide, one input", "using 85% zeros", ZEROS, (300, 1)),
+    ("`torch.nn.Linear`, 2048 wide, one input", "using 85% zeros", ZEROS, (2048, 1)),
+)
+"""Peer, ours, benchmark and its parameters: rows of the README's table of ratios."""
+
+PEERS_MEASURED_ON = ("amd-epyc-1-thread", "amd-epyc-2-threads")
+SPARSE_INFERENCE_MEASURED_ON = "amd-epyc-1-thread"
+
+
+def pages(ledger: Path | None) -> dict[Path, str]:
+    """What each page should hold."""
+    found = find_records([RESULTS / "records"])
+    if found.left_out:
+        raise SystemExit(f"error: {found.left_out[0]}")
+    wanted = {
+        RESULTS / f"table-{number}.md": FORMATS["markdown"](summarize(found.records, number))
+        for number in TABLES
+    }
+    readme = {"table": part_of_table_2(found.records), "peers": peers()}
+    if ledger is not None:
+        readme["counts"] = counts(json.loads(ledger.read_text(encoding="utf-8")))
+    wanted[README] = page(README, readme)
+    wanted[PRECISION] = page(
+        PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
+    )
+    tables = sparse_inference.tables(sparse_inference_record())
+    wanted[SPARSE_INFERENCE] = page(SPARSE_INFERENCE, {"tables": tables})
+    return wanted
+
+
+def page(path: Path, parts: dict[str, str]) -> str:
+    """The page with each part, between empty lines, between its two marks.
+
+    Raises:
+        SystemExit: if the page does not have the marks of a part.
+    """
+    text = path.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        begin, end = f"<!-- {name}: python tools/pages.py -->", f"<!-- end of {name} -->"
+        before, opened, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not opened or not closed:
+            raise SystemExit(f"error: {path.name} needs the marks {begin} and {end}")
+        text = f"{before}{begin}\n\n{part.strip()}\n\n{end}{after}"
+    return text
+
+
+def part_of_table_2(records: Sequence[Record]) -> str:
+    """The rows in ``SHOWN`` of dense networks, all settings below one head."""
+    shown = [
+        replace(summary, rows=tuple(row for row in summary.rows if row.records and is_shown(row)))
+        for summary in summarize(records, 2, "dnn")
+    ]
+    lines = FORMATS["markdown"](shown).splitlines()
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith("|")))
+
+
+def is_shown(row: RowSummary) -> bool:
+    """Whether the README has this row."""
+    design = row.published.row
+    return (design.kind, design.sparsity, design.slope) in SHOWN
+
+
+def peers() -> str:
+    """Our time over a peer's."""
+    machines = [read_record(RESULTS / "benchmarks" / f"{kind}.json") for kind in PEERS_MEASURED_ON]
+    lines = ["| peer | ours | 1 thread | 2 threads | `asv run --python=same --bench ...` |"]
+    lines.append("| :--- | :--- | ---: | ---: | :--- |")
+    for peer, ours, benchmark, parameters in PEERS:
+        ratios = [ratio(machine, benchmark, parameters) for machine in machines]
+        command = benchmark.split(".", 1)[1]
+        lines.append(f"| {peer} | {ours} | {' | '.join(ratios)} | `{command}` |")
+    return "\n".join(lines)
+
+
+def ratio(machine: dict[str, Any], benchmark: str, parameters: tuple[Any, ...]) -> str:
+    """The ratio with two decimals; nothing where it was not measured."""
+    rows = machine.get(benchmark, {"rows": []})["rows"]
+    return "".join(f"{value:.2f}" for *place, value in rows if tuple(place) == parameters)
+
+
+def counts(ledger: dict[str, Any]) -> str:
+    """Verified claims by kind of evidence, and what is not verified.
+
+    Raises:
+        SystemExit: for the ledger of a partial run, whose counts say nothing.
+    """
+    if not ledger["run"]["complete"]:
+        raise SystemExit("error: a partial run's ledger; run pytest without -k, -m or files")
+    claims = ledger["claims"]
+    verified = Counter(claim[EVIDENCE_KEY] for claim in claims if claim["verdict"] == "verified")
+    others = Counter(claim["verdict"] for claim in claims if claim["verdict"] != "verified")
+    rows = [f"| {kind} | {verified[kind]} |" for kind in EVIDENCE if verified[kind]]
+    rest = "".join(f", {number} {verdict}" for verdict, number in sorted(others.items()))
+    total = f"{len(claims)} claims: {verified.total()} verified{rest}."
+    return "\n".join([total, "", f"| {EVIDENCE_KEY} | verified |", "| --- | ---: |", *rows])
+
+
+def precision(record: dict[str, Any]) -> str:
+    """The median and the largest error of Table 2's rows that train, and of those that fail."""
+    lines = ["| rows | precision | q^l off by | shifted by | sparsity off by | shifted by |"]
+    lines.append("| :--- | :--- | ---: | ---: | ---: | ---: |")
+    for title, failed in (("that train", False), ("that fail", True)):
+        published = [each for each in published_rows(2) if each.failed == failed]
+        rows = [record["rows"][each.row.slug] for each in published]
+        for name in rows[0]:
+            cells = [
+                median_and_largest([row[name][error] for row in rows])
+                for error in ("variance", "variance_shift", "sparsity", "sparsity_shift")
+            ]
+            lines.append(f"| {len(rows)} {title} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def median_and_largest(errors: Sequence[float]) -> str:
+    """By absolute value."""
+    ascending = sorted(errors, key=abs)
+    return f"{ascending[len(errors) // 2]:.1e} (at most {ascending[-1]:.1e})"
+
+
+def sparse_inference_record() -> dict[str, Any]:
+    """What the page about sparse inference is made from."""
+    return read_record(RESULTS / "sparse-inference" / f"{SPARSE_INFERENCE_MEASURED_ON}.json")
+
+
+def differs(path: Path, wanted: str) -> bool:
+    """Whether the page is not as it should be; if so, how, on standard error."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if text != wanted:
+        print(f"error: {path.relative_to(ROOT)} is not what the records say:", file=sys.stderr)
+        diff = difflib.unified_diff(text.splitlines(), wanted.splitlines(), n=0, lineterm="")
+        print("\n".join(diff), file=sys.stderr)
+    return text != wanted
+
+
+def main() -> int:
+    """Write, or check."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ledger", type=Path, help="a whole run's ledger, as JSON")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    chosen = parser.parse_args()
+    wanted = pages(chosen.ledger)
+    if chosen.check:
+        return int(sum(differs(path, text) for path, text in wanted.items()) > 0)
+    for path, text in wanted.items():
+        path.write_text(text, encoding="utf-8")
+    sparse_inference.save_figure(sparse_inference_record(), SPARSE_INFERENCE.with_suffix(".png"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -157,7 +157,7 @@ class WorstCorrelationError:
             return max(float(abs(found / exact - 1)) for found, exact in self.cases)
 
 
-REFERENCES = Path(__file__).parents[1] / "property_tests" / "bivariate_references.json"
+REFERENCES = Path(__file__).parents[1] / "property_tests" / "references" / "bivariate.json"
 FLOOR = 1e-290  # below it a product of two densities is no normal double
 ONE = np.ones(())
 

@@ -1,5 +1,9 @@
-"""Theory against itself and against networks, one file per part of the paper.
+"""The claims of the paper, and tests that judge them: theory against itself and against networks.
 
-May import: sparsity_theory, torch_models; pytest, hypothesis, mpmath, flint, grimp, numpy, scipy,
-torch, sklearn, safetensors, filelock, distributed, typer, rich.
+``claims.toml`` lists the claims; ``python -m property_tests "Eq. 17"`` shows one with its tests.
+Tests lie in rooms by subject: `theory`, `proofs`, `networks` and `tables` hold the paper's claims,
+`training`, `experiments` and `library` the code, `meta` the tools of this suite. What tests share
+lies in `support`, and what they compare with in `references`; no room of tests imports another.
+
+May import: torch_models; pytest, hypothesis, typer, rich.
 """

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from property_tests.claims import Claim, ClaimError, Link, find, load_claims
+from property_tests.ledger.claims import Claim, ClaimError, Link, find, load_claims
 from torch_models.commands.errors import FAILED, fail
 
 SUITE = Path(__file__).parent

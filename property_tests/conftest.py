@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from property_tests import chance
+from property_tests.support import chance
+
+pytest.register_assert_rewrite("property_tests.support.proofs")
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Load the ledger, if ``-p property_tests.ledger`` has not done so already.
+    """Load the ledger, if ``-p property_tests.ledger.plugin`` has not done so already.
 
     Only ``-p``, in the settings, is early enough for ``--ledger FILE`` without an equals sign.
     """
-    pluginmanager.import_plugin("property_tests.ledger")
+    pluginmanager.import_plugin("property_tests.ledger.plugin")
 
 
 # A shared machine may stall for a second, so no example is timed.

@@ -51,34 +51,28 @@ OPERATORS = {
     *("core/ReplaceBreakWithContinue", "core/AddNot"),
 }
 
-# Which files of property_tests judge which files of the mathematics. What all other tests might
-# notice besides does not count, so that the share killed is a lower bound.
+# Which files of property_tests judge which room of the theory. What all other tests might notice
+# besides does not count, so that the share killed is a lower bound. `published` and `testing` are
+# left out: tables, and tools for tests.
 JUDGES = {
-    "expectations": (
-        ("gaussian", "double_double"),
-        ("double_double", "variance_map", "gaussian_identities", "edge_of_chaos"),
+    "numerics": (
+        *("library/test_double_double", "library/test_roots", "library/test_quadrature"),
+        *("theory/test_gaussian_identities", "theory/test_variance_map"),
+        "theory/test_edge_of_chaos",
     ),
-    "pieces": (
-        ("piecewise_linear", "activations", "mean_field"),
-        (
-            *("variance_map", "activations", "edge_of_chaos", "correlation_map", "jacobian"),
-            *("bivariate", "finite_width", "fixed_points", "bad_input", "conformance"),
-        ),
+    "numerics/bivariate": ("library/test_bivariate", "theory/test_correlation_map"),
+    "activations": (
+        *("theory/test_activations", "theory/test_variance_map", "theory/test_edge_of_chaos"),
+        *("theory/test_correlation_map", "theory/test_jacobian", "theory/test_fixed_points"),
+        *("library/test_bivariate", "library/test_quadrature", "library/test_bad_input"),
+        *("networks/test_finite_width", "meta/test_conformance"),
     ),
-    "correlations": (("bivariate",), ("bivariate", "correlation_map")),
-    "quadrature": (("quadrature", "smooth"), ("quadrature", "correlation_map")),
-    "solvers": (
-        ("edge_of_chaos", "roots", "jacobian"),
-        ("roots", "edge_of_chaos", "propagation", "jacobian", "bad_input"),
+    "mean_field": (
+        *("theory/test_variance_map", "theory/test_edge_of_chaos", "theory/test_fixed_points"),
+        *("theory/test_propagation", "theory/test_correlation_map", "theory/test_jacobian"),
+        "library/test_bad_input",
     ),
-    "fixed points": (
-        ("fixed_points", "bifurcation", "propagation", "convolution"),
-        ("fixed_points", "propagation", "correlation_map", "bad_input"),
-    ),
-    "finite width": (
-        ("finite_width", "gradient_law", "forecast", "stable_clip"),
-        ("finite_width", "forecast"),
-    ),
+    "finite_width": ("networks/test_finite_width", "networks/test_forecast"),
 }
 
 
@@ -107,22 +101,19 @@ def changed_lines(diff: str, sign: str) -> list[str]:
     ]
 
 
-def files_of(names: tuple[str, ...]) -> list[str]:
-    """The files of these modules and packages, relative to the root."""
-    theory = ROOT / "sparsity_theory"
-    patterns = [pattern for name in names for pattern in (f"{name}.py", f"{name}/*.py")]
-    found = [file for pattern in patterns for file in sorted(theory.glob(pattern))]
+def files_of(room: str) -> list[str]:
+    """The files of a room of the theory, relative to the root; a room within it is not of it."""
+    found = sorted((ROOT / "sparsity_theory" / room).glob("*.py"))
     return [file.relative_to(ROOT).as_posix() for file in found if file.name != "__init__.py"]
 
 
-def write_configuration(file: Path, group: str) -> None:
-    """Cosmic Ray's settings for one group of modules."""
-    names, judges = JUDGES[group]
-    tests = " ".join(f"property_tests/test_{name}.py" for name in judges)
+def write_configuration(file: Path, room: str) -> None:
+    """Cosmic Ray's settings for one room."""
+    tests = " ".join(f"property_tests/{test}.py" for test in JUDGES[room])
     command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {tests}"
     file.write_text(
         "[cosmic-ray]\n"
-        f"module-path = {files_of(names)!r}\n"
+        f"module-path = {files_of(room)!r}\n"
         "timeout = 300.0\n"
         "excluded-modules = []\n"
         f'test-command = "{command}"\n'
@@ -240,17 +231,17 @@ def run(sessions: dict[str, Path], size: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_tree(tree)
-        settings = {group: tree / f"{session.stem}.toml" for group, session in sessions.items()}
-        for group, file in settings.items():
-            write_configuration(file, group)
-        new = [group for group, session in sessions.items() if not session.exists()]
-        for group in new:
-            cosmic_ray(tree, "init", settings[group], sessions[group])
+        settings = {room: tree / f"{session.stem}.toml" for room, session in sessions.items()}
+        for room, file in settings.items():
+            write_configuration(file, room)
+        new = [room for room, session in sessions.items() if not session.exists()]
+        for room in new:
+            cosmic_ray(tree, "init", settings[room], sessions[room])
         if new:
-            keep_sample([sessions[group] for group in new], size, seed)
-        for group, session in sessions.items():
-            cosmic_ray(tree, "baseline", settings[group])
-            cosmic_ray(tree, "exec", settings[group], session)
+            keep_sample([sessions[room] for room in new], size, seed)
+        for room, session in sessions.items():
+            cosmic_ray(tree, "baseline", settings[room])
+            cosmic_ray(tree, "exec", settings[room], session)
 
 
 def main() -> int:
@@ -258,15 +249,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sample", type=int, default=300, help="mutants to try; 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--group", action="append", choices=JUDGES, help="only these; all if none")
+    parser.add_argument("--room", action="append", choices=JUDGES, help="only these; all if none")
     parser.add_argument("--folder", type=Path, default=Path("mutation"), help="of the sessions")
     parser.add_argument("--report", action="store_true", help="only report on the sessions")
     chosen = parser.parse_args()
     folder = chosen.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    sessions = {
-        group: folder / f"{group.replace(' ', '_')}.sqlite" for group in chosen.group or JUDGES
-    }
+    sessions = {room: folder / f"{room.replace('/', '_')}.sqlite" for room in chosen.room or JUDGES}
     if not chosen.report:
         run(sessions, chosen.sample, chosen.seed)
     results = [

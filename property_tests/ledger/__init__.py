@@ -1,0 +1,6 @@
+"""The ledger: what is claimed, which tests judge it, and what became of them.
+
+`claims` decides without pytest, `plugin` watches a run, and `formats` writes the result.
+
+May import: pytest.
+"""

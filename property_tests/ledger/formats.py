@@ -1,0 +1,201 @@
+"""The ledger as text for a terminal, and as JSON, Markdown and HTML files."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from property_tests.ledger.claims import JUDGES, VERDICTS, Entry
+
+
+def counts(entries: Iterable[Entry]) -> dict[str, int]:
+    """Number of claims with each verdict, every verdict listed."""
+    seen = Counter(entry.verdict for entry in entries)
+    return {verdict: seen[verdict] for verdict in VERDICTS}
+
+
+def headline(entries: Sequence[Entry]) -> str:
+    """``151 claims: 96 verified (80 identity, 16 misprint), 55 open``."""
+    judges = Counter(entry.judge for entry in entries if entry.verdict == "verified")
+    by_judge = ", ".join(f"{judges[judge]} {judge}" for judge in JUDGES if judges[judge])
+    number = counts(entries)
+    parts = [f"{number['verified']} verified" + (f" ({by_judge})" if by_judge else "")]
+    parts += [f"{number[v]} {v}" for v in VERDICTS if v != "verified" and number[v]]
+    return f"{len(entries)} claims: " + ", ".join(parts)
+
+
+def short_list(ids: Iterable[str]) -> str:
+    """Ids on one line, those of a kind together: ``Eqs. 7-10, 12; Table 1; Sec. 2 slope``."""
+    numbered: dict[tuple[str, str], list[int]] = {}
+    named: dict[str, list[str]] = {}
+    for name in ids:
+        match = re.fullmatch(r"(Misprint )?(Eq|Fig|Table)\.? (\d+)", name)
+        if match:
+            numbered.setdefault((match[1] or "", match[2]), []).append(int(match[3]))
+            continue
+        family, colon, rest = name.partition(": ")
+        if colon:
+            named.setdefault(family + colon, []).append(rest)
+        else:
+            named.setdefault("", []).append(name)
+    groups = [
+        f"{prefix}{word}{'s' if len(numbers) > 1 else ''}"
+        f"{'' if word == 'Table' else '.'} {_runs(sorted(numbers))}"
+        for (prefix, word), numbers in numbered.items()
+    ]
+    return "; ".join(
+        groups
+        + [family + ", ".join(names) for family, names in named.items() if family]
+        + named.get("", [])
+    )
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    pieces = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(pieces)
+
+
+def terminal_lines(entries: Sequence[Entry], width: int) -> list[tuple[str, str]]:
+    """``(verdict, line)`` pairs: one line for each claim that is not verified, then the rest.
+
+    Claims that were not run are only named: they are many in a partial run, and say nothing.
+    """
+    lines: list[tuple[str, str]] = []
+    for verdict in ("refuted", "open", "skipped"):
+        chosen = [entry for entry in entries if entry.verdict == verdict]
+        column = max((len(entry.claim.id) for entry in chosen), default=0)
+        for entry in chosen:
+            start = f"{verdict:<9}{entry.claim.id:<{column}}  "
+            room = max(width - len(start) - 1, 20)
+            lines.append((verdict, start + textwrap.shorten(entry.claim.statement, room)))
+            if verdict != "open" or entry.reason != "no test":
+                reason = textwrap.shorten(entry.reason, 3 * room, placeholder=" ...")
+                lines += [(verdict, line) for line in _wrap(" " * len(start), reason, width)]
+    rest = [entry for entry in entries if entry.verdict == "not run"]
+    if rest:
+        ids = short_list(entry.claim.id for entry in rest)
+        lines += [("not run", line) for line in _wrap("not run  ", ids, width)]
+    for judge in JUDGES:
+        ids = short_list(
+            e.claim.id for e in entries if e.verdict == "verified" and e.judge == judge
+        )
+        if ids:
+            wrapped = _wrap(f"{'verified':<9}{judge}: ", ids, width, hang=11)
+            lines += [("verified", line) for line in wrapped]
+    for each in entries:
+        if each.verdict == "verified" and each.reason:
+            wrapped = _wrap(f"{'':<9}{each.claim.id}: ", each.reason, width)
+            lines += [("verified", line) for line in wrapped]
+    return lines
+
+
+def _wrap(start: str, text: str, width: int, hang: int | None = None) -> list[str]:
+    indent = " " * (len(start) if hang is None else hang)
+    return textwrap.wrap(
+        text,
+        max(width - 1, 40),
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def as_json(entries: Sequence[Entry], run: dict[str, Any]) -> str:
+    """Everything the ledger knows, one object a claim."""
+    document = {
+        "run": run,
+        "counts": counts(entries),
+        "claims": [
+            {
+                "id": entry.claim.id,
+                "statement": entry.claim.statement,
+                "domain": entry.claim.domain,
+                "admits": entry.claim.judge,
+                "judge": entry.judge if entry.verdict == "verified" else None,
+                "verdict": entry.verdict,
+                "reason": entry.reason,
+                "tests": [
+                    {"test": link.nodeid, "judge": link.judge, "half": link.half, "outcome": status}
+                    for link, status in entry.tests
+                ],
+            }
+            for entry in entries
+        ],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+_COLUMNS = ("claim", "statement", "domain", "judge", "verdict", "tested in")
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    judge = entry.judge
+    if entry.verdict == "verified" and judge != entry.claim.judge:
+        judge += f" (admits {entry.claim.judge})"
+    verdict = entry.verdict + (f": {entry.reason}" if entry.reason else "")
+    tests = sorted({re.sub(r"\[.*", "", link.nodeid) for link, _ in entry.tests})
+    return (
+        entry.claim.id,
+        entry.claim.statement,
+        entry.claim.domain,
+        judge,
+        verdict,
+        ", ".join(tests),
+    )
+
+
+def as_markdown(entries: Sequence[Entry], run: dict[str, Any]) -> str:
+    """One table, with the counts above it."""
+
+    def line(cells: Iterable[str]) -> str:
+        escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+        return "| " + " | ".join(escaped) + " |"
+
+    note = ", ".join(f"{key} {value}" for key, value in run.items())
+    rows = [line(_COLUMNS), line("---" for _ in _COLUMNS)] + [line(_row(e)) for e in entries]
+    return f"# Ledger\n\n{headline(entries)}.\n\n{note}.\n\n" + "\n".join(rows) + "\n"
+
+
+_STYLE = (
+    "body{font:15px/1.4 system-ui,sans-serif;margin:2em}"
+    "table{border-collapse:collapse}td,th{padding:.3em .6em;text-align:left;vertical-align:top;"
+    "border-bottom:1px solid #ddd}.verified{color:#176117}.refuted{color:#b00020}"
+    ".open,.skipped{color:#8a5a00}"
+)
+
+
+def as_html(entries: Sequence[Entry], run: dict[str, Any]) -> str:
+    """One table in a page of its own."""
+
+    def line(cells: Iterable[str], tag: str, css: str = "") -> str:
+        body = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+        return f'<tr class="{css}">{body}</tr>'
+
+    note = ", ".join(f"{key} {value}" for key, value in run.items())
+    rows = [line(_COLUMNS, "th")]
+    rows += [line(_row(entry), "td", entry.verdict.replace(" ", "-")) for entry in entries]
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Ledger</title>'
+        f"<style>{_STYLE}</style>\n<h1>Ledger</h1>\n<p>{html.escape(headline(entries))}.</p>\n"
+        f"<p>{html.escape(note)}.</p>\n<table>\n" + "\n".join(rows) + "\n</table>\n</html>\n"
+    )
+
+
+FORMATS: dict[str, Callable[[Sequence[Entry], dict[str, Any]], str]] = {
+    ".json": as_json,
+    ".md": as_markdown,
+    ".html": as_html,
+}
+"""File suffix to writer."""

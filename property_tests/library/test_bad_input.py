@@ -1,0 +1,209 @@
+"""Bad input raises one ValueError that names the argument; valid input never gives NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as hyp
+
+import sparsity_theory as st
+from property_tests.support.controls import unchecked
+from property_tests.support.strategies import (
+    ACTIVATIONS,
+    CLIPPED,
+    KINDS,
+    ODD,
+    UNCLIPPED,
+    Point,
+    bad_numbers,
+    points,
+    variances,
+)
+
+pytestmark = [pytest.mark.claim("Oracle: input")]
+
+NET = st.edge_of_chaos(st.ClippedReLU(1.0, 1.0))
+
+not_positive = hyp.one_of(bad_numbers(), hyp.floats(max_value=0.0, allow_nan=False))
+not_a_fraction = hyp.one_of(
+    bad_numbers(),
+    hyp.sampled_from([0.0, 1.0, 1.2, -0.1]),
+    hyp.floats(max_value=0.0),
+    hyp.floats(min_value=1.0),
+)
+not_a_correlation = hyp.one_of(
+    bad_numbers(),
+    hyp.floats(min_value=1.0, exclude_min=True),
+    hyp.floats(max_value=-1.0, exclude_max=True),
+)
+
+
+def refuses(name: str, call: Callable[[], object], value: float) -> None:
+    """Assert that the call raises a ValueError with the argument's name and its value."""
+    with pytest.raises(ValueError, match=rf"\b{name}\b") as caught:
+        call()
+    message = str(caught.value)
+    assert repr(value) in message or f"{value:g}" in message, message
+    assert "\n" not in message
+
+
+@pytest.mark.control("Oracle: input", replace="sparsity_theory._validation.fraction", by=unchecked)
+@given(kind=hyp.sampled_from(KINDS), s=not_a_fraction)
+def test_sparsities_outside_zero_and_one_are_refused(kind: str, s: float) -> None:
+    refuses("s", lambda: ACTIVATIONS[kind].for_sparsity(s), s)
+
+
+@given(kind=hyp.sampled_from(CLIPPED), slope=not_a_fraction)
+def test_slopes_that_no_clip_reaches_are_refused(kind: str, slope: float) -> None:
+    """V'(q*) = 1 would need m = infinity, and none gives more, or less than zero."""
+    make = ACTIVATIONS[kind].for_sparsity
+    refuses("slope", lambda: make(0.85, slope=slope), slope)
+
+
+@given(kind=hyp.sampled_from(KINDS), q_star=not_positive)
+def test_fixed_points_that_are_not_positive_are_refused(kind: str, q_star: float) -> None:
+    refuses("q_star", lambda: ACTIVATIONS[kind].for_sparsity(0.85, q_star=q_star), q_star)
+    refuses("q_star", lambda: st.edge_of_chaos(st.ShiftedReLU(1.0), q_star), q_star)
+
+
+@given(kind=hyp.sampled_from(CLIPPED), m=not_positive)
+def test_clips_that_are_not_positive_are_refused(kind: str, m: float) -> None:
+    make = ACTIVATIONS[kind]
+    refuses("m", lambda: make(1.0, m), m)
+
+
+@given(kind=hyp.sampled_from(KINDS), tau=bad_numbers())
+def test_thresholds_that_are_not_finite_are_refused(kind: str, tau: float) -> None:
+    make = ACTIVATIONS[kind]
+    refuses("tau", lambda: make(tau, 1.0) if kind in CLIPPED else make(tau), tau)
+
+
+@given(kind=hyp.sampled_from(ODD), tau=hyp.floats(max_value=-1e-300, allow_infinity=False))
+def test_soft_thresholds_below_zero_are_refused(kind: str, tau: float) -> None:
+    make = ACTIVATIONS[kind]
+    refuses("tau", lambda: make(tau, 1.0) if kind in CLIPPED else make(tau), tau)
+
+
+MAPS = ["variance_map", "variance_slope", "variance_curvature", "chi"]
+
+
+@pytest.mark.parametrize("name", MAPS)
+@given(q=not_positive, others=hyp.lists(variances(), max_size=2))
+def test_variances_that_are_not_positive_are_refused(
+    name: str, q: float, others: list[float]
+) -> None:
+    """Alone, or hidden in an array."""
+    refuses("q", lambda: getattr(NET, name)(q), q)
+    refuses("q", lambda: getattr(NET, name)(np.array([*others, q])), q)
+
+
+@pytest.mark.parametrize("name", ["correlation_map", "correlation_slope"])
+@given(rho=not_a_correlation, q=not_positive)
+def test_correlations_outside_minus_one_and_one_are_refused(
+    name: str, rho: float, q: float
+) -> None:
+    refuses("rho", lambda: getattr(NET, name)(rho), rho)
+    refuses("q", lambda: getattr(NET, name)(0.5, q), q)
+
+
+@given(gap=hyp.one_of(bad_numbers(), hyp.floats(max_value=-1e-300), hyp.floats(min_value=2.001)))
+def test_gaps_outside_zero_and_two_are_refused(gap: float) -> None:
+    refuses("gap", lambda: NET.correlation_gap(gap), gap)
+
+
+@given(sigma_w2=not_positive, sigma_b2=hyp.one_of(bad_numbers(), hyp.floats(max_value=-1e-300)))
+def test_variances_of_weights_and_biases_are_checked(sigma_w2: float, sigma_b2: float) -> None:
+    phi = st.ShiftedReLU(1.0)
+    refuses("sigma_w2", lambda: st.MeanField(phi, sigma_w2, 0.1), sigma_w2)
+    refuses("sigma_b2", lambda: st.MeanField(phi, 1.0, sigma_b2), sigma_b2)
+
+
+@given(count=hyp.integers(-5, 0))
+def test_widths_depths_and_numbers_of_networks_below_one_are_refused(count: int) -> None:
+    refuses("depth", lambda: st.jacobian_moments(NET, count), count)
+    for name in ("width", "depth", "networks"):
+        refuses(name, partial(st.forecast, NET, **{name: count}), count)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (([], [1.0]), "knots"),
+        (([0.0, 0.0], [0, 1, 0]), "knots"),
+        (([1.0, 0.0], [0, 1, 0]), "knots"),
+        (([0.0, math.nan], [0, 1, 0]), "knots"),
+        (([0.0], [0, 1, 0]), "slopes"),
+        (([0.0], [0, math.inf]), "slopes"),
+        (([0.0], [0, 1], math.nan), "offset"),
+    ],
+)
+def test_knots_slopes_and_offsets_that_make_no_function_are_refused(
+    arguments: tuple[Any, ...], name: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"\b{name}\b"):
+        st.PiecewiseLinear(*arguments)
+
+
+@pytest.mark.parametrize("value", ["much", None, [1.0, "x"], {}])
+def test_what_is_no_number_is_refused_by_name(value: object) -> None:
+    with pytest.raises(ValueError, match=r"\btau\b"):
+        st.ShiftedReLU(value)
+    with pytest.raises(ValueError, match=r"\bs\b"):
+        st.ShiftedReLU.for_sparsity(value)
+    with pytest.raises(ValueError, match=r"\bq\b"):
+        NET.variance_map(value)
+
+
+def test_an_activation_that_is_flat_has_no_edge_of_chaos() -> None:
+    with pytest.raises(ValueError, match="no edge of chaos"):
+        st.edge_of_chaos(st.PiecewiseLinear([0.0], [0.0, 0.0], 1.0))
+
+
+ANY_SIZE = hyp.one_of(
+    hyp.sampled_from([1e-300, 1e-150, 1.0, 1e150, 1e300]),
+    hyp.floats(-690.0, 690.0).map(math.exp),
+)
+
+
+@given(
+    kind=hyp.sampled_from(KINDS),
+    tau=hyp.one_of(hyp.just(0.0), ANY_SIZE),
+    m=ANY_SIZE,
+    q=ANY_SIZE,
+    rho=hyp.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]),
+)
+def test_valid_input_never_gives_nan_however_extreme(
+    kind: str, tau: float, m: float, q: float, rho: float
+) -> None:
+    """Nor a warning; infinity only where the value is beyond the largest double."""
+    net = Point(kind, tau, None if kind in UNCLIPPED else m, q).net(1.75, 0.25)
+    for name in MAPS:
+        value = float(getattr(net, name)(q))
+        assert not math.isnan(value), f"{name}({q!r}) is NaN, of {net}"
+    for name, argument in (
+        ("correlation_map", rho),
+        ("correlation_slope", rho),
+        ("correlation_gap", 1 - rho),
+    ):
+        value = float(getattr(net, name)(argument, q))
+        assert not math.isnan(value), f"{name}({argument!r}, {q!r}) is NaN, of {net}"
+
+
+@given(chosen=hyp.lists(points(["crelu"]), min_size=2, max_size=4), data=hyp.data())
+def test_everything_broadcasts(chosen: list[Point], data: hyp.DataObject) -> None:
+    """Arrays in the activation and in the argument: entry by entry what the entries give."""
+    phi = st.ClippedReLU(np.array([p.tau for p in chosen]), np.array([p.m for p in chosen]))
+    net = st.MeanField(phi, 1.75, 0.25)
+    q = np.array(data.draw(hyp.lists(variances(), min_size=3, max_size=3)))[:, None]
+    for name in MAPS:
+        together = getattr(net, name)(q)
+        assert together.shape == (3, len(chosen))
+        for j, point in enumerate(chosen):
+            alone = [float(getattr(point.net(1.75, 0.25), name)(x)) for x in q[:, 0]]
+            assert np.allclose(together[:, j], alone, rtol=1e-14, atol=0)

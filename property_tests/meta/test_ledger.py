@@ -1,0 +1,427 @@
+"""The ledger plugin itself: verdicts, partial runs, workers, files, and mistakes in markers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from property_tests.ledger.claims import Claim, ClaimError, Link, Outcome, decide, link, load_claims
+from property_tests.ledger.formats import headline, short_list, terminal_lines
+
+pytest_plugins = ["pytester"]
+
+REPOSITORY = Path(__file__).parents[2]
+CLAIMS_FILE = REPOSITORY / "property_tests" / "claims.toml"
+
+CLAIMS = "\n".join(
+    f'[[claim]]\nid = "{name}"\nstatement = "About {name}."\ndomain = "all"\njudge = "{judge}"\n'
+    for name, judge in (
+        ("Eq. 1", "identity"),
+        ("Eq. 2", "certified"),
+        ("Eq. 3", "statistical"),
+        ("Fig. 4", "identity"),
+        ("Misprint Eq. 5", "misprint"),
+    )
+)
+
+
+SETTINGS = """
+[pytest]
+claims = claims.toml
+addopts = -p property_tests.ledger.plugin -p no:cacheprovider
+markers =
+    slow
+"""
+
+
+@pytest.fixture
+def suite(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., pytest.RunResult]:
+    """Run pytest with the plugin on given test files, over the five claims above."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    pytester.makeini(SETTINGS)
+    (pytester.path / "claims.toml").write_text(CLAIMS)
+
+    def run(files: dict[str, str], *options: str, subprocess: bool = False) -> pytest.RunResult:
+        for name, source in files.items():
+            (pytester.path / f"{name}.py").write_text("import pytest\n" + dedent(source))
+        run_pytest = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
+        return run_pytest("--ledger", "ledger.json", *options)
+
+    return run
+
+
+def ledger(path: Path) -> dict[str, dict[str, Any]]:
+    """The claims of a written ledger by id."""
+    return {each["id"]: each for each in json.loads(path.read_text())["claims"]}
+
+
+def verdicts(path: Path) -> dict[str, str]:
+    """Claim id to verdict in a written ledger."""
+    return {name: each["verdict"] for name, each in ledger(path).items()}
+
+
+ALL_KINDS = {
+    "test_one": """
+        @pytest.mark.claim("Eq. 1", "Eq. 2")
+        def test_passes(): pass
+        @pytest.mark.claim("Eq. 3")
+        def test_fails(): assert 1 == 2, "the worst point is 7"
+        """,
+    "test_two": """
+        @pytest.mark.claim("Fig. 4")
+        @pytest.mark.skip(reason="needs a GPU")
+        def test_skipped(): pass
+        """,
+}
+
+
+def test_a_full_run_gives_every_claim_its_verdict(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    result = suite(ALL_KINDS)
+    assert verdicts(pytester.path / "ledger.json") == {
+        "Eq. 1": "verified",
+        "Eq. 2": "verified",
+        "Eq. 3": "refuted",
+        "Fig. 4": "skipped",
+        "Misprint Eq. 5": "open",
+    }
+    result.stdout.fnmatch_lines(
+        [
+            "*= claims =*",
+            "refuted*Eq. 3*About Eq. 3.*",
+            "*the worst point is 7*",
+            "open*Misprint Eq. 5*About Misprint Eq. 5.*",
+            "skipped*Fig. 4*",
+            "*needs a GPU*",
+            "verified*identity: Eqs. 1, 2*",
+            "5 claims: 2 verified (2 identity), 1 refuted, 1 open, 1 skipped",
+        ]
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1")])
+def test_a_verdict_says_on_what_it_rests_where_a_test_does(
+    options: tuple[str, ...],
+    suite: Callable[..., pytest.RunResult],
+    pytester: pytest.Pytester,
+) -> None:
+    noted = """
+        @pytest.mark.claim("Eq. 1")
+        def test_noted(record_property): record_property("note", "99 runs of 33 rows")
+        @pytest.mark.claim("Eq. 1", "Eq. 3")
+        def test_silent(): pass
+        """
+    result = suite({"test_one": noted}, *options, subprocess=bool(options))
+    found = ledger(pytester.path / "ledger.json")
+    assert found["Eq. 1"]["reason"] == "99 runs of 33 rows"
+    assert found["Eq. 3"]["reason"] == ""
+    result.stdout.fnmatch_lines(["verified*Eq. 1*", "*Eq. 1: 99 runs of 33 rows"])
+
+
+LEAVE_OUT_SLOW = SETTINGS.replace("cacheprovider", "cacheprovider -m 'not slow'")
+
+
+def test_workers_report_to_the_controller_of_pytest_xdist(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    pytest.importorskip("xdist")
+    pytester.makeini(LEAVE_OUT_SLOW)
+    slow = """
+        @pytest.mark.slow
+        @pytest.mark.claim("Misprint Eq. 5", half="both")
+        def test_slow(): pass
+        """
+    result = suite({**ALL_KINDS, "test_three": slow}, "-n", "2", subprocess=True)
+    assert verdicts(pytester.path / "ledger.json") == {
+        "Eq. 1": "verified",
+        "Eq. 2": "verified",
+        "Eq. 3": "refuted",
+        "Fig. 4": "skipped",
+        "Misprint Eq. 5": "not run",
+    }
+    assert json.loads((pytester.path / "ledger.json").read_text())["run"]["complete"] is True
+    assert result.stdout.str().count("= claims =") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "judged"),
+    [
+        pytest.param(("-k", "passes"), {"Eq. 1", "Eq. 2"}, id="-k"),
+        pytest.param(("test_two.py",), {"Fig. 4"}, id="one file"),
+        pytest.param(
+            ("test_one.py::test_passes", "test_two.py"), {"Eq. 1", "Eq. 2", "Fig. 4"}, id="one test"
+        ),
+        pytest.param(("-x",), {"Eq. 1", "Eq. 2", "Eq. 3"}, id="stopped at the first failure"),
+    ],
+)
+def test_a_partial_run_calls_nothing_open(
+    options: tuple[str, ...],
+    judged: set[str],
+    suite: Callable[..., pytest.RunResult],
+    pytester: pytest.Pytester,
+) -> None:
+    suite(ALL_KINDS, *options)
+    found = verdicts(pytester.path / "ledger.json")
+    assert {name for name, verdict in found.items() if verdict != "not run"} == judged
+    assert "open" not in found.values()
+
+
+def test_a_claim_with_a_deselected_test_is_not_verified(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    source = """
+        @pytest.mark.claim("Eq. 1")
+        @pytest.mark.parametrize("point", [1, 2, 3])
+        def test_at(point): pass
+        """
+    suite({"test_one": source}, "-k", "not 3")
+    entry = ledger(pytester.path / "ledger.json")["Eq. 1"]
+    assert (entry["verdict"], entry["reason"]) == ("not run", "1 of 3 tests did not run")
+
+
+SLOW = """
+    @pytest.mark.claim("Eq. 1", "Eq. 2")
+    def test_quick(): pass
+    @pytest.mark.slow
+    @pytest.mark.claim("Eq. 2", "Eq. 3")
+    def test_slow(): pass
+    """
+
+
+def test_what_is_left_out_by_default_does_not_make_a_run_partial(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    pytester.makeini(LEAVE_OUT_SLOW)
+    result = suite({"test_one": SLOW})
+    assert verdicts(pytester.path / "ledger.json") == {
+        "Eq. 1": "verified",
+        "Eq. 2": "verified",
+        "Eq. 3": "not run",
+        "Fig. 4": "open",
+        "Misprint Eq. 5": "open",
+    }
+    result.stdout.fnmatch_lines(["not run*Eq. 3*"])
+
+
+def test_another_choice_of_marks_makes_a_run_partial(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    suite({"test_one": SLOW}, "-m", "slow")
+    found = verdicts(pytester.path / "ledger.json")
+    assert (found["Eq. 2"], found["Eq. 3"], found["Fig. 4"]) == ("not run", "verified", "not run")
+
+
+def test_a_file_skipped_as_a_whole_leaves_the_run_partial(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    suite({"test_one": ALL_KINDS["test_one"], "test_two": 'pytest.importorskip("no_such_thing")'})
+    assert verdicts(pytester.path / "ledger.json")["Fig. 4"] == "not run"
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["one process", "pytest-xdist"])
+def test_an_unknown_id_fails_collection_and_says_what_was_meant(
+    options: tuple[str, ...], suite: Callable[..., pytest.RunResult]
+) -> None:
+    if options:
+        pytest.importorskip("xdist")
+    source = '@pytest.mark.claim("Fig 4")\ndef test_it(): pass'
+    result = suite({"test_one": source}, *options, subprocess=bool(options))
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*no claim has the id 'Fig 4'; did you mean 'Fig. 4'*"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "complaint"),
+    [
+        ("claim()", "*name at least one claim*"),
+        ('claim("Eq. 1", judge="opinion")', "*judge='opinion'; allowed are certified, identity*"),
+        ('claim("Eq. 1", half="meant")', "*half='meant' is for misprints*"),
+        ('claim("Misprint Eq. 5")', "*'Misprint Eq. 5' is a misprint: say half=*"),
+        ('claim("Misprint Eq. 5", half="most")', "*not 'most'*"),
+        ('claim("Eq. 1", wrong=1)', "*unexpected keyword argument 'wrong'*"),
+    ],
+)
+def test_a_marker_that_makes_no_sense_fails_collection(
+    marker: str, complaint: str, suite: Callable[..., pytest.RunResult]
+) -> None:
+    result = suite({"test_one": f"@pytest.mark.{marker}\ndef test_it(): pass"})
+    assert result.ret != 0
+    result.stdout.fnmatch_lines([complaint])
+
+
+def test_an_expected_failure_is_a_refutation(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    source = """
+        @pytest.mark.claim("Eq. 1")
+        @pytest.mark.xfail(strict=True, reason="overflows at 1e300")
+        def test_it(): assert False
+        """
+    suite({"test_one": source})
+    entry = ledger(pytester.path / "ledger.json")["Eq. 1"]
+    assert entry["verdict"] == "refuted"
+    assert "overflows at 1e300" in entry["reason"]
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+def test_a_fixture_that_fails_is_a_refutation(
+    phase: str, suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    body = "raise OSError\n    yield" if phase == "before" else "yield\n    raise OSError"
+    source = f"""
+@pytest.fixture
+def thing():
+    {body}
+@pytest.mark.claim("Eq. 1")
+def test_it(thing): pass
+"""
+    suite({"test_one": source})
+    assert verdicts(pytester.path / "ledger.json")["Eq. 1"] == "refuted"
+
+
+def test_a_ledger_is_written_in_every_format(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    suite(ALL_KINDS, "--ledger", "ledger.md", "--ledger", "ledger.html")
+    markdown = (pytester.path / "ledger.md").read_text()
+    page = (pytester.path / "ledger.html").read_text()
+    for text in (markdown, page):
+        assert "5 claims: 2 verified (2 identity), 1 refuted, 1 open, 1 skipped" in text
+        for name in ("Eq. 1", "Eq. 2", "Eq. 3", "Fig. 4", "Misprint Eq. 5"):
+            assert name in text
+    assert "| Eq. 2 | About Eq. 2. | all | identity (admits certified) | verified |" in markdown
+    facts = json.loads((pytester.path / "ledger.json").read_text())["run"]
+    assert facts["complete"] is True
+    assert {"python", "numpy", "hypothesis profile"} <= set(facts)
+
+
+@pytest.mark.parametrize("name", ["ledger.txt", "no/such/folder/ledger.md"])
+def test_a_ledger_that_cannot_be_written_stops_the_run_before_it_starts(
+    name: str, suite: Callable[..., pytest.RunResult]
+) -> None:
+    result = suite(ALL_KINDS, "--ledger", name)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--ledger {name}: *"])
+
+
+def test_a_broken_claims_file_stops_the_run(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    (pytester.path / "claims.toml").write_text(CLAIMS + CLAIMS)
+    result = suite(ALL_KINDS)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*two claims have the id 'Eq. 1'*"])
+
+
+# ---------------------------------------------------------------- without pytest in between
+
+PAPER = {
+    "Eq. 2": Claim("Eq. 2", "A proof is possible.", "all", "certified"),
+    "Eq. 3": Claim("Eq. 3", "Networks show it.", "all", "statistical"),
+    "Misprint Eq. 5": Claim("Misprint Eq. 5", "A slip.", "all", "misprint"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "judge", "expected"),
+    [
+        ("Eq. 3", None, "statistical"),
+        ("Eq. 3", "identity", "identity"),
+        ("Eq. 2", None, "identity"),
+        ("Eq. 2", "certified", "certified"),
+    ],
+)
+def test_the_judge_is_the_claims_own_unless_said_and_a_proof_must_be_said(
+    name: str, judge: str | None, expected: str
+) -> None:
+    assert [each.judge for each in link(PAPER, "test", [name], judge=judge)] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict"),
+    [
+        ({"printed": "passed", "meant": "passed"}, "verified"),
+        ({"printed": "passed", "meant": "failed"}, "refuted"),
+        ({"printed": "failed", "meant": "passed"}, "refuted"),
+        ({"printed": "passed"}, "open"),
+        ({"meant": "passed"}, "open"),
+        ({"printed": "passed", "meant": "skipped"}, "skipped"),
+        ({}, "open"),
+    ],
+)
+def test_a_misprint_needs_both_halves(outcomes: dict[str, str], verdict: str) -> None:
+    links = [Link(half, "Misprint Eq. 5", "misprint", half) for half in outcomes]
+    results = {half: Outcome(status) for half, status in outcomes.items()}
+    entries = {entry.claim.id: entry for entry in decide(PAPER, links, results, complete=True)}
+    assert entries["Misprint Eq. 5"].verdict == verdict
+
+
+def test_the_strongest_judge_that_passed_is_the_one_named() -> None:
+    links = [Link("a", "Eq. 2", "statistical"), Link("b", "Eq. 2", "certified")]
+    both = decide(PAPER, links, {"a": Outcome("passed"), "b": Outcome("passed")}, complete=True)
+    one = decide(PAPER, links, {"a": Outcome("passed"), "b": Outcome("skipped")}, complete=True)
+    assert (both[0].judge, one[0].judge) == ("certified", "statistical")
+
+
+def test_ids_are_listed_with_runs_joined() -> None:
+    ids = ["Eq. 7", "Eq. 8", "Eq. 9", "Eq. 12", "Fig. 4a", "Fig. 2", "Table 1", "Table 2"]
+    ids += ["Misprint Eq. 5", "Misprint Eq. 6", "Misprint App. B", "Networks: a", "Networks: b"]
+    assert short_list(ids) == (
+        "Eqs. 7-9, 12; Fig. 2; Tables 1, 2; Misprint Eqs. 5, 6; Networks: a, b; Fig. 4a; "
+        "Misprint App. B"
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_printed_ledger_names_every_claim_within_the_width(width: int) -> None:
+    claims = load_claims(CLAIMS_FILE)
+    names = list(claims)
+    links = [
+        each for name in names[::3] for each in link(claims, name, [name], half=_half(claims[name]))
+    ]
+    results = {
+        each.nodeid: Outcome("passed" if i % 2 else "failed") for i, each in enumerate(links)
+    }
+    entries = decide(claims, links, results, complete=True)
+    lines = [line for _, line in terminal_lines(entries, width)]
+    assert max(map(len, lines)) <= width
+    listed = sum(entry.verdict != "verified" for entry in entries)
+    assert sum(not line.startswith(" ") for line in lines) >= listed
+    assert headline(entries).startswith(f"{len(claims)} claims: ")
+
+
+def _half(claim: Claim) -> str | None:
+    return "both" if claim.judge == "misprint" else None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[[claim]]\nid = "A"\n', "claim 'A' must have id, statement, domain and judge"),
+        ('[[claim]]\nid = "A"\nstatement = ""\ndomain = ""\njudge = "x"', "has the judge 'x'"),
+        ("[[claim", "cannot read the claims file"),
+    ],
+)
+def test_a_claims_file_with_a_mistake_is_refused(text: str, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "claims.toml"
+    file.write_text(text)
+    with pytest.raises(ClaimError, match=complaint):
+        load_claims(file)
+
+
+def test_the_claims_file_has_every_equation_table_and_figure() -> None:
+    ids = " ".join(load_claims(CLAIMS_FILE))
+    wanted = [f"Eq. {n}" for n in range(1, 64)]
+    wanted += [f"Table {n}" for n in range(1, 6)] + [f"Fig. {n}" for n in range(1, 15)]
+    assert [name for name in wanted if name not in ids] == []

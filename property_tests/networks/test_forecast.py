@@ -1,0 +1,188 @@
+"""The forecast from the finite-width chain, and the rows it separates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as hyp
+
+import sparsity_theory as st
+from property_tests.support.strategies import ACTIVATIONS
+from sparsity_theory.finite_width.forecast import failure_probability
+from sparsity_theory.published.ranking import area_under_curve, forecast_of
+from sparsity_theory.published.tables import published_rows
+
+
+@pytest.mark.claim("Finite width: forecast")
+def test_the_forecast_ranks_the_rows_that_failed_above_those_that_trained() -> None:
+    """All 65 rows of Tables 2, 4 and 5, failed meaning a mean accuracy below 0.65.
+
+    With 300 networks a row a share is known to 0.02 (one standard error at 0.1); the seed is fixed.
+    The curvature V'' alone, the paper's criterion, must rank worse, and so must the sparsity s.
+    """
+    rows = [row for table in (2, 4, 5) for row in published_rows(table)]
+    failed = [row.failed for row in rows]
+    assert (len(rows), sum(failed)) == (65, 17)
+    forecasts = [forecast_of(row, networks=300) for row in rows]
+    severity = area_under_curve([f.severity for f in forecasts], failed)
+    probability = area_under_curve([f.failure_probability for f in forecasts], failed)
+    curvature = [float(row.row.net().variance_curvature(1.0)) for row in rows]
+    sparsity = [row.row.sparsity for row in rows]
+    assert severity > 0.99, severity
+    assert probability > 0.985, probability
+    assert area_under_curve(curvature, failed) < 0.98
+    assert area_under_curve(sparsity, failed) < 0.8
+
+
+@pytest.mark.claim("Finite width: larger q*")
+@pytest.mark.parametrize("kind", ["crelu", "cst"])
+@pytest.mark.parametrize("depth", [30, 100])
+def test_a_larger_fixed_point_is_stabler_at_the_same_clip_and_the_same_at_the_same_relative_one(
+    kind: str, depth: int
+) -> None:
+    """At V'(1) = 0.9 and s = 0.9. With equal random numbers equal laws give equal shares.
+
+    At fixed m the clip moves inwards in units of sqrt(q*), and the failures of 1000 networks fall
+    by more than six standard errors.
+    """
+    family: Any = ACTIVATIONS[kind]
+    m = float(family.for_sparsity(0.9, slope=0.9).m)
+
+    def failure(q_star: float, clip: float) -> float:
+        tau = float(family.for_sparsity(0.9, slope=0.5, q_star=q_star).tau)
+        net = st.edge_of_chaos(family(tau, clip), q_star)
+        return st.forecast(net, width=300, depth=depth).failure_probability
+
+    at_one = failure(1.0, m)
+    assert at_one > 0.1
+    assert failure(4.0, 2.0 * m) == at_one
+    shares = [at_one, failure(1.5, m), failure(4.0, m)]
+    assert shares == sorted(shares, reverse=True)
+    error = np.sqrt(2 * at_one * (1 - at_one) / 1000)
+    assert at_one - shares[-1] > 6 * error
+
+
+@pytest.mark.parametrize("kind", ["crelu", "cst"])
+def test_the_largest_stable_clip_is_stable_and_a_larger_one_is_not(kind: str) -> None:
+    """Judged by other random networks: 4000, whose share has a standard error of 0.003 at 0.04."""
+    found = st.largest_stable_clip(kind, 0.85, width=200, depth=50, risk=0.04, networks=1000)
+    assert found.failure_probability <= 0.04
+    family: Any = ACTIVATIONS[kind]
+
+    def failure(slope: float) -> float:
+        net = st.edge_of_chaos(family.for_sparsity(0.85, slope=slope))
+        chain = st.draw_chain(net, 200, 50, 4000, seed=99)
+        return float(failure_probability(chain))
+
+    assert failure(found.slope) == pytest.approx(0.04, abs=6 * 0.007)
+    assert failure(found.slope + 0.06) > 0.04 + 6 * 0.003
+    phi = family.for_sparsity(0.85, slope=found.slope)
+    net = st.edge_of_chaos(phi)
+    assert found.m == pytest.approx(float(phi.m), rel=1e-9)
+    assert found.curvature == pytest.approx(float(net.variance_curvature(1.0)), rel=1e-9)
+
+
+def test_wider_and_shallower_networks_bear_larger_clips() -> None:
+    """Networks at the risk of 5%: four times as wide, or a quarter as deep."""
+    m = {
+        size: st.largest_stable_clip("cst", 0.9, *size, risk=0.05, networks=300).m
+        for size in ((100, 60), (400, 60), (100, 15))
+    }
+    assert m[400, 60] > m[100, 60]
+    assert m[100, 15] > m[100, 60]
+
+
+def test_a_shallow_network_needs_no_clip_and_some_risks_are_out_of_reach() -> None:
+    """However small the clip, the count of units that speak scatters, and gradients with it."""
+    assert st.largest_stable_clip("crelu", 0.5, depth=3, networks=50).slope > 1 - 2e-6
+    with pytest.raises(ValueError, match=r"no clip keeps the failures of cst at sparsity 0\.9,"):
+        st.largest_stable_clip("cst", 0.9, width=100, depth=200, risk=1e-9, networks=400)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"kind": "relu"}, "kind must be one of crelu, cst, got 'relu'"),
+        ({"risk": 0.0}, "risk must be strictly between 0 and 1, got 0.0"),
+        ({"sparsity": 1.0}, "s must be strictly between 0 and 1, got 1.0"),
+        ({"width": 0}, "width must be an integer of at least 1, got 0"),
+        ({"q_star": -1.0}, "q_star must be positive and finite, got -1.0"),
+    ],
+)
+def test_a_stable_clip_that_makes_no_sense_is_refused(
+    changed: dict[str, Any], message: str
+) -> None:
+    asked: dict[str, Any] = {"kind": "crelu", "sparsity": 0.85} | changed
+    with pytest.raises(ValueError, match=message):
+        st.largest_stable_clip(**asked)
+
+
+@settings(max_examples=10)
+@given(
+    s=hyp.floats(0.5, 0.95),
+    slope=hyp.floats(0.3, 0.95),
+    width=hyp.integers(1, 60),
+    depth=hyp.integers(1, 12),
+    seed=hyp.integers(0, 2**31),
+)
+def test_a_forecast_is_made_of_probabilities_and_depends_on_its_seed_alone(
+    s: float, slope: float, width: int, depth: int, seed: int
+) -> None:
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(s, slope=slope))
+    first, again = (
+        st.forecast(net, width=width, depth=depth, networks=40, seed=seed) for _ in range(2)
+    )
+    assert first.failure_probability == again.failure_probability
+    assert first.severity == again.severity
+    assert 0 <= first.severity <= 12
+    assert np.array_equal(first.final_variance, again.final_variance)
+    assert first.verdict == again.verdict
+    assert 0 <= first.failure_probability <= 1
+    assert 0 <= first.left_basin <= 1
+    assert list(first.final_variance) == sorted(first.final_variance)
+    assert list(first.largest_gain) == sorted(first.largest_gain)
+    assert first.sparsity_mean.shape == first.sparsity_std.shape == (depth,)
+    assert np.all((first.sparsity_mean >= 0) & (first.sparsity_mean <= 1))
+    assert "\n" not in first.verdict
+
+
+def test_wide_networks_are_forecast_to_keep_their_sparsity_and_variance() -> None:
+    """40,000 wide: fluctuations of s and q are below 0.01 after ten layers."""
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.7))
+    forecast = st.forecast(net, width=40_000, depth=10, networks=5, seed=0)
+    assert np.all(np.abs(forecast.sparsity_mean - 0.85) < 0.01)
+    assert np.all(np.abs(forecast.final_variance - 1) < 0.1)
+    assert forecast.failure_probability == 0
+
+
+def test_networks_leave_the_basin_of_a_row_with_an_upper_fixed_point_and_of_no_stable_one() -> None:
+    """CST s = 0.85, V' = 0.9 (Fig. 4b), and CReLU s = 0.6, V' = 0.5 with its one fixed point."""
+    drifting = st.edge_of_chaos(st.ClippedSoftThreshold.for_sparsity(0.85, slope=0.9))
+    staying = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.6, slope=0.5))
+    left, stayed = (st.forecast(net, width=300, depth=100) for net in (drifting, staying))
+    assert left.left_basin > 0.5
+    assert stayed.left_basin == 0
+
+
+def test_the_largest_gain_is_that_of_any_layer_and_not_of_the_first_alone() -> None:
+    """Gradients that grow on part of their way and shrink on the rest have grown."""
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.6, slope=0.5))
+    found = st.forecast(net, width=100, depth=50)
+    assert np.all(found.largest_gain >= found.gradient_growth)
+    assert (
+        found.largest_gain[0] >= 1
+    )  # no growth at all, from the last layer to itself, is the least
+    assert found.gradient_growth[0] < 1
+
+
+def test_severity_is_the_logarithm_of_the_mean_largest_gain_cut_at_1e12() -> None:
+    """Of the mean: a few networks that explode outweigh the many that do not."""
+    net = st.edge_of_chaos(st.ClippedSoftThreshold.for_sparsity(0.85, slope=0.9))
+    found = st.forecast(net, width=100, depth=60, networks=300, seed=3)
+    layers = st.draw_layers(net, width=100, depth=60, networks=300, seed=3)
+    largest = np.exp(layers.log_backward_gain.max(axis=0))
+    assert np.any(largest > 1e12)
+    assert found.severity == pytest.approx(np.log10(np.minimum(largest, 1e12).mean()), rel=1e-12)

@@ -1,0 +1,109 @@
+"""Training in bf16 and TF32: what is rounded, and what is not."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from property_tests.support.networks import small_dataset, small_ensemble, sphere
+from torch_models.training.backpropagation import backpropagation
+from torch_models.training.dense import DenseBackpropagation
+from torch_models.training.loop import train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> None:
+    """A step too small for the 8 significant bits of bf16 reaches the weights, and adds up."""
+    stack, half = small_ensemble(), small_ensemble()
+    x, y = sphere(20, 1.0, 16).float(), torch.arange(16) % 5
+    exact = backpropagation(stack).forward_backward(x, y)
+    rounded = DenseBackpropagation(half, "bf16").forward_backward(x, y)
+    assert rounded.losses.dtype == torch.float32
+    torch.testing.assert_close(rounded.losses, exact.losses, rtol=0.03, atol=0.03)
+    torch.testing.assert_close(
+        rounded.gradient_norms(), exact.gradient_norms(), rtol=0.2, atol=0.02
+    )
+    before = copy.deepcopy(half)
+    for _ in range(3):
+        rounded.forward_backward(x, y).sgd_step(1e-6)
+    for own, old in zip(half.weights, before.weights, strict=True):
+        assert not torch.equal(own, old)
+        unseen = own.bfloat16() == old.bfloat16()
+        assert unseen.double().mean() > 0.99
+    assert rounded.memory.inputs[1].dtype == torch.bfloat16
+
+
+def test_in_half_precision_products_see_every_step() -> None:
+    half = small_ensemble()
+    x, y = sphere(20, 1.0, 16).float(), torch.arange(16) % 5
+    passes = DenseBackpropagation(half, "bf16")
+    for bias in half.biases:
+        before = passes.forward_backward(x, y).losses
+        with torch.no_grad():
+            bias.add_(1.0)  # as if it had a gradient
+        passes.sgd_step(0.1)
+        after, fresh = (
+            passes.forward_backward(x, y).losses,
+            backpropagation(half, "bf16").forward_backward(x, y),
+        )
+        assert torch.equal(after, fresh.losses)
+        assert not torch.equal(after, before)
+
+
+def test_in_half_precision_the_gradient_by_a_bias_is_summed_in_single() -> None:
+    half, samples = small_ensemble(), 300
+    with torch.no_grad():
+        for bias in half.biases:
+            bias.zero_()
+    passes = DenseBackpropagation(half, "bf16")
+    passes.forward_backward(sphere(20, 1.0, samples).float(), torch.arange(samples) % 5).sgd_step(
+        1.0
+    )
+    for bias, error in zip(half.biases, passes.memory.errors, strict=True):
+        torch.testing.assert_close(-bias, error.float().sum(1, keepdim=True), rtol=1e-4, atol=1e-6)
+
+
+def test_training_in_half_precision_learns_as_much() -> None:
+    losses = []
+    for precision in ("float32", "bf16"):
+        data, ensemble = small_dataset(), small_ensemble()
+        result = train(
+            ensemble, data, epochs=30, learning_rate=0.05, batch_size=10, precision=precision
+        )
+        assert result.divergences == (None,) * 4
+        losses.append(result.epochs[-1].loss / result.epochs[0].loss)
+    assert (losses[1] < 0.7).all()
+    np.testing.assert_allclose(losses[1], losses[0], atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("precision", "named"),
+    [("fp8", "precision must be one of float32, tf32, bf16, got 'fp8'"), ("tf32", "needs a CUDA")],
+)
+def test_a_precision_that_there_is_not_is_named(precision: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        train(
+            small_ensemble(), small_dataset(),
+            epochs=1, learning_rate=0.1, batch_size=9, precision=precision,
+        )  # fmt: skip
+
+
+def test_half_precision_starts_from_single() -> None:
+    with pytest.raises(ValueError, match=r"bf16 needs weights in float32, got torch\.float64"):
+        backpropagation(small_ensemble(torch.float64), "bf16")
+
+
+@pytest.mark.gpu
+def test_tf32_rounds_products_to_ten_bits_and_leaves_the_setting_as_it_was() -> None:
+    before = torch.get_float32_matmul_precision()
+    stack = small_ensemble().to("cuda")
+    x, y = sphere(20, 1.0, 16).float().cuda(), (torch.arange(16) % 5).cuda()
+    exact = backpropagation(stack).forward_backward(x, y).losses
+    rounded = backpropagation(stack, "tf32").forward_backward(x, y).losses
+    torch.testing.assert_close(rounded, exact, rtol=3e-3, atol=3e-3)
+    assert not torch.equal(rounded, exact)
+    assert torch.get_float32_matmul_precision() == before

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from property_tests.claims import JUDGES as EVIDENCE
+
 from sparsity_theory.published.tables import published_rows
 from torch_models.records.files import read_record
 from torch_models.records.results import Record, RowSummary, find_records, summarize

@@ -1,12 +1,12 @@
 """A forecast, from the law at finite width, of which initializations will train.
 
 No outcome of training enters it: a network counts as failing if its squared gradients grow more
-than a thousandfold in backpropagation at initialization, a round number. The share of such networks
-is not the probability that a training run fails; it ranks initializations. ``sparsity-theory
-forecast --table 2 --table 4 --table 5`` compares it to the paper's 65 rows, of which 17 failed, and
-prints the AUC of this share, of ``severity`` and of V''(q*): 0.995, 1.000 and 0.969 with its
-default seed. That of the share lies between 0.9939 and 0.9976 for the seeds 0 to 11, started at q*
-or at the paper's input variance.
+than a thousandfold (a round number) in backpropagation at initialization. The share of such
+networks is not the probability that a training run fails; it ranks initializations. The command
+``sparsity-theory forecast --table 2 --table 4 --table 5`` compares it to the paper's 65 rows, of
+which 17 failed, and prints the AUC of this share, of ``severity`` and of V''(q*): 0.995, 1.000 and
+0.969 with its default seed. That of the share lies between 0.9939 and 0.9976 for the seeds 0 to 11,
+started at q* or at the paper's input variance.
 
 Where it is wrong: ReLU at s = 0.6, depth 100 trained (0.76) and CReLU at s = 0.9, V' = 0.9, depth
 30 too (0.91), but their networks exceed the thousandfold more often (16% and 18%) than those of ST
@@ -107,11 +107,13 @@ def forecast(
         seed: of the random numbers; the result depends on nothing else.
         q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given.
 
+    Whole layers are drawn for the paper's four activations (`draw_layers`), units for others.
+
     Raises:
         ValueError: for a width, depth or number of networks below 1, q0 not positive and finite,
             q0 not given for a network without q_star, or array parameters.
     """
-    draw = draw_chain if Ramp.of(net.activation) is None else draw_layers  # the faster, if it can
+    draw = draw_chain if Ramp.of(net.activation) is None else draw_layers
     chain = draw(net, width, depth, networks, seed, q0)
     if chain.variance.ndim > 2:
         raise ValueError("forecast needs a single q0 and scalar tau, m, sigma_w2 and sigma_b2")

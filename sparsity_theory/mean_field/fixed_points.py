@@ -123,10 +123,10 @@ def steepest_point(net: MeanField) -> SteepestPoint:
     grid = _grid(net)
     start = float(net.require_q_star())
     above = np.concatenate([[start], grid[grid > start]])
-    maxima = _roots_in_log(_scaled_curvature(net), np.log(above))
-    if not maxima:
+    extrema = _roots_in_log(_scaled_curvature(net), np.log(above))
+    if not extrema:
         raise ValueError(f"V' decreases above q_star = {start!r}: it has no largest value there")
-    q = max(maxima, key=lambda point: float(net.variance_slope(point)))
+    q = max(extrema, key=lambda point: float(net.variance_slope(point)))
     return SteepestPoint(q, float(net.variance_slope(q)), float(net.variance_map(q)) - q)
 
 

@@ -24,8 +24,8 @@ Sec. 5                  `activations.smooth`: rounded CReLU and CST
 Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
 ======================  ===========================================================================
 
-Each folder is a room; the first lines of its ``__init__`` say what it is for and what it may
-import. What lies beside them serves all.
+Each folder is a room: the first lines of its ``__init__`` say what it is for and what it may
+import. All rooms may import the files `_types` and `_validation`.
 
 May import: numpy.
 """

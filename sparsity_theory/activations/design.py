@@ -57,7 +57,7 @@ def clip_for_slope(tau: FloatLike, slope: FloatLike, q_star: FloatLike = 1.0) ->
     root = np.sqrt(q_star)
     a, slope = np.broadcast_arrays(check.finite("tau", tau) / root, slope)
     gamma = density(a, _ZERO, _ONE)
-    target = np.log(slope) - np.log1p(-slope)
+    target = np.asarray(scipy.special.logit(slope))
 
     def excess(log_w: Array) -> tuple[Array, Array]:
         logit, rate = _logit_of_slope(a, gamma, np.exp(log_w))

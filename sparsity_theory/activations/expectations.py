@@ -22,14 +22,14 @@ class GaussianExpectations(Protocol):
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """P(phi = 0)."""
 
-    def silence(self) -> tuple[Array, Array]:
-        """The ends of an interval on which phi = 0."""
+    def dead_zone(self) -> tuple[Array, Array]:
+        """The ends of an interval on which phi = 0, where units are inactive."""
 
-    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> GaussianExpectations:
-        """The activations at these places of the flattened batch of parameters."""
+    def take(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> GaussianExpectations:
+        """The activations at these indices of the batch of parameters, flattened."""
 
     def scales(self) -> tuple[float, float]:
-        """The smallest and the largest |x| > 0 at which phi bends."""
+        """The sizes of the smallest and the largest kink except zero."""
 
     def mean(self, q: Array) -> Array:
         """E phi."""

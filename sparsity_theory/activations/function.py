@@ -54,16 +54,16 @@ class Activation:
         return np.asarray(self._derivative(np.asarray(x, dtype=np.float64)), dtype=np.float64)
 
     def scales(self) -> tuple[float, float]:
-        """The smallest and the largest |x| > 0 at which phi bends; 0.01 to 100 where unknown."""
+        """The sizes of the smallest and the largest kink except zero, and 0.01 and 100."""
         sizes = np.abs(self.kinks[self.kinks != 0.0])
         return min([0.01, *sizes.tolist()]), max([100.0, *sizes.tolist()])
 
-    def silence(self) -> tuple[Array, Array]:
-        """An interval on which phi = 0: none is known, so the empty one."""
+    def dead_zone(self) -> tuple[Array, Array]:
+        """The empty interval from 0 to 0, as none on which phi = 0 is known."""
         return np.zeros(()), np.zeros(())
 
-    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> Activation:
-        """The activations at these places of a batch: a function has no parameters to choose."""
+    def take(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> Activation:
+        """The same activation at every index: a function has no parameters."""
         return self
 
     def sparsity(self, q: FloatLike = 1.0) -> Array:
@@ -117,9 +117,9 @@ class Activation:
     def _edge_deficit(self, q: Array) -> Array:
         mean = self.mean(q)
         slope = self._expectation(q, lambda x, z: self.derivative(x))
-        bend = self._expectation(q, lambda x, z: (self.derivative(x) - slope) ** 2)
+        slope_rest = self._expectation(q, lambda x, z: (self.derivative(x) - slope) ** 2)
         rest = self._expectation(q, lambda x, z: (self(x) - mean - slope * x) ** 2)
-        return q * bend - rest - mean**2
+        return q * slope_rest - rest - mean**2
 
     def mean_product(self, rho: Array, q: Array) -> Array:
         """E phi(u1) phi(u2)."""
@@ -160,9 +160,9 @@ class Activation:
         inner = np.clip(self.kinks[:, None] - near, -half, half)
         ends = np.sort(np.concatenate([-half[None], inner, half[None]]), axis=0)
         lengths = np.diff(ends, axis=0)[..., None]
-        t = ends[:-1, :, None] + lengths * (0.5 + 0.5 * NODES)
+        t = ends[:-1, :, None] + lengths * NODES
         slopes = self.derivative(near[:, None] + t)
-        rise = 0.5 * (lengths * slopes * WEIGHTS).sum(axis=(0, 2))
+        rise = (lengths * slopes * WEIGHTS).sum(axis=(0, 2))
         difference[close] = np.sign(d[close]) * rise
         return difference
 

@@ -1,7 +1,7 @@
 """Continuous piecewise-linear activations and their Gaussian expectations in closed form.
 
-ReLU_tau, ST_tau, CReLU_{tau,m} and CST_{tau,m} (Eqs. 7-10) are all of this kind, so one closed
-form serves Eqs. 37-55: an expectation is a sum over pieces of moments of Gaussian intervals. With
+ReLU_tau, ST_tau, CReLU_{tau,m} and CST_{tau,m} (Eqs. 7-10) are piecewise linear, so one closed form
+gives Eqs. 37-55: an expectation is a sum over pieces of moments of Gaussian intervals. With
 u = sqrt(q) z, z ~ N(0, 1),
 
     V(q)   = sigma_w^2 E phi(u)^2 + sigma_b^2                        Eqs. 3, 32
@@ -10,7 +10,7 @@ u = sqrt(q) z, z ~ N(0, 1),
     chi(q) = sigma_w^2 E phi'(u)^2                                   Eqs. 11, 19
 
 where V' and V'' follow from V by one integration by parts each. The line is cut at zero into two
-halves, and the left one reflected, so that every interval lies in [0, inf), where `gaussian` is
+half lines, and the left one reflected, so that every interval lies in [0, inf), where `gaussian` is
 exact however far out.
 """
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from .. import _validation as check
 from .._types import Array, FloatLike, plain
 from ..numerics import bivariate
+from ..numerics.division import ratio_or_zero
 from ..numerics.double_double import two_sum
 from ..numerics.gaussian import FAR, Interval, Tail
 
@@ -35,8 +36,8 @@ _CHUNK = 16384  # variances at once, so that temporary arrays stay in the cache
 
 
 @dataclass(frozen=True)
-class Knots:
-    """Where the slope changes: ascending points ``high + low``, their gaps, the values there.
+class Kinks:
+    """Where the slope changes: ascending kinks ``high + low``, the gaps between them, phi there.
 
     Every entry is an array of the batch's shape. The low parts and the gaps keep what a sum such
     as tau + m loses in rounding.
@@ -47,9 +48,9 @@ class Knots:
     gaps: tuple[Array, ...]
     values: tuple[Array, ...]
 
-    def reflected(self) -> Knots:
-        """The knots of x -> phi(-x)."""
-        return Knots(
+    def reflected(self) -> Kinks:
+        """The kinks of x -> phi(-x)."""
+        return Kinks(
             tuple(-x for x in reversed(self.high)),
             tuple(-x for x in reversed(self.low)),
             self.gaps[::-1],
@@ -61,7 +62,7 @@ class Knots:
 class Piece:
     """phi on an interval of z >= 0 or a half line: its value at the left end, and its slope.
 
-    On the reflected half phi(-x) is meant, and ``derivative`` is phi', which is minus the slope.
+    On the reflected half line these are those of phi(-x), and ``derivative`` is phi' = -slope.
     """
 
     domain: Interval | Tail
@@ -125,10 +126,10 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Half:
-    """The half z >= 0 of the line (after reflection, for the other one), cut at the knots.
+class HalfLine:
+    """phi on the half line z >= 0, or z <= 0 after reflection, cut at the kinks.
 
-    ``ends[0]`` is the origin and ``ends[i]`` the i-th knot, moved to the origin where it is
+    ``ends[0]`` is the origin and ``ends[i]`` the i-th kink, moved to the origin where it is
     negative; piece i begins at ``ends[i]`` with ``values[i]`` and ``slopes[i]``, and is
     ``widths[i]`` wide; the last piece is unbounded. ``direction`` is -1 after reflection.
     """
@@ -140,27 +141,29 @@ class Half:
     direction: int
 
     @classmethod
-    def right(cls, knots: Knots, slopes: tuple[float, ...], q: Array, direction: int = 1) -> Half:
-        """The half z >= 0 of a function, standardized by sqrt(q)."""
+    def right(
+        cls, kinks: Kinks, slopes: tuple[float, ...], q: Array, direction: int = 1
+    ) -> HalfLine:
+        """The half line z >= 0 of a function, standardized by sqrt(q)."""
         root = np.sqrt(q)
         ends = [Tail(_ZERO, _ZERO, q, np.ones((), dtype=np.bool_))]
-        widths = [np.clip(knots.high[0], 0.0, FAR * root) / root]
-        values = [knots.values[0] - slopes[0] * knots.high[0]]
-        following = (*knots.high[1:], np.full((), np.inf))
-        for i, (high, low) in enumerate(zip(knots.high, knots.low, strict=True)):
+        widths = [np.clip(kinks.high[0], 0.0, FAR * root) / root]
+        values = [kinks.values[0] - slopes[0] * kinks.high[0]]
+        following = (*kinks.high[1:], np.full((), np.inf))
+        for i, (high, low) in enumerate(zip(kinks.high, kinks.low, strict=True)):
             negative = high < 0.0
             ends.append(Tail(np.maximum(high, 0.0), np.where(negative, 0.0, low), q, negative))
-            values.append(knots.values[i] - slopes[i + 1] * np.minimum(high, 0.0))
-            if i < len(knots.gaps):
-                width = np.where(negative, np.maximum(following[i], 0.0), knots.gaps[i])
+            values.append(kinks.values[i] - slopes[i + 1] * np.minimum(high, 0.0))
+            if i < len(kinks.gaps):
+                width = np.where(negative, np.maximum(following[i], 0.0), kinks.gaps[i])
                 widths.append(np.minimum(width, FAR * root) / root)
         return cls(tuple(ends), tuple(widths), tuple(values), slopes, direction)
 
     @classmethod
-    def left(cls, knots: Knots, slopes: tuple[float, ...], q: Array) -> Half:
-        """The half z <= 0, reflected."""
+    def left(cls, kinks: Kinks, slopes: tuple[float, ...], q: Array) -> HalfLine:
+        """The half line z <= 0, reflected."""
         mirrored = tuple(-slope for slope in reversed(slopes))
-        return cls.right(knots.reflected(), mirrored, q, direction=-1)
+        return cls.right(kinks.reflected(), mirrored, q, direction=-1)
 
     @cached_property
     def domains(self) -> tuple[Interval | Tail, ...]:
@@ -179,9 +182,9 @@ class Half:
         )
 
     def edge_deficit(self) -> Array:
-        """E psi'^2 - E psi^2 over this half, for psi = phi - phi(0), standardized to q = 1.
+        """E psi'^2 - E psi^2 over this half line, for psi = phi - phi(0), standardized to q = 1.
 
-        In the slope jumps d_j at the knots k_j this is the quadratic form
+        In the slope jumps d_j at the kinks k_j this is the quadratic form
         sum_ij d_i d_j min(k_i, k_j) T_1(max(k_i, k_j)). As k / T_1(k) increases, it is also a sum
         of squares with positive weights, in which nothing cancels. The slope at the origin drops
         out: for a linear function every variance is a fixed point.
@@ -189,15 +192,15 @@ class Half:
         ramps = self._ramp_means()
         deficit: Array = np.zeros(())
         for i, (before, end) in enumerate(pairwise(self.ends)):
-            weight = self.widths[i] + before.a * _ratio(ramps[i], before.moment1)
-            bend: Array = np.zeros(())
+            weight = self.widths[i] + before.a * ratio_or_zero(ramps[i], before.moment1)
+            excess: Array = np.zeros(())
             for slope, ramp in zip(self.slopes[i + 1 :], ramps[i + 1 :], strict=True):
-                bend = bend + (slope - self.slopes[i]) * ramp
-            deficit = deficit + weight * bend * _ratio(bend, end.moment1)
+                excess = excess + (slope - self.slopes[i]) * ramp
+            deficit = deficit + weight * excess * ratio_or_zero(excess, end.moment1)
         return deficit
 
     def _ramp_means(self) -> tuple[Array, ...]:
-        """Of every piece: the mean of the function that rises with slope 1 in it alone."""
+        """Of every piece: the mean of the ramp with slope 1 on the piece and 0 elsewhere."""
         bounded = (
             domain.moment1 + width * end.moment0
             for domain, width, end in zip(
@@ -211,17 +214,12 @@ def _stack(arrays: list[Array]) -> Array:
     return np.stack(np.broadcast_arrays(*arrays))
 
 
-def _ratio(part: Array, whole: Array) -> Array:
-    """part / whole for |part| <= const * whole, and 0 where both have underflowed."""
-    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0.0)
-
-
 class PiecewiseLinear:
     """A continuous piecewise-linear activation, with its Gaussian expectations in closed form.
 
     Args:
-        knots: where the slope changes, shape (n,), n >= 1, strictly ascending, finite.
-        slopes: the slope left of the first knot, between knots, right of the last: shape (n + 1,).
+        knots: the kinks, where the slope changes: shape (n,), n >= 1, strictly ascending, finite.
+        slopes: the slope left of the first kink, between kinks, right of the last: shape (n + 1,).
         offset: the value at ``knots[0]``.
 
     Raises:
@@ -230,7 +228,7 @@ class PiecewiseLinear:
     """
 
     odd = False
-    """Whether phi(-x) = -phi(x), so that one half of the line gives the other."""
+    """Whether phi(-x) = -phi(x), so that one half line gives the other."""
 
     def __init__(self, knots: FloatLike, slopes: FloatLike, offset: FloatLike = 0.0) -> None:
         points = check.finite("knots", knots)
@@ -247,86 +245,94 @@ class PiecewiseLinear:
         gaps = np.diff(points)
         values = start + np.concatenate([[0.0], np.cumsum(rises[1:-1] * gaps)])
         self._set(
-            Knots(tuple(points), (_ZERO,) * points.size, tuple(gaps), tuple(values)),
+            Kinks(tuple(points), (_ZERO,) * points.size, tuple(gaps), tuple(values)),
             tuple(rises.tolist()),
         )
 
     @classmethod
-    def _of(cls, knots: Knots, slopes: tuple[float, ...]) -> PiecewiseLinear:
+    def _of(cls, kinks: Kinks, slopes: tuple[float, ...]) -> PiecewiseLinear:
         self = cls.__new__(cls)
-        self._set(knots, slopes)
+        self._set(kinks, slopes)
         return self
 
-    def _set(self, knots: Knots, slopes: tuple[float, ...]) -> None:
-        self._knots, self._slopes = knots, slopes
+    def _set(self, kinks: Kinks, slopes: tuple[float, ...]) -> None:
+        self._kinks, self._slopes = kinks, slopes
 
     def __repr__(self) -> str:
-        knots, slopes = self.knots.tolist(), list(self._slopes)
+        knots, slopes = self.kinks.tolist(), list(self._slopes)
         return f"PiecewiseLinear(knots={knots}, slopes={slopes}, offset={plain(self.offset)})"
 
     @property
-    def knots(self) -> Array:
+    def kinks(self) -> Array:
         """Where the slope changes, ascending; shape (n, *batch), rounded to double precision."""
-        return _stack(list(self._knots.high))
+        return _stack(list(self._kinks.high))
+
+    @property
+    def knots(self) -> Array:
+        """The `kinks`, by the name that splines have for them and the constructor takes."""
+        return self.kinks
 
     @property
     def slopes(self) -> Array:
-        """The slopes between the knots, shape (n + 1,)."""
+        """The slopes between the kinks, shape (n + 1,)."""
         return np.array(self._slopes)
 
     @property
     def offset(self) -> Array:
-        """The value at the first knot."""
-        return np.asarray(self._knots.values[0])
+        """The value at the first kink."""
+        return np.asarray(self._kinks.values[0])
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise; infinities and NaN are allowed."""
         x = np.asarray(x, dtype=np.float64)
-        knots, slopes = self._knots, self._slopes
-        phi = knots.values[0] + _times(slopes[0], np.minimum(x - knots.high[0], 0.0))
-        gaps = (*knots.gaps, np.full((), np.inf))
-        for high, low, gap, slope in zip(knots.high, knots.low, gaps, slopes[1:], strict=True):
+        kinks, slopes = self._kinks, self._slopes
+        phi = kinks.values[0] + _times(slopes[0], np.minimum(x - kinks.high[0], 0.0))
+        gaps = (*kinks.gaps, np.full((), np.inf))
+        for high, low, gap, slope in zip(kinks.high, kinks.low, gaps, slopes[1:], strict=True):
             phi = phi + _times(slope, np.minimum(np.maximum((x - high) - low, 0.0), gap))
         return np.where(np.isnan(x), x, phi)
 
     def derivative(self, x: FloatLike) -> Array:
-        """phi'(x), elementwise; at a knot, the smaller in magnitude of the two slopes."""
+        """phi'(x), elementwise; at a kink, the smaller in magnitude of the two slopes."""
         x = np.asarray(x, dtype=np.float64)
         left = right = np.full(x.shape, self._slopes[0])
-        for high, slope in zip(self._knots.high, self._slopes[1:], strict=True):
+        for high, slope in zip(self._kinks.high, self._slopes[1:], strict=True):
             left = np.where(x > high, slope, left)
             right = np.where(x >= high, slope, right)
         return np.where(np.isnan(x), x, np.where(np.abs(left) < np.abs(right), left, right))
 
     def scales(self) -> tuple[float, float]:
-        """The smallest and the largest |knot| > 0, over the whole batch; 1 where there is none."""
-        sizes = np.abs(self.knots)
+        """The sizes of the smallest and the largest kink except zero in the batch; 1 for none."""
+        sizes = np.abs(self.kinks)
         sizes = sizes[sizes > 0.0] if np.any(sizes) else np.ones(1)
         return float(sizes.min()), float(sizes.max())
 
-    def silence(self) -> tuple[Array, Array]:
-        """The ends of an interval on which phi = 0, the first of them if there are several.
+    def dead_zone(self) -> tuple[Array, Array]:
+        """The ends of the first interval on which phi = 0, where units are inactive.
 
-        Infinite where it has no end; empty, from 0 to 0, where phi vanishes on no interval.
+        They may be infinite; both are 0 where phi vanishes on no interval.
         """
-        knots, values = self._knots.high, self._knots.values
-        ends = [np.full((), -np.inf), *knots, np.full((), np.inf)]
+        kinks, values = self._kinks.high, self._kinks.values
+        ends = [np.full((), -np.inf), *kinks, np.full((), np.inf)]
         for i, slope in enumerate(self._slopes):
             if slope == 0.0 and not np.any(values[max(i - 1, 0)]):
                 return ends[i], ends[i + 1]
         return np.zeros(()), np.zeros(())
 
-    def members(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> PiecewiseLinear:
-        """The activations at these places of a flattened batch of that shape; one serves all."""
-        if all(knot.ndim == 0 for knot in self._knots.high):
+    def take(self, index: NDArray[np.intp], shape: tuple[int, ...]) -> PiecewiseLinear:
+        """The activations at these indices of the batch of parameters, of that shape, flattened.
+
+        An activation with scalar parameters is returned as it is.
+        """
+        if all(kink.ndim == 0 for kink in self._kinks.high):
             return self
 
         def chosen(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
             return tuple(np.broadcast_to(x, shape).ravel()[index] for x in arrays)
 
-        knots = self._knots
+        kinks = self._kinks
         return PiecewiseLinear._of(
-            Knots(*map(chosen, (knots.high, knots.low, knots.gaps, knots.values))), self._slopes
+            Kinks(*map(chosen, (kinks.high, kinks.low, kinks.gaps, kinks.values))), self._slopes
         )
 
     def sparsity(self, q: FloatLike = 1.0) -> Array:
@@ -347,7 +353,7 @@ class PiecewiseLinear:
         return self._expectation(q, Piece.mean_square)
 
     def mean_fourth_power(self, q: Array) -> Array:
-        """E phi(sqrt(q) z)^4; relative accuracy falls as (knot / sqrt(q))^4 in the tails."""
+        """E phi(sqrt(q) z)^4; relative accuracy falls as (kink / sqrt(q))^4 in the tails."""
         return self._expectation(q, Piece.mean_fourth_power)
 
     def mean_square_slope(self, q: Array) -> Array:
@@ -364,9 +370,9 @@ class PiecewiseLinear:
 
     def edge_deficit(self, q: Array) -> Array:
         """q E phi'^2 - E phi^2, which is sigma_b^2 / sigma_w^2 on the edge of chaos."""
-        halves = sum(times * half.edge_deficit() for times, half in self._halves(q))
+        total = sum(times * half.edge_deficit() for times, half in self._half_lines(q))
         at_zero = self(0.0)
-        return q * halves + at_zero * (at_zero - 2.0 * self.mean(q))
+        return q * total + at_zero * (at_zero - 2.0 * self.mean(q))
 
     def mean_product(self, rho: Array, q: Array) -> Array:
         """E phi(u1) phi(u2) for normal u1, u2 of variance q and correlation rho (Eq. 6)."""
@@ -380,14 +386,14 @@ class PiecewiseLinear:
         """
         rho, q1, q2 = np.broadcast_arrays(rho, q1, q2)
         root = np.sqrt(q1) * np.sqrt(q2)
-        bends = bivariate.bend_integral(
-            [knot / np.sqrt(q1) for knot in self._knots.high],
-            [knot / np.sqrt(q2) for knot in self._knots.high],
+        from_kinks = bivariate.kink_integral(
+            [kink / np.sqrt(q1) for kink in self._kinks.high],
+            [kink / np.sqrt(q2) for kink in self._kinks.high],
             np.diff(self.slopes).tolist(),
             rho,
         )
         return self.mean(q1) * self.mean(q2) + root * (
-            rho * self.mean_derivative_power(q1, 1) * self.mean_derivative_power(q2, 1) + bends
+            rho * self.mean_derivative_power(q1, 1) * self.mean_derivative_power(q2, 1) + from_kinks
         )
 
     def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
@@ -399,19 +405,19 @@ class PiecewiseLinear:
         return q * bivariate.correlation_gap(self._line(q), gap)
 
     def _line(self, q: Array) -> bivariate.Line:
-        """The function as `bivariate` takes it, with far knots moved to where none is seen."""
+        """The line that `bivariate` integrates, with kinks moved to at most `FAR` deviations."""
         far = FAR * np.sqrt(q)
-        high = [np.clip(knot, -far, far) for knot in self._knots.high]
+        high = [np.clip(kink, -far, far) for kink in self._kinks.high]
         low = [
-            np.where(np.abs(knot) < far, rest, 0.0)
-            for knot, rest in zip(self._knots.high, self._knots.low, strict=True)
+            np.where(np.abs(kink) < far, rest, 0.0)
+            for kink, rest in zip(self._kinks.high, self._kinks.low, strict=True)
         ]
-        gaps = [np.minimum(gap, far) for gap in self._knots.gaps]
-        # From phi(0), which far knots do not move, back to the first knot.
+        gaps = [np.minimum(gap, far) for gap in self._kinks.gaps]
+        # From phi(0), which far kinks do not move, back to the first kink.
         offset = self(0.0) + self._slopes[0] * np.maximum(high[0], 0.0)
         widths = (*gaps, np.full((), np.inf))
-        for knot, width, slope in zip(high, widths, self._slopes[1:], strict=True):
-            offset = offset - slope * np.minimum(np.maximum(-knot, 0.0), width)
+        for kink, width, slope in zip(high, widths, self._slopes[1:], strict=True):
+            offset = offset - slope * np.minimum(np.maximum(-kink, 0.0), width)
         return bivariate.standardize(
             (_stack(high), _stack(low)),
             _stack(gaps) if gaps else np.zeros(0),
@@ -420,19 +426,19 @@ class PiecewiseLinear:
             q,
         )
 
-    def _halves(self, q: Array) -> Iterator[tuple[int, Half]]:
-        """The halves of the line that differ, and how often each counts."""
-        yield 2 if self.odd else 1, Half.right(self._knots, self._slopes, q)
+    def _half_lines(self, q: Array) -> Iterator[tuple[int, HalfLine]]:
+        """The half lines that differ, and the multiplicity of each."""
+        yield 2 if self.odd else 1, HalfLine.right(self._kinks, self._slopes, q)
         if not self.odd:
-            yield 1, Half.left(self._knots, self._slopes, q)
+            yield 1, HalfLine.left(self._kinks, self._slopes, q)
 
     def _pieces(self, q: Array) -> Iterator[tuple[int, Piece]]:
-        for times, half in self._halves(q):
+        for times, half in self._half_lines(q):
             for piece in half.pieces:
                 yield times, piece
 
     def _expectation(self, q: Array, integral: Callable[[Piece, Array], Array]) -> Array:
-        if np.size(q) > _CHUNK and all(high.ndim == 0 for high in self._knots.high):
+        if np.size(q) > _CHUNK and all(high.ndim == 0 for high in self._kinks.high):
             parts = np.array_split(np.ravel(q), np.size(q) // _CHUNK + 1)
             done = [self._expectation(part, integral) for part in parts]
             return np.concatenate(done).reshape(np.shape(q))
@@ -447,16 +453,16 @@ class PiecewiseLinear:
         )
 
 
-def ramp_knots(tau: Array, m: Array) -> Knots:
-    """Knots of the ramp that is 0 up to tau and m from tau + m on."""
+def ramp_kinks(tau: Array, m: Array) -> Kinks:
+    """Kinks of the ramp that is 0 up to tau and m from tau + m on."""
     zero = np.zeros_like(tau)
     end, rounding = two_sum(tau, m)
-    return Knots((tau, end), (zero, rounding), (m,), (zero, m))
+    return Kinks((tau, end), (zero, rounding), (m,), (zero, m))
 
 
 def clipped_ramp(tau: Array, m: Array) -> PiecewiseLinear:
     """The function that is 0 up to tau, rises with slope 1, and is m from tau + m on."""
-    return PiecewiseLinear._of(ramp_knots(tau, m), (0.0, 1.0, 0.0))
+    return PiecewiseLinear._of(ramp_kinks(tau, m), (0.0, 1.0, 0.0))
 
 
 def _times(slope: float, rise: Array) -> Array:

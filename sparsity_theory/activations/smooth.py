@@ -1,8 +1,8 @@
 """Smooth variants of the clipped kinds, which the paper proposes as future work (Sec. 5).
 
 Every kink is rounded by a softplus of sharpness beta, so that as beta grows they tend to CReLU and
-CST, uniformly within log(2) / beta for each kink. Nothing is exactly zero any more: their sparsity
-is zero, and only near-zeros remain.
+CST, uniformly within log(2) / beta for each kink. Their values are nowhere exactly zero: the
+sparsity is zero, and values are only small where those of CReLU and CST are zero.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class _SmoothClipped(Activation):
         self.tau = check.single("tau", check.nonnegative("tau", tau))
         self.m = check.single("m", check.positive("m", m))
         self.beta = check.single("beta", check.positive("beta", beta))
-        bends = np.array([self.tau, self.tau + self.m])
-        super().__init__(self._phi, self._slope, self._bends(bends))
+        positive = np.array([self.tau, self.tau + self.m])
+        super().__init__(self._phi, self._slope, self._rounded_kinks(positive))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(tau={self.tau}, m={self.m}, beta={self.beta})"
@@ -32,7 +32,7 @@ class _SmoothClipped(Activation):
     def _slope(self, x: Array) -> Array:
         raise NotImplementedError
 
-    def _bends(self, right: Array) -> Array:
+    def _rounded_kinks(self, positive: Array) -> Array:
         raise NotImplementedError
 
     def _ramp(self, x: Array) -> Array:
@@ -63,8 +63,8 @@ class SmoothClippedReLU(_SmoothClipped):
     def _slope(self, x: Array) -> Array:
         return self._ramp_slope(x)
 
-    def _bends(self, right: Array) -> Array:
-        return right
+    def _rounded_kinks(self, positive: Array) -> Array:
+        return positive
 
 
 class SmoothClippedSoftThreshold(_SmoothClipped):
@@ -85,5 +85,5 @@ class SmoothClippedSoftThreshold(_SmoothClipped):
     def _slope(self, x: Array) -> Array:
         return self._ramp_slope(x) + self._ramp_slope(-x)
 
-    def _bends(self, right: Array) -> Array:
-        return np.concatenate([-right, right])
+    def _rounded_kinks(self, positive: Array) -> Array:
+        return np.concatenate([-positive, positive])

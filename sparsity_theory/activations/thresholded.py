@@ -1,14 +1,14 @@
 """The activations of the paper: ReLU_tau, ST_tau, CReLU_{tau,m} and CST_{tau,m} (Eqs. 7-10).
 
-``tau`` is the threshold below which they vanish, ``m`` the largest magnitude that the clipped
-kinds let through. Both may be arrays, and then broadcast against every other argument.
+``tau`` is the threshold up to which they vanish, ``m`` the clip: the largest |phi| of the clipped
+kinds. Both may be arrays, and then broadcast against every other argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from .. import _validation as check
 from .._types import Array, FloatLike, plain
 from ..numerics.double_double import two_sum
 from .design import clip_for_slope, one_sided_threshold, two_sided_threshold
-from .piecewise_linear import Knots, PiecewiseLinear, ramp_knots
+from .piecewise_linear import Kinks, PiecewiseLinear, ramp_kinks
 
 
 class _Thresholded(PiecewiseLinear):
@@ -33,7 +33,7 @@ class _Thresholded(PiecewiseLinear):
 
 
 class _Clipped(_Thresholded):
-    """What the two clipped kinds share: the clipping magnitude m."""
+    """What the two clipped kinds share: the clip m."""
 
     clipped = True
     m: Array
@@ -54,7 +54,7 @@ class ShiftedReLU(_Thresholded):
     def __init__(self, tau: FloatLike = 0.0) -> None:
         self.tau = check.finite("tau", tau)
         zero = np.zeros_like(self.tau)
-        self._set(Knots((self.tau,), (zero,), (), (zero,)), (0.0, 1.0))
+        self._set(Kinks((self.tau,), (zero,), (), (zero,)), (0.0, 1.0))
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
@@ -88,7 +88,7 @@ class SoftThreshold(_Thresholded):
         self.tau = check.nonnegative("tau", tau)
         zero = np.zeros_like(self.tau)
         self._set(
-            Knots((-self.tau, self.tau), (zero, zero), (2.0 * self.tau,), (zero, zero)),
+            Kinks((-self.tau, self.tau), (zero, zero), (2.0 * self.tau,), (zero, zero)),
             (1.0, 0.0, 1.0),
         )
 
@@ -123,7 +123,7 @@ class ClippedReLU(_Clipped):
 
     def __init__(self, tau: FloatLike, m: FloatLike) -> None:
         self.tau, self.m = np.broadcast_arrays(check.finite("tau", tau), check.positive("m", m))
-        self._set(ramp_knots(self.tau, self.m), (0.0, 1.0, 0.0))
+        self._set(ramp_kinks(self.tau, self.m), (0.0, 1.0, 0.0))
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
@@ -162,7 +162,7 @@ class ClippedSoftThreshold(_Clipped):
         zero = np.zeros_like(self.tau)
         end, rounding = two_sum(self.tau, self.m)
         self._set(
-            Knots(
+            Kinks(
                 (-end, -self.tau, self.tau, end),
                 (-rounding, zero, zero, rounding),
                 (self.m, 2.0 * self.tau, self.m),
@@ -203,6 +203,9 @@ def _indicator(x: Array, inside: NDArray[np.bool_]) -> Array:
     """1 inside, 0 elsewhere, NaN where x is."""
     return np.where(np.isnan(x), x, inside)
 
+
+ClippedKind: TypeAlias = type[ClippedReLU] | type[ClippedSoftThreshold]
+"""One of the two classes with a clip m."""
 
 ACTIVATIONS: Mapping[
     str, type[ShiftedReLU] | type[SoftThreshold] | type[ClippedReLU] | type[ClippedSoftThreshold]

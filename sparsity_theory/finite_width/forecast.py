@@ -1,18 +1,18 @@
 """A forecast, from the law at finite width, of which initializations will train.
 
-No outcome of training enters it: a network is said to fail whose squared gradients grow a
-thousandfold on their way back, which is a fact of its initialization, and a round number. It is
-not the probability that a training run fails; it ranks. ``sparsity-theory forecast --table 2
---table 4 --table 5`` holds it against the paper's 65 rows, of which 17 failed, and prints the AUC
-of this share, of ``severity`` and of V''(q*): 0.995, 1.000 and 0.969 with its default seed. The
-share lies between 0.9939 and 0.9976 for the seeds 0 to 11, started at q* or at the paper's input
-variance.
+No outcome of training enters it: a network counts as failing if its squared gradients grow more
+than a thousandfold (a round number) in backpropagation at initialization. The share of such
+networks is not the probability that a training run fails; it ranks initializations. The command
+``sparsity-theory forecast --table 2 --table 4 --table 5`` compares it to the paper's 65 rows, of
+which 17 failed, and prints the AUC of this share, of ``severity`` and of V''(q*): 0.995, 1.000 and
+0.969 with its default seed. That of the share lies between 0.9939 and 0.9976 for the seeds 0 to 11,
+started at q* or at the paper's input variance.
 
 Where it is wrong: ReLU at s = 0.6, depth 100 trained (0.76) and CReLU at s = 0.9, V' = 0.9, depth
 30 too (0.91), but their networks exceed the thousandfold more often (16% and 18%) than those of ST
-at s = 0.7 and ReLU at s = 0.8, depth 30, which failed (13% each): they do so by less, which is what
-``severity`` sees. And a row is forecast for one depth: at depth 100 the rows that trained 30 deep
-would be ranked wrongly.
+at s = 0.7 and ReLU at s = 0.8, depth 30, which failed (13% each). They exceed it by less, and
+``severity`` ranks them correctly. And a row is forecast for one depth: at depth 100 the rows that
+trained 30 deep would be ranked wrongly.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ import numpy as np
 
 from .._types import Array, FloatLike
 from ..mean_field.fixed_points import FixedPointContinuumError, fixed_points
-from .layer_law import draw_quickly
-from .variance_law import Chain
+from .layer_law import Ramp, draw_layers
+from .variance_law import Chain, draw_chain
 
 if TYPE_CHECKING:
     from ..mean_field.maps import MeanField
 
 FATAL_GAIN = 1e3
-"""Squared gradients that grow by more than this from the last layer to any other doom training."""
+"""A network fails if its squared gradients grow by more than this from the last layer to any."""
 
 LARGEST_GAIN = 1e12
-"""Larger gains count as this one: what a network lost there is lost, however far it went."""
+"""Larger gains count as this one in ``severity``, so that a few networks do not dominate it."""
 
 QUANTILES = (0.05, 0.5, 0.95)
 
 TRAINS_UP_TO, FAILS_FROM = 0.05, 0.10
 """Failure probabilities up to and from which networks are expected to train, or to fail.
 
-The few networks that explode at their first step are the visible part: training moves every
-network about, and presents it with many inputs, each with a fate of its own. These two numbers, and
-no others here, were chosen with the outcomes of the paper's Table 2 in view.
+They are small since a network is counted for one input and its initial weights alone, while
+training changes the weights and uses many inputs, any of which may make gradients explode. These
+two numbers, and no others here, were chosen with the outcomes of the paper's Table 2 in view.
 """
 
 Outcome = Literal["trains", "fails", "open"]
@@ -62,8 +62,8 @@ class Forecast:
         final_variance: the 5%, 50% and 95% quantiles of q^L.
         largest_gain: the same quantiles of the largest backward gain over layers.
         gradient_growth: the same quantiles of the gain over the whole depth, from h^L to h^1.
-        left_basin: share of networks whose q^L lies beyond the basin of q*: above the next fixed
-            point, or above q* itself where that is stable from the left only.
+        left_basin: share of networks whose q^L lies beyond the basin of attraction of q*: above
+            the next fixed point, or above q* itself where that is stable from the left only.
         sparsity_mean: expected sparsity of layers 1 to L, shape (depth,).
         sparsity_std: its standard deviation over networks, shape (depth,).
         outcome: what to expect of training, by `expected_outcome`.
@@ -83,7 +83,7 @@ class Forecast:
 
 
 def expected_outcome(failure_probability: float) -> Outcome:
-    """What to expect of training: "trains", "fails", or "open" where the law takes no side."""
+    """What to expect of training: "trains", "fails", or "open" between the two thresholds."""
     if failure_probability <= TRAINS_UP_TO:
         return "trains"
     return "fails" if failure_probability >= FAILS_FROM else "open"
@@ -97,7 +97,7 @@ def forecast(
     seed: int = 0,
     q0: FloatLike | None = None,
 ) -> Forecast:
-    """Draw the variances and gradient gains of random networks, and say which will train.
+    """Draw the variances and gradient gains of random networks, and predict whether they train.
 
     Args:
         net: the initialization, with scalar parameters.
@@ -107,11 +107,14 @@ def forecast(
         seed: of the random numbers; the result depends on nothing else.
         q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given.
 
+    Whole layers are drawn for the paper's four activations (`draw_layers`), units for others.
+
     Raises:
         ValueError: for a width, depth or number of networks below 1, q0 not positive and finite,
             q0 not given for a network without q_star, or array parameters.
     """
-    chain = draw_quickly(net, width, depth, networks, seed, q0)
+    draw = draw_chain if Ramp.of(net.activation) is None else draw_layers
+    chain = draw(net, width, depth, networks, seed, q0)
     if chain.variance.ndim > 2:
         raise ValueError("forecast needs a single q0 and scalar tau, m, sigma_w2 and sigma_b2")
     return _summary(net, chain)
@@ -157,7 +160,7 @@ def _basin_end(net: MeanField) -> float:
     """Where the basin of q* ends: the next fixed point, or q* if stable from the left only."""
     try:
         points = fixed_points(net)
-    except FixedPointContinuumError:  # nothing to leave
+    except FixedPointContinuumError:  # every variance is a fixed point
         return np.inf
     q_star = float(net.require_q_star())
     above = [p.q for p in points if p.q > q_star * (1.0 + 1e-6)]

@@ -1,9 +1,9 @@
-"""The chain of `finite_width` with whole layers drawn at once, for the paper's four activations.
+"""The chain of `variance_law` with whole layers drawn at once, for the paper's four activations.
 
 They rise with slope one on a ramp, from tau to tau + m (and, if odd, on its mirror image), and are
-constant elsewhere. So all that a layer of N units tells the next is
+constant elsewhere. So the next layer depends on a layer of N units only through
 
-- how many units are on the ramp, R, and how many beyond it, C: multinomial, and drawn as such, so
+- the number R of units on the ramp and the number C beyond it: multinomial, and drawn as such, so
   that the sparsity 1 - (R + C) / N and the gain sigma_w^2 R / N of gradients are exact;
 - the sum of phi^2, which is C m^2 and a sum of R independent numbers, each (h - tau)^2 given that h
   is on the ramp.
@@ -25,22 +25,23 @@ from numpy.typing import NDArray
 from .. import _validation as check
 from .._types import Array, FloatLike
 from ..activations.thresholded import ClippedReLU, ClippedSoftThreshold, ShiftedReLU, SoftThreshold
-from .variance_law import LARGEST_VARIANCE, Chain, draw_chain, first_variances, segment_sums
+from ..numerics.division import ratio_or_zero
+from ..numerics.legendre import gauss_legendre
+from .variance_law import LARGEST_VARIANCE, Chain, first_variances, segment_sums
 
 if TYPE_CHECKING:
     from ..activations.expectations import GaussianExpectations
     from ..mean_field.maps import MeanField
 
 FEW = 16
-"""Up to so many units on the ramp are drawn one by one."""
+"""Up to this many units on the ramp are drawn one by one."""
 
-# Gauss-Legendre nodes on [0, 1]; the moments of a ramp that they give are exact to 1e-9.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
-_NODES = 0.5 * (_NODES + 1.0)
-_POWERS = 0.5 * _WEIGHTS[:, np.newaxis] * _NODES[:, np.newaxis] ** np.array([0, 2, 4, 6])
-_FADED = 60.0  # beyond exp(-60 / 2) of where a ramp begins, nothing is left of the density
+# The moments of a ramp are accurate to 1e-9 with so many nodes.
+_NODES, _, _WEIGHTS = gauss_legendre(20)
+_POWERS = _WEIGHTS[:, np.newaxis] * _NODES[:, np.newaxis] ** np.array([0, 2, 4, 6])
+_FAR = 60.0  # a ramp is cut where the density has fallen by exp(-60 / 2)
 _UNCLIPPED = 1e120
-_LEAST_SKEWNESS = 1e-4  # below it the gamma distribution is normal to all digits drawn
+_LEAST_SKEWNESS = 1e-4  # below it the gamma distribution is normal to double precision
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,15 @@ class Ramp:
         beyond = sides * scipy.special.ndtr(-(self.tau + self.m) / root)
         rising = np.clip(sides * scipy.special.ndtr(-self.tau / root) - beyond, 0.0, 1.0)
         number = rng.binomial(width, rising)
-        rest = np.divide(beyond, 1.0 - rising, out=np.zeros(root.shape), where=rising < 1.0)
-        clipped = rng.binomial(width - number, np.minimum(rest, 1.0))
+        beyond_if_not_rising = np.minimum(ratio_or_zero(beyond, 1.0 - rising), 1.0)
+        clipped = rng.binomial(width - number, beyond_if_not_rising)
         square = _sum_of(number, *self._cumulants(root), rng)
         few = number <= FEW
         square[few] = self._sum_of_few(number[few], *self._at(few, root), rng)
         return number, clipped, square + clipped * self.m**2
 
     def _at(self, chosen: NDArray[np.bool_], root: Array) -> tuple[Array, Array, Array]:
-        """tau, m and the root of the variance of the chosen networks."""
+        """tau, m and the standard deviation of the chosen networks."""
         tau, m = (np.broadcast_to(x, root.shape)[chosen] for x in (self.tau, self.m))
         return tau, m, root[chosen]
 
@@ -95,7 +96,7 @@ class Ramp:
     def _cumulants(self, root: Array) -> tuple[Array, Array, Array]:
         """Mean, standard deviation and skewness of (h - tau)^2 on the ramp."""
         begin = np.broadcast_to(self.tau / root, root.shape)
-        reach = _FADED / (np.sqrt(begin**2 + _FADED) + np.abs(begin)) + 2.0 * np.maximum(-begin, 0)
+        reach = _FAR / (np.sqrt(begin**2 + _FAR) + np.abs(begin)) + 2.0 * np.maximum(-begin, 0)
         length = np.minimum(self.m / root, reach)
         along = length[..., np.newaxis] * _NODES
         exponent = -(begin[..., np.newaxis] + 0.5 * along) * along
@@ -116,7 +117,7 @@ def draw_layers(
     seed: int | np.random.Generator = 0,
     q0: FloatLike | None = None,
 ) -> Chain:
-    """What `draw_chain` draws, many times as fast.
+    """Draw what `draw_chain` draws, whole layers at once, many times as fast.
 
     Arguments are the same; the activation must be one of the paper's four.
 
@@ -140,19 +141,6 @@ def draw_layers(
     return Chain(variance, gain, sparsity)
 
 
-def draw_quickly(
-    net: MeanField,
-    width: int,
-    depth: int,
-    networks: int,
-    seed: int,
-    q0: FloatLike | None = None,
-) -> Chain:
-    """`draw_layers` where it applies, `draw_chain` for all other activations."""
-    draw = draw_chain if Ramp.of(net.activation) is None else draw_layers
-    return draw(net, width, depth, networks, seed, q0)
-
-
 def _sum_of(
     number: NDArray[np.int64],
     mean: Array,
@@ -160,7 +148,7 @@ def _sum_of(
     skewness: Array,
     rng: np.random.Generator,
 ) -> Array:
-    """Sums of so many independent positive numbers, from their moments."""
+    """Sums of this many independent positive numbers, drawn from their moments."""
     skewness = np.copysign(np.maximum(np.abs(skewness), _LEAST_SKEWNESS), skewness)
     shape = 4.0 * np.maximum(number, 1) / skewness**2
     score = np.sign(skewness) * (rng.standard_gamma(shape) - shape) / np.sqrt(shape)

@@ -1,21 +1,21 @@
-"""The largest clip m that networks of a given width and depth bear (what Sec. 5 leaves open)."""
+"""The largest clip m at which networks of a given width and depth are stable (open in Sec. 5)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+import scipy
 
 from .. import _validation as check
-from ..activations.thresholded import ClippedReLU, ClippedSoftThreshold
+from ..activations.thresholded import ClippedKind, ClippedReLU, ClippedSoftThreshold
 from ..mean_field.edge_of_chaos import edge_of_chaos
 from ..mean_field.maps import MeanField
 from .forecast import failure_probability
-from .layer_law import draw_quickly
+from .layer_law import draw_layers
 
-KINDS = {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
+KINDS: dict[str, ClippedKind] = {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
 
-# Slopes are searched between these logits: V'(q*) from 1e-3 to 1 - 1e-6.
+# Logits of V'(q*) between which it is searched: from 1e-3 to 1 - 1e-6.
 _LOWEST, _HIGHEST = -6.9, 13.8
 _RESOLUTION = 0.02
 
@@ -25,7 +25,7 @@ class StableClip:
     """The largest clip whose failure probability stays within the risk.
 
     Attributes:
-        m: the clip. Where none is needed, one that is never felt: V'(q*) = 1 - 1e-6.
+        m: the clip. Where none is needed, one of V'(q*) = 1 - 1e-6, which hardly ever acts.
         slope: V'(q*) there.
         curvature: V''(q*) there.
         failure_probability: as forecast, at most the risk.
@@ -38,7 +38,7 @@ class StableClip:
 
 
 def largest_stable_clip(
-    kind: str,
+    kind: ClippedKind | str,
     sparsity: float,
     width: int = 300,
     depth: int = 100,
@@ -49,12 +49,11 @@ def largest_stable_clip(
 ) -> StableClip:
     """The largest m for which at most a share ``risk`` of random networks fails.
 
-    By bisection in V'(q*), which grows with m, with the same random numbers for every m. What is
-    found is as sharp as a share is known from so many networks: its standard error is
-    sqrt(risk (1 - risk) / networks), 0.003 by default.
+    By bisection in V'(q*), which grows with m, with the same random numbers for every m. The
+    failure probability has a standard error of sqrt(risk (1 - risk) / networks), 0.003 by default.
 
     Args:
-        kind: "crelu" or "cst".
+        kind: ClippedReLU or ClippedSoftThreshold, or its short name "crelu" or "cst".
         sparsity: s, in (0, 1), from 1/2 for "crelu" (tau >= 0).
         width: units in every layer.
         depth: number of hidden layers.
@@ -67,35 +66,41 @@ def largest_stable_clip(
         ValueError: for an argument outside its range, or if even the smallest clips (V'(q*) =
             0.001) fail more often than ``risk``.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    clipped = _clipped_kind(kind)
     check.fraction("risk", risk)
 
     def failing(net: MeanField) -> float:
-        return float(failure_probability(draw_quickly(net, width, depth, networks, seed)))
+        return float(failure_probability(draw_layers(net, width, depth, networks, seed)))
 
     def activation(logit: float) -> ClippedReLU | ClippedSoftThreshold:
-        slope = 1.0 / (1.0 + np.exp(-logit))
-        return KINDS[kind].for_sparsity(sparsity, slope=slope, q_star=q_star)
+        return clipped.for_sparsity(sparsity, slope=scipy.special.expit(logit), q_star=q_star)
 
-    def clipped(logit: float) -> MeanField:
+    def initialization(logit: float) -> MeanField:
         return edge_of_chaos(activation(logit), q_star)
 
     low, high = _LOWEST, _HIGHEST
-    if failing(clipped(low)) > risk:
+    if failing(initialization(low)) > risk:
         raise ValueError(
-            f"no clip keeps the failures of {kind} at sparsity {sparsity:g}, width {width} and "
-            f"depth {depth} within risk = {risk:g}"
+            f"no clip keeps the failures of {clipped.name} at sparsity {sparsity:g}, width {width} "
+            f"and depth {depth} within risk = {risk:g}"
         )
-    if failing(clipped(high)) <= risk:
+    if failing(initialization(high)) <= risk:
         low = high
     while high - low > _RESOLUTION:
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if failing(clipped(middle)) <= risk else (low, middle)
-    phi, net = activation(low), clipped(low)
+        low, high = (middle, high) if failing(initialization(middle)) <= risk else (low, middle)
+    phi, net = activation(low), initialization(low)
     return StableClip(
         m=float(phi.m),
         slope=float(net.variance_slope(q_star)),
         curvature=float(net.variance_curvature(q_star)),
         failure_probability=failing(net),
     )
+
+
+def _clipped_kind(kind: ClippedKind | str) -> ClippedKind:
+    """The class itself, or the one with this short name."""
+    for name, clipped in KINDS.items():
+        if kind in (name, clipped):
+            return clipped
+    raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")

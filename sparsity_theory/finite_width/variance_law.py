@@ -6,11 +6,11 @@ h^{l+1} are exactly independent N(0, q^{l+1}) with
     q^{l+1} = sigma_w^2 (1 / N) sum_i phi(sqrt(q^l) z_i)^2 + sigma_b^2,    z_i ~ N(0, 1),
 
 so the variance of a real network of width N is a Markov chain, drawn here without any weights.
-Beside it runs the gain of squared gradients, sigma_w^2 (1 / N) sum_i phi'(sqrt(q^l) z_i)^2 a
+With it the gain of squared gradients is drawn, sigma_w^2 (1 / N) sum_i phi'(sqrt(q^l) z_i)^2 a
 layer, which takes the backward weights as independent of the forward ones (as Eq. 24 does).
 
-Most units of a sparse network are silent and add nothing. So the number of the others is drawn
-first, which is binomial, and then only these units, from the tails beyond the silent interval.
+Most units of a sparse network are inactive and add nothing. So the number of active ones is drawn
+first, which is binomial, and then only these units, from the tails beyond the dead zone.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 
 from .. import _validation as check
 from .._types import Array, FloatLike
+from ..numerics.division import ratio_or_zero
 
 if TYPE_CHECKING:
     from ..activations.expectations import GaussianExpectations
     from ..mean_field.maps import MeanField
 
-LARGEST_VARIANCE = 1e200  # beyond it squares overflow; such a network has failed long ago
-_BLOCK = 2_000_000  # units of one layer drawn at once, the silent ones counted
+LARGEST_VARIANCE = 1e200  # variances are cut here, since their squares would overflow
+_BLOCK = 2_000_000  # units of one layer drawn at once, inactive ones included
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Chain:
 
     Attributes:
         variance: q^1, ..., q^L.
-        gain: by which squared gradients grow from h^{l+1} to h^l, for l = 1, ..., L.
+        gain: the factor by which squared gradients grow from h^{l+1} to h^l, for l = 1, ..., L.
         sparsity: share of the units of layer l with phi = 0.
     """
 
@@ -62,11 +63,12 @@ class UnitChain(Chain):
     """A chain of which every unit was drawn.
 
     Attributes:
-        passing: sums over the units of layer l of phi'^2 times 1, x^2, x h and h^2 (x = phi(h)),
-            shape (4, depth, *batch, networks): what `gradient_law` needs.
+        unsaturated: sums over the units of layer l of phi'^2 times 1, x^2, x h and h^2, with
+            x = phi(h); shape (4, depth, *batch, networks). For slopes 0 and 1 these are sums over
+            the unsaturated units, those with phi' = 1.
     """
 
-    passing: Array
+    unsaturated: Array
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class SmallNoise:
     Attributes:
         mean: of q^1, ..., q^L.
         std: standard deviation of q^1, ..., q^L.
-        valid: whether V is straight enough: over the standard deviation its slope changes by at
-            most a tenth, in this layer and all before it.
+        valid: whether V is close enough to linear: over one standard deviation its slope changes
+            by at most a tenth, in this layer and all before it.
     """
 
     mean: Array
@@ -98,6 +100,9 @@ def draw_chain(
 ) -> UnitChain:
     """Draw the variance, the gradient gain and the sparsity of every layer of random networks.
 
+    Active units are drawn one by one. For the paper's four activations `draw_layers` draws whole
+    layers, many times as fast.
+
     Args:
         net: the initialization; parameters may be arrays, one initialization each.
         width: units N in every layer.
@@ -112,16 +117,18 @@ def draw_chain(
     """
     start, shape = first_variances(net, width, depth, networks, q0)
     starts = np.broadcast_to(start, shape).ravel()
-    row = np.repeat(np.arange(starts.size), networks)  # the initialization of every network
-    blocks = np.array_split(row, -(-row.size * width // _BLOCK))
+    index = np.repeat(np.arange(starts.size), networks)  # the initialization of every network
+    blocks = np.array_split(index, -(-index.size * width // _BLOCK))
     rngs = check.generator(seed).spawn(len(blocks))
     drawn = [
         _draw_block(_Networks.of(net, shape, block), starts[block], width, depth, rng)
         for block, rng in zip(blocks, rngs, strict=True)
     ]
-    variance, sparsity, *passing = np.concatenate(drawn, axis=2).reshape(6, depth, *shape, networks)
-    gain = np.broadcast_to(net.sigma_w2, shape)[..., np.newaxis] * (passing[0] / width)
-    return UnitChain(variance, gain, sparsity, np.stack(passing))
+    variance, sparsity, *unsaturated = np.concatenate(drawn, axis=2).reshape(
+        6, depth, *shape, networks
+    )
+    gain = np.broadcast_to(net.sigma_w2, shape)[..., np.newaxis] * (unsaturated[0] / width)
+    return UnitChain(variance, gain, sparsity, np.stack(unsaturated))
 
 
 def first_variances(
@@ -150,7 +157,7 @@ def one_step_variance(net: MeanField, q: FloatLike, width: int) -> Array:
 def small_noise(
     net: MeanField, width: int = 300, depth: int = 100, q0: FloatLike | None = None
 ) -> SmallNoise:
-    """Mean and standard deviation of q^l where a wide network scatters little.
+    """Mean and standard deviation of q^l in wide networks, where fluctuations are small.
 
     From layer to layer, with V and its derivatives at the mean q,
 
@@ -164,41 +171,42 @@ def small_noise(
     start = net.require_q_star() if q0 is None else check.positive("q0", q0)
     mean = np.broadcast_to(start, np.shape(net.variance_map(start))).astype(np.float64)
     variance = np.zeros(mean.shape)
-    means, variances, bends = [], [], []
+    means, variances, slope_changes = [], [], []
     for _ in range(depth):
         slope, curvature = net.variance_slope(mean), net.variance_curvature(mean)
         means.append(mean)
         variances.append(variance)
-        bends.append(np.abs(curvature) * np.sqrt(variance))
+        slope_changes.append(np.abs(curvature) * np.sqrt(variance))
         variance = slope**2 * variance + one_step_variance(net, mean, width)
         drift = 0.5 * curvature * variances[-1]
         mean = np.clip(net.variance_map(mean) + drift, net.sigma_b2, LARGEST_VARIANCE)
-    straight = np.stack(bends) <= 0.1
-    valid = np.logical_and.accumulate(straight, axis=0)
+    linear = np.stack(slope_changes) <= 0.1
+    valid = np.logical_and.accumulate(linear, axis=0)
     return SmallNoise(np.stack(means), np.sqrt(np.stack(variances)), valid)
 
 
 @dataclass(frozen=True)
 class _Networks:
-    """The parameters of every network of a block, and where its units are silent."""
+    """The parameters of every network of a block, and its dead zone."""
 
     activation: GaussianExpectations
     batch: tuple[int, ...]
-    row: NDArray[np.intp]
+    index: NDArray[np.intp]
     sigma_w2: Array
     sigma_b2: Array
-    silence: tuple[Array, Array]
+    dead_zone: tuple[Array, Array]
 
     @classmethod
-    def of(cls, net: MeanField, batch: tuple[int, ...], row: NDArray[np.intp]) -> _Networks:
-        """Networks of the initializations at these rows of the flattened batch."""
+    def of(cls, net: MeanField, batch: tuple[int, ...], index: NDArray[np.intp]) -> _Networks:
+        """Networks of the initializations at these indices of the flattened batch."""
 
-        def of_rows(x: Array) -> Array:
-            return np.broadcast_to(x, batch).ravel()[row]
+        def chosen(x: Array) -> Array:
+            return np.broadcast_to(x, batch).ravel()[index]
 
-        begin, end = net.activation.silence()
-        ends = of_rows(begin), of_rows(end)
-        return cls(net.activation, batch, row, of_rows(net.sigma_w2), of_rows(net.sigma_b2), ends)
+        begin, end = net.activation.dead_zone()
+        dead_zone = chosen(begin), chosen(end)
+        sigma_w2, sigma_b2 = chosen(net.sigma_w2), chosen(net.sigma_b2)
+        return cls(net.activation, batch, index, sigma_w2, sigma_b2, dead_zone)
 
     def sums(self, h: Array, number: NDArray[np.int64]) -> Array:
         """Sums over each network's units, shape (6, networks).
@@ -206,33 +214,33 @@ class _Networks:
         Of phi^2, of [phi != 0], and of phi'^2 times 1, phi^2, phi h and h^2. ``h`` has the units of
         the first network, then those of the second, and so on.
         """
-        phi = self.activation.members(np.repeat(self.row, number), self.batch)
+        phi = self.activation.take(np.repeat(self.index, number), self.batch)
         x, slope = phi(h), phi.derivative(h)
-        squared, passing = x * x, slope * slope
-        at_passing = passing * h
-        terms = (squared, x != 0.0, passing, passing * squared, at_passing * x, at_passing * h)
+        squared, weight = x * x, slope * slope
+        weighted_h = weight * h
+        terms = (squared, x != 0.0, weight, weight * squared, weighted_h * x, weighted_h * h)
         return np.stack([segment_sums(term, number) for term in terms])
 
 
 def _draw_block(
     networks: _Networks, q: Array, width: int, depth: int, rng: np.random.Generator
 ) -> Array:
-    """q^l, sparsities and the four sums over passing units, shape (6, depth, networks)."""
+    """q^l, sparsities and the four sums over unsaturated units, shape (6, depth, networks)."""
     drawn = np.empty((6, depth, q.size))
     for layer in range(depth):
-        square, audible, *passing = _layer_sums(networks, np.sqrt(q), width, rng)
-        drawn[:, layer] = q, 1.0 - audible / width, *passing
+        square, active, *unsaturated = _layer_sums(networks, np.sqrt(q), width, rng)
+        drawn[:, layer] = q, 1.0 - active / width, *unsaturated
         q = np.minimum(networks.sigma_w2 * (square / width) + networks.sigma_b2, LARGEST_VARIANCE)
     return drawn
 
 
 def _layer_sums(networks: _Networks, root: Array, width: int, rng: np.random.Generator) -> Array:
     """`_Networks.sums` of one layer with pre-activations N(0, root^2)."""
-    begin, end = networks.silence
+    begin, end = networks.dead_zone
     below, above = scipy.special.ndtr(begin / root), scipy.special.ndtr(-end / root)
     number_above = rng.binomial(width, above)
-    rest = np.divide(below, 1.0 - above, out=np.zeros(root.shape), where=above < 1.0)
-    number_below = rng.binomial(width - number_above, np.minimum(rest, 1.0))
+    below_if_not_above = np.minimum(ratio_or_zero(below, 1.0 - above), 1.0)
+    number_below = rng.binomial(width - number_above, below_if_not_above)
     left = _lower_tail_units(below, number_below, rng) * np.repeat(root, number_below)
     right = _lower_tail_units(above, number_above, rng) * np.repeat(-root, number_above)
     return networks.sums(left, number_below) + networks.sums(right, number_above)

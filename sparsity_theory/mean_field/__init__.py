@@ -1,6 +1,7 @@
 """Networks of infinite width: their maps, fixed points, phases and Jacobians.
 
-`maps.MeanField` has what is evaluated at a point; what is solved or iterated is a function of it.
+`maps.MeanField` has the maps, evaluated at a point; what is solved for or iterated is a function of
+a `MeanField`.
 
 May import: numerics, activations; numpy, scipy.
 """

@@ -1,7 +1,7 @@
-"""Where clipping stops to help: new fixed points as the clip m grows (Sec. 3.1, Fig. 4).
+"""The clip m from which on V has new fixed points above q* (Sec. 3.1, Fig. 4).
 
 On the edge of chaos V follows the identity above q* ever more closely as m grows, touches it, and
-crosses it: a pair of fixed points is born, the lower one unstable, the upper one with chi > 1.
+crosses it: a pair of fixed points appears, the lower one unstable, the upper one with chi > 1.
 CReLU and CST of equal tau and m have the same V there.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import scipy
 
 from .. import _validation as check
-from ..activations.thresholded import ClippedReLU, ClippedSoftThreshold
+from ..activations.thresholded import ClippedKind, ClippedReLU, ClippedSoftThreshold
 from .edge_of_chaos import edge_of_chaos
 from .fixed_points import turning_points
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .._types import FloatLike
     from .maps import MeanField
 
-# V'(q*) is searched by its logit between these: between 4e-18 and 1 - 1e-14.
+# Logits of V'(q*) between which it is searched: from 4e-18 to 1 - 1e-14.
 _LOW, _HIGH = -40.0, 32.0
 
 
@@ -41,10 +41,8 @@ class Bifurcation:
     q: float
 
 
-def bifurcation(
-    kind: type[ClippedReLU] | type[ClippedSoftThreshold], s: float, q_star: FloatLike = 1.0
-) -> Bifurcation:
-    """The clip m at which a second pair of fixed points is born on the edge of chaos.
+def bifurcation(kind: ClippedKind, s: float, q_star: FloatLike = 1.0) -> Bifurcation:
+    """The clip m at which a pair of fixed points appears above q* on the edge of chaos.
 
     Args:
         kind: ClippedReLU or ClippedSoftThreshold.
@@ -58,13 +56,13 @@ def bifurcation(
     q = check.single("q_star", check.positive("q_star", q_star))
 
     def clipped(logit: float) -> ClippedReLU | ClippedSoftThreshold:
-        return kind.for_sparsity(s, 1.0 / (1.0 + np.exp(-logit)), q)
+        return kind.for_sparsity(s, scipy.special.expit(logit), q)
 
     def excess(logit: float) -> float:
         return _highest_above(edge_of_chaos(clipped(logit), q), q)[1]
 
     if not clipped(0.0).tau > 0.0:
-        raise ValueError(f"s must give a positive tau for new fixed points to be born, got {s!r}")
+        raise ValueError(f"s must give a positive tau for new fixed points to appear, got {s!r}")
     low, high = _LOW, _HIGH
     while excess(low) == -np.inf:  # V - q has no maximum above q* there: halve the bracket
         middle = 0.5 * (low + high)
@@ -75,10 +73,10 @@ def bifurcation(
 
 
 def _highest_above(net: MeanField, q_star: float) -> tuple[float, float]:
-    """The maximum of V(q) / q - 1 among the turning points above q*: where, and how high."""
+    """The largest V(q) / q - 1 at a turning point above q*: the point q and the value."""
     maxima = [
-        (turn.q, turn.excess / turn.q)
-        for turn in turning_points(net)
-        if turn.q > q_star and turn.curvature < 0.0
+        (point.q, point.excess / point.q)
+        for point in turning_points(net)
+        if point.q > q_star and point.curvature < 0.0
     ]
-    return max(maxima, key=lambda point: point[1], default=(np.nan, -np.inf))
+    return max(maxima, key=lambda maximum: maximum[1], default=(np.nan, -np.inf))

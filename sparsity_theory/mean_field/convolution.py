@@ -13,7 +13,7 @@ from .propagation import correlation_fixed_point
 if TYPE_CHECKING:
     from .maps import MeanField
 
-# Dividing a covariance of fully correlated positions by their deviations may go this far above 1.
+# By rounding, the correlation of fully correlated positions may exceed 1 by this much.
 _ROUNDING = 8 * np.finfo(float).eps
 
 
@@ -51,15 +51,15 @@ def _correlations(sigma: Array, q: Array) -> Array:
 
 
 def _mean_products(net: MeanField, rho: Array, q: Array) -> Array:
-    """E phi(u_i) phi(u_j) for all pairs of positions: by the sharper route where it serves."""
+    """E phi(u_i) phi(u_j) for all pairs of positions, more accurate for equal variances."""
     if np.ptp(q) == 0.0:
         return net.activation.mean_product(rho, q[0])
     products = net.activation.mean_product_between(rho, q[:, None], q)
-    return 0.5 * (products + products.T)  # its two halves may differ in rounding
+    return 0.5 * (products + products.T)  # symmetric up to rounding
 
 
 def covariance_fixed_point(net: MeanField, positions: int) -> Array:
-    """The covariance that repeated layers tend to: q* on the diagonal, q* rho* off it (Eq. 5).
+    """The covariance that deep layers converge to: q* on the diagonal, q* rho* off it (Eq. 5).
 
     Args:
         net: an initialization whose ``q_star`` is known.

@@ -43,8 +43,8 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
 def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike) -> MeanField:
     """The point of the edge of chaos with a given sigma_b^2: the curves of Fig. 8.
 
-    Along the edge sigma_b^2 is a function of q*, followed on a grid of variances; where it first
-    reaches the wanted value it is solved for log q*.
+    Along the edge sigma_b^2 is a function of q*, evaluated on a grid of variances; it is solved for
+    log q* in the first interval where it reaches the wanted value.
 
     Args:
         activation: with scalar parameters.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .maps import MeanField
 
 _POINTS_PER_E_FOLD = 64
-# Knots are looked at down to 1e-12 standard deviations of the largest fixed points.
+# Variances at which a kink is 1e-12 standard deviations away are searched for fixed points too.
 _BEYOND, _LARGEST, _POINTS_OF_GROWTH = 1e16, 1e300, 256
 # V - q at a point where V' = 1 counts as zero below this multiple of q: its rounding error.
 _TOUCHING = 16 * np.finfo(float).eps
@@ -44,7 +44,7 @@ class FixedPoint:
 
 
 @dataclass(frozen=True)
-class Turn:
+class TurningPoint:
     """A variance where V(q) - q is largest or smallest among its neighbours.
 
     Attributes:
@@ -61,11 +61,12 @@ class Turn:
 
 @dataclass(frozen=True)
 class SteepestPoint:
-    """Where V comes closest to running along the identity above q*.
+    """Where the slope V' is largest above q*.
 
     Attributes:
-        q: the variance above q* where V' is largest.
-        slope: V'(q). Below 1 there is one fixed point; close below 1 networks linger (Fig. 4a).
+        q: the variance there.
+        slope: V'(q). Below 1 there is one fixed point; the closer to 1, the more slowly variances
+            move away from q (Fig. 4a).
         excess: V(q) - q there.
     """
 
@@ -91,24 +92,24 @@ def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
     """
     grid = _grid(net)
     _refuse_continuum(net, grid)
-    turns = turning_points(net)
-    touching = [turn.q for turn in turns if abs(turn.excess) <= _TOUCHING * turn.q]
-    ends = [turn.q for turn in turns if turn.q not in touching]
+    turning = turning_points(net)
+    touching = [point.q for point in turning if abs(point.excess) <= _TOUCHING * point.q]
+    ends = [point.q for point in turning if point.q not in touching]
     crossing = _roots_in_log(_relative_excess(net), np.log([grid[0], *ends, grid[-1]]))
-    # Next to a touching point rounding can fake a pair of crossings.
+    # Next to a touching point rounding can give a spurious pair of crossings.
     crossing = [q for q in crossing if all(abs(q - p) > 1e-6 * p for p in touching)]
     return tuple(_classified(net, q, q in touching) for q in sorted([*touching, *crossing]))
 
 
-def turning_points(net: MeanField) -> tuple[Turn, ...]:
-    """Where V(q) - q turns, ascending in q.
+def turning_points(net: MeanField) -> tuple[TurningPoint, ...]:
+    """The local maxima and minima of V(q) - q, ascending in q.
 
     Raises:
         ValueError: if a parameter of the network is an array.
     """
-    points = _roots_in_log(_tilt(net), np.log(_grid(net)))
     return tuple(
-        Turn(q, float(net.variance_map(q)) - q, float(net.variance_curvature(q))) for q in points
+        TurningPoint(q, float(net.variance_map(q)) - q, float(net.variance_curvature(q)))
+        for q in _roots_in_log(_slope_excess(net), np.log(_grid(net)))
     )
 
 
@@ -122,17 +123,17 @@ def steepest_point(net: MeanField) -> SteepestPoint:
     grid = _grid(net)
     start = float(net.require_q_star())
     above = np.concatenate([[start], grid[grid > start]])
-    bends = _roots_in_log(_bend(net), np.log(above))
-    if not bends:
+    extrema = _roots_in_log(_scaled_curvature(net), np.log(above))
+    if not extrema:
         raise ValueError(f"V' decreases above q_star = {start!r}: it has no largest value there")
-    q = max(bends, key=lambda point: float(net.variance_slope(point)))
+    q = max(extrema, key=lambda point: float(net.variance_slope(point)))
     return SteepestPoint(q, float(net.variance_slope(q)), float(net.variance_map(q)) - q)
 
 
 def _refuse_continuum(net: MeanField, grid: Array) -> None:
-    level = np.abs(net.variance_map(grid) - grid) <= _TOUCHING * grid
-    # A fixed point of its own is level at one grid point, or at two if it lies between them.
-    start = np.flatnonzero(level[:-2] & level[1:-1] & level[2:])
+    fixed = np.abs(net.variance_map(grid) - grid) <= _TOUCHING * grid
+    # An isolated fixed point is found at one grid point, or at two if it lies between them.
+    start = np.flatnonzero(fixed[:-2] & fixed[1:-1] & fixed[2:])
     if start.size:
         raise FixedPointContinuumError(
             f"every variance from {grid[start[0]]:.3g} to {grid[start[-1] + 2]:.3g} is a fixed "
@@ -146,7 +147,7 @@ def _classified(net: MeanField, q: float, touching: bool) -> FixedPoint:
 
 
 def _grid(net: MeanField) -> Array:
-    """Variances from where V is linear to double precision up to where only its growth is left."""
+    """Variances from where V is linear to double precision up to its asymptotic growth."""
     if np.ndim(net.variance_map(1.0)) > 0:
         raise ValueError("fixed points need scalar tau, m, sigma_w2 and sigma_b2, got an array")
     smallest, largest = net.activation.scales()
@@ -154,7 +155,7 @@ def _grid(net: MeanField) -> Array:
     # Below low, V is V(0) + V'(0) q, and a fixed point there is at least V(0).
     low = min(low, 0.5 * float(net.variance_map(low)))
     features = np.geomspace(low, high, int(_POINTS_PER_E_FOLD * np.log(high / low)))
-    # Beyond, V is A q + B sqrt(q) + C. A bounded phi is done there; another one may still cross.
+    # Beyond, V is A q + B sqrt(q) + C: constant for a bounded phi, else it may cross q once more.
     growth = np.geomspace(high, min(_BEYOND * high, _LARGEST), _POINTS_OF_GROWTH)
     return np.concatenate([features, growth[1:]])
 
@@ -170,7 +171,7 @@ def _relative_excess(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
     return function
 
 
-def _tilt(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+def _slope_excess(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
     """V'(q) - 1 and its derivative, in log q."""
 
     def function(log_q: Array) -> tuple[Array, Array]:
@@ -180,7 +181,7 @@ def _tilt(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
     return function
 
 
-def _bend(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
+def _scaled_curvature(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:
     """q V''(q) and a difference quotient for its derivative, in log q."""
     step = 1e-6
 
@@ -209,7 +210,7 @@ def _roots_in_log(function: Callable[[Array], tuple[Array, Array]], log_grid: Ar
 
 
 def _signs(values: Array) -> Array:
-    """The sign of every value; a zero takes that of the value before, so that no change is lost."""
+    """The sign of every value; a zero takes the sign before it, so that no change is missed."""
     signs = np.sign(values)
     last_nonzero = np.maximum.accumulate(np.where(signs != 0.0, np.arange(signs.size), 0))
     return np.asarray(signs[last_nonzero])

@@ -1,4 +1,4 @@
-"""The mean field of a wide random network: its variance map and its correlation map."""
+"""The mean field of a random network of infinite width: its variance map and correlation map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..activations.expectations import GaussianExpectations
 
 
 class MeanField:
-    """An activation with the variances of weights and biases: one point of the theory.
+    """An activation with the variances of weights and biases, and the maps that they define.
 
     Every argument may be an array, and broadcasts with the others, with the activation's own
     parameters and with the arguments of the methods.

@@ -1,4 +1,4 @@
-"""How far information travels: phases, the fixed point of the correlation map, depth scales.
+"""Depth of information propagation: phases, the fixed point of the correlation map, depth scales.
 
 Schoenholz, Gilmer, Ganguli and Sohl-Dickstein (2017), with App. A of the paper.
 """
@@ -38,7 +38,7 @@ def phase(net: MeanField, q: FloatLike | None = None) -> NDArray[np.str_]:
 
 
 def correlation_fixed_point(net: MeanField, q: FloatLike | None = None) -> Array:
-    """The correlation rho* that two inputs end with (App. A, Figs. 12 and 13).
+    """The correlation rho* that those of two inputs converge to (App. A, Figs. 12 and 13).
 
     It is 1 where chi_1 <= 1. In the chaotic phase it is the one fixed point of R in [0, 1): there
     R is convex with R(0) >= 0 and R'(1) = chi_1 > 1, so gap -> (1 - R(1 - gap)) / gap decreases
@@ -71,7 +71,7 @@ def correlation_fixed_point(net: MeanField, q: FloatLike | None = None) -> Array
 
 
 def depth_scales(net: MeanField, q: FloatLike | None = None) -> tuple[Array, Array]:
-    """Over how many layers variance and correlation approach their fixed points, e-fold by e-fold.
+    """The depth scales over which variance and correlation approach their fixed points, per e-fold.
 
     xi_q = -1 / log V'(q*) and xi_c = -1 / log R'(rho*): infinite where the slope is 1, as xi_c is
     on the edge of chaos.

@@ -1,7 +1,7 @@
 """Error-free transformations: numbers carried as an unevaluated sum ``high + low`` of two doubles.
 
-They are needed in one place: exponents of Gaussian densities far out. At x / sqrt(q) = 30 the
-exponent is 450, and half an ulp lost in it costs 450 ulps in the result.
+They are needed in one place: exponents of Gaussian densities in the tails. At x / sqrt(q) = 30
+the exponent is 450, and half an ulp lost in it costs 450 ulps in the result.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def two_product(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def quotient(high: Array, low: Array, divisor: Array) -> tuple[Array, Array]:
-    """(high + low) / divisor as (rounded quotient, what it lacks)."""
+    """(high + low) / divisor as (rounded quotient, its rounding error)."""
     ratio = high / divisor
     product, error = two_product(ratio, divisor)
     return ratio, ((high - product) - error + low) / divisor
 
 
 def square_over(high: Array, low: Array, q: Array) -> tuple[Array, Array]:
-    """(high + low)^2 / q as (rounded, what it lacks)."""
+    """(high + low)^2 / q as (rounded, its rounding error)."""
     square, error = two_product(high, high)
     return quotient(square, error + 2.0 * high * low, q)
 

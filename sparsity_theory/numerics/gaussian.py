@@ -8,7 +8,7 @@ over a half line or an interval of it:
 
 Eq. 36 gives them as differences such as T_1 = gamma(a) - a (1 - Phi(a)), which lose all digits
 for large a; thin intervals lose them again. Here no difference of nearly equal numbers is formed
-for k <= 2; k = 3 and 4, which say how far finite networks scatter, lose a factor a^2 and a^4.
+for k <= 2; k = 3 and 4, for the fluctuations of finite networks, lose a factor a^2 and a^4.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from .._types import Array
 from .double_double import exp_minus_half_square
+from .legendre import gauss_legendre
 
 _FALSE = np.zeros((), dtype=np.bool_)
 _SQRT_HALF = np.sqrt(0.5)
@@ -60,16 +61,16 @@ _SECOND_TAIL_MOMENT = (
     3.8962520103293016e-08,
 )
 
-# Points and widths are cut here, far beyond the last a with gamma(a) > 0, which is 38.6.
 FAR = 1e3
+"""Standardized points and widths are cut here; gamma(a) underflows from a = 38.6 on."""
 
 # An interval from a to a + w is thin if w (a + w / 2) is at most one of these limits. Differences
 # of tails lose at most a factor of ten beyond the limit that each is used with; below it, this many
 # Gauss-Legendre nodes leave no error above rounding.
 _RULES = {}
 for _limit, _count in ((0.5, 8), (1.0, 10), (2.0, 12)):
-    _nodes, _weights = np.polynomial.legendre.leggauss(_count)
-    _RULES[_limit] = tuple(zip(0.5 * (_nodes + 1.0), 0.5 * _weights, strict=True))  # on [0, 1]
+    _nodes, _, _weights = gauss_legendre(_count)
+    _RULES[_limit] = tuple(zip(_nodes, _weights, strict=True))
 
 
 def mills_ratio(a: Array) -> Array:
@@ -99,10 +100,10 @@ def _take(x: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[Any]:
 
 
 class Tail:
-    """The half line beyond a = (high + low) / sqrt(q) >= 0; moments are computed when asked for.
+    """The half line beyond a = (high + low) / sqrt(q) >= 0; moments are computed on first use.
 
-    ``cut`` marks ends that are no knot but the origin, where a piece was cut into two halves: what
-    the two halves have at that end cancels, and is left out of the Hermite moments of both.
+    ``cut`` marks half lines that begin at the origin only because a piece was cut there in two.
+    The boundary terms of the two parts cancel there, and are left out of both Hermite moments.
     """
 
     def __init__(self, high: Array, low: Array, q: Array, cut: NDArray[np.bool_] = _FALSE) -> None:
@@ -115,7 +116,7 @@ class Tail:
         return part
 
     @cached_property
-    def _within_reach(self) -> tuple[Array, Array]:
+    def _clipped(self) -> tuple[Array, Array]:
         """Where the half line begins, times sqrt(q), as high + low, cut at `FAR`."""
         far = FAR * np.sqrt(self._q)
         return np.minimum(self._high, far), np.where(self._high < far, self._low, 0.0)
@@ -123,13 +124,13 @@ class Tail:
     @cached_property
     def a(self) -> Array:
         """Where the half line begins."""
-        high, low = self._within_reach
+        high, low = self._clipped
         return np.asarray((high + low) / np.sqrt(self._q))
 
     @cached_property
     def density(self) -> Array:
         """gamma(a)."""
-        return density(*self._within_reach, self._q)
+        return density(*self._clipped, self._q)
 
     @cached_property
     def moment0(self) -> Array:
@@ -183,9 +184,9 @@ class Tail:
 
 
 class Interval:
-    """The interval from ``left.a`` to ``right.a``; moments about its left end, when asked for.
+    """The interval from ``left.a`` to ``right.a``; moments are about its left end.
 
-    ``width`` stands beside the two ends since it is known better than their difference.
+    ``width`` is given too, since it is known more accurately than the difference of the ends.
     """
 
     def __init__(self, left: Tail, right: Tail, width: Array) -> None:
@@ -264,7 +265,7 @@ class Interval:
     def _hermite(
         self, thick: Callable[[Interval], Array], power: Callable[[Array, Array], Array]
     ) -> Array:
-        """As `_moment`, but from the boundary terms alone where the left end is a mere cut."""
+        """As `_moment`, but from the boundary terms alone where the left end is only a cut."""
         if not np.any(self.left.cut):
             return self._moment(1.0, thick, power)
         return np.where(self.left.cut, thick(self), self._moment(1.0, thick, power))
@@ -294,11 +295,11 @@ class Interval:
         power: Callable[[Array, Array], Array],
     ) -> Array:
         a, gamma, w = (_take(x, chosen) for x in (self.left.a, self.left.density, self.width))
-        drop, bend = -w * a, -0.5 * w * w
+        linear, quadratic = -w * a, -0.5 * w * w
         total = np.zeros(np.broadcast_shapes(a.shape, w.shape))
         for node, weight in rule:  # node by node, so that temporary arrays stay in the cache
             t = node * w
-            part = np.exp(node * (drop + node * bend))
+            part = np.exp(node * (linear + node * quadratic))
             part *= weight * power(t, a + t)
             total += part
         return np.asarray(gamma * w * total)

@@ -1,8 +1,8 @@
 """Gaussian expectations of functions of one or two inputs, by adaptive quadrature split at kinks.
 
-Panels of 16 Gauss-Legendre nodes are halved one by one until they settle, those of all points at
-once. For two inputs the plane is turned by 45 degrees: their sum and difference are independent,
-and the kinks of the product are straight lines that cross where the difference is zero.
+Panels of 16 Gauss-Legendre nodes are halved until they have converged, vectorized over all points.
+For two inputs the plane is rotated by 45 degrees: their sum and difference are independent, and the
+kinks of the product are straight lines that cross where the difference is zero.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._types import Array
+from .legendre import gauss_legendre
 
 Integrand = Callable[[Array, NDArray[np.intp]], Array]
 """Maps z, shape (panels, nodes), and the point of every panel, shape (panels,), to values."""
 
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
-"""Of the Gauss-Legendre rule on [-1, 1] of one panel."""
+NODES, NODES_FROM_END, WEIGHTS = gauss_legendre(16)
+"""Of the Gauss-Legendre rule on [0, 1] of one panel: x, 1 - x and the weights."""
 
 _EDGES = np.array([-13.0, -9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0, 9.0, 13.0])
-# A panel has settled when halving it changes less than this part of its point's integral.
+# A panel has converged when halving it changes less than this part of its point's integral.
 _TOLERANCE = 1e-13
 _MOST_HALVINGS = 50
-# More open panels than this a point are the sign of a function that is not smooth to rounding.
+# More unconverged panels per point than this mean a function that is not smooth to rounding.
 _MOST_PANELS = 100
-# Of two inputs: points that contribute less than this part of the largest one need less accuracy.
+# Outer points that contribute less than this part of the largest one need less accuracy.
 _MINOR = 1e-3
-# Where two kinks meet the inner integral bends, over a few times the spread; panels end there,
-# since a panel much wider than such a layer would not notice it.
+# Where two kinks meet, the inner integral changes within a few times the spread: panels end there,
+# since a much wider panel would not resolve such a layer.
 _LAYER = np.array([-12.0, -4.0, 0.0, 4.0, 12.0])
 
 
@@ -62,7 +63,7 @@ def product_expectation(
 
 
 def _over(x: Array, scale: float) -> Array:
-    """x / scale, and zeros where the scale is zero: no break is needed there."""
+    """x / scale, and zeros if the scale is zero: then no break is needed."""
     return x / scale if scale > 0.0 else np.zeros(x.shape)
 
 
@@ -99,11 +100,11 @@ def expectation(
         middle = 0.5 * (left + right)
         lower, _ = _on_panels(integrand, point, left, middle)
         upper, _ = _on_panels(integrand, point, middle, right)
-        settled = np.abs(lower + upper - coarse) <= allowed[point]
+        converged = np.abs(lower + upper - coarse) <= allowed[point]
         if halving == _MOST_HALVINGS - 1 or len(point) > _MOST_PANELS * points:
-            settled[:] = True
-        total += np.bincount(point[settled], (lower + upper)[settled], points)
-        rest = ~settled
+            converged[:] = True
+        total += np.bincount(point[converged], (lower + upper)[converged], points)
+        rest = ~converged
         if not np.any(rest):
             break
         coarse = np.concatenate([lower[rest], upper[rest]])
@@ -119,10 +120,10 @@ def _on_panels(
     integrand: Integrand, point: NDArray[np.intp], left: Array, right: Array
 ) -> tuple[Array, Array]:
     """The integral over every panel, and that of the absolute value."""
-    half = 0.5 * (right - left)[:, None]
-    z = 0.5 * (left + right)[:, None] + half * NODES
+    width = (right - left)[:, None]
+    z = left[:, None] * NODES_FROM_END + right[:, None] * NODES
     values = integrand(z, point)
     if not np.all(np.isfinite(values)):
         raise ValueError("the activation or its derivative is not finite where it is integrated")
-    values = values * (half * WEIGHTS * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi))
+    values = values * (width * WEIGHTS * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi))
     return values.sum(axis=1), np.abs(values).sum(axis=1)

@@ -18,8 +18,8 @@ def bracketed_newton(
     """The roots of an elementwise function that is negative at ``low`` and positive at ``high``.
 
     A Newton step that would leave the bracket or does not halve the step before it is replaced by
-    bisection. From two Newton steps h and k in a row the next one is of order k^3 / h^2; a root
-    is settled when that is below an ulp of max(1, |x|).
+    bisection. After two Newton steps h and k in a row the next one is of order k^3 / h^2; a root
+    has converged when that is below an ulp of max(1, |x|).
 
     Args:
         excess: maps x, shape (n,), to the function and its derivative there; infinite values
@@ -42,10 +42,10 @@ def bracketed_newton(
             size = np.abs(step)
             ulp = _ULP * np.maximum(1.0, np.abs(x))
             trusted = (x - step >= low) & (x - step <= high) & (size <= 0.5 * allowed)
-            settled = (size <= ulp) | (trusted & (size**3 <= ulp * previous**2))
-        following = np.where(trusted | settled, x - step, 0.5 * (low + high))
+            converged = (size <= ulp) | (trusted & (size**3 <= ulp * previous**2))
+        following = np.where(trusted | converged, x - step, 0.5 * (low + high))
         x = np.where(open_, following, x)
-        open_ &= ~settled
+        open_ &= ~converged
         if not np.any(open_):
             break
         allowed = np.where(trusted, size, 0.5 * (high - low))

@@ -1,8 +1,9 @@
-"""A row of the paper's tables: an activation kind, its sparsity, and V'(q*) where it is clipped."""
+"""What a row of the paper's tables stands for: an activation kind, its sparsity s and V'(q*)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -19,18 +20,23 @@ from ..mean_field.maps import MeanField
 Phi = ShiftedReLU | SoftThreshold | ClippedReLU | ClippedSoftThreshold
 """The four kinds of the paper."""
 
+DEFAULT_SPARSITY, DEFAULT_SLOPE = 0.85, 0.7
 
 UNCLIPPED_VARIANCE = 0.75
-"""q^0 / q^* for ReLU_tau and ST_tau with tau > 0: below q*, "to give the best chance" (App. C)."""
+"""q^0 / q* for ReLU_tau and ST_tau with tau > 0: below q*, "to give the best chance" (App. C)."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of a table: an activation kind, its sparsity s, and V'(q*) where it is clipped.
+class Design:
+    """What an activation is designed for: its kind, its sparsity s, and V'(q*) if it is clipped.
 
-    ``kind`` is a key of ``sparsity_theory.ACTIVATIONS``. Raises ``ValueError`` for values that no
-    activation has: s outside (0, 1), a slope outside (0, 1), none where one is needed, one too
-    many.
+    Args:
+        kind: a key of ``sparsity_theory.ACTIVATIONS``.
+        sparsity: s, in (0, 1).
+        slope: V'(q*) in (0, 1) for the clipped kinds, None for the others.
+
+    Raises:
+        ValueError: for any other kind, sparsity or slope.
     """
 
     kind: str
@@ -38,7 +44,7 @@ class Row:
     slope: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse at once what could not be built later."""
+        """Check the fields."""
         if self.kind not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"activation must be one of {known}, got {self.kind!r}")
@@ -54,6 +60,12 @@ class Row:
         if self.slope is not None and not 0 < self.slope < 1:
             raise ValueError(f"slope must lie strictly between 0 and 1, got {self.slope!r}")
 
+    @classmethod
+    def of(cls, kind: str, sparsity: float = DEFAULT_SPARSITY, slope: float | None = None) -> Self:
+        """A design whose slope, if the kind is clipped and none is given, is `DEFAULT_SLOPE`."""
+        clipped = kind in ACTIVATIONS and ACTIVATIONS[kind].clipped
+        return cls(kind, sparsity, DEFAULT_SLOPE if slope is None and clipped else slope)
+
     @property
     def clipped(self) -> bool:
         """Whether the activation has a clip m."""
@@ -61,13 +73,13 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The row for people: ``CReLU s=0.85 V'=0.7``."""
+        """The design in tables and pictures: ``CReLU s=0.85 V'=0.7``."""
         slope = "" if self.slope is None else f" V'={self.slope:g}"
         return f"{ACTIVATIONS[self.kind].label} s={self.sparsity:g}{slope}"
 
     @property
     def slug(self) -> str:
-        """The row for file names: ``crelu-0.85-0.7``."""
+        """The design in file names: ``crelu-0.85-0.7``."""
         slope = "" if self.slope is None else f"-{self.slope:g}"
         return f"{self.kind}-{self.sparsity:g}{slope}"
 
@@ -88,43 +100,29 @@ class Row:
         return UNCLIPPED_VARIANCE * q_star if unstable else q_star
 
 
-DEFAULT_SPARSITY = 0.85
+DEFAULT_DESIGNS = (Design("crelu", 0.85, 0.7), Design("cst", 0.85, 0.9), Design("st", 0.8))
+"""Three rows of Table 2: one that trains and stays sparse, two that fail."""
 
 
-DEFAULT_SLOPE = 0.7
-
-
-DEFAULT_ROWS = (Row("crelu", 0.85, 0.7), Row("cst", 0.85, 0.9), Row("st", 0.8))
-"""The story of the paper in three rows: one that trains and stays sparse, two that do not."""
-
-
-def chosen_rows(
+def chosen_designs(
     activation: str | None = None, sparsity: float | None = None, slope: float | None = None
-) -> tuple[Row, ...]:
-    """Return the default three rows, or the one row that was asked for.
+) -> tuple[Design, ...]:
+    """The three default designs, or the one that is asked for, as by `Design.of`.
 
-    A row of one's own needs an activation; s = 0.85 and, if clipped, V'(q*) = 0.7 stand unless
-    told.
+    Raises:
+        ValueError: for a sparsity or slope without an activation, and as `Design` does.
     """
-    if activation is None:
-        if sparsity is not None or slope is not None:
-            kinds = ", ".join(ACTIVATIONS)
-            raise ValueError(f"sparsity and slope need an activation beside them: {kinds}")
-        return DEFAULT_ROWS
-    clipped = activation in ACTIVATIONS and bool(ACTIVATIONS[activation].clipped)
-    return (
-        Row(
-            activation,
-            DEFAULT_SPARSITY if sparsity is None else sparsity,
-            DEFAULT_SLOPE if slope is None and clipped else slope,
-        ),
-    )
+    if activation is not None:
+        return (Design.of(activation, DEFAULT_SPARSITY if sparsity is None else sparsity, slope),)
+    if sparsity is not None or slope is not None:
+        raise ValueError(f"sparsity and slope need an activation: {', '.join(ACTIVATIONS)}")
+    return DEFAULT_DESIGNS
 
 
-def expected_sparsity(row: Row, depth: int) -> float:
-    """The mean field's share of zeros, over all hidden layers, of networks of this row.
+def expected_sparsity(design: Design, depth: int) -> float:
+    """The mean-field share of zeros, over all hidden layers, of networks of this design.
 
-    For the clipped kinds it is s; the others start below q* (App. C) and are sparser for a while.
+    For the clipped kinds it is s; the others start below q* (App. C), sparser at first.
     """
-    variances = row.net().trajectory(row.input_variance(), depth - 1)
-    return float(np.mean(row.activation().sparsity(variances)))
+    variances = design.net().trajectory(design.input_variance(), depth - 1)
+    return float(np.mean(design.activation().sparsity(variances)))

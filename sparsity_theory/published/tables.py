@@ -1,4 +1,4 @@
-"""The rows of the paper's Tables 2, 4 and 5 as data: what was run, and what came of it."""
+"""The rows of the paper's Tables 2, 4 and 5 as data: what was run, and with which scores."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .rows import Row
+from .rows import Design
 
 FAILED_BELOW = 0.65
-"""Mean accuracy below which a row of DNNs counts as failed: between 0.60 and 0.76 there is none."""
+"""Mean accuracy below which dense networks count as failed; no row lies between 0.60 and 0.76."""
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Mean and standard deviation over the paper's runs; one run has no deviation."""
+class Scores:
+    """Test accuracy and sparsity: mean and standard deviation over runs, which one run has not."""
 
     accuracy_mean: float
     accuracy_std: float | None
@@ -26,7 +26,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One row of a table: the networks, and the test figures that the paper reports of them.
+    """One row of a table: the networks, and the test scores that the paper reports of them.
 
     ``dnn`` are five dense networks on MNIST, ``cnn`` one convolutional network on CIFAR-10, which
     Table 2 alone has; ``depth`` and ``cnn_depth`` are their hidden layers. ``printed`` is the row
@@ -34,18 +34,18 @@ class PublishedRow:
     """
 
     table: int
-    row: Row
+    design: Design
     width: int
     depth: int
     cnn_depth: int | None
     q_star: float
-    dnn: Figures
-    cnn: Figures | None
+    dnn: Scores
+    cnn: Scores | None
     printed: dict[str, Any]
 
     @property
     def failed(self) -> bool:
-        """Whether the dense networks failed to train, going by their mean accuracy."""
+        """Whether the dense networks failed to train, judged by their mean accuracy."""
         return self.dnn.accuracy_mean < FAILED_BELOW
 
 
@@ -75,21 +75,21 @@ def _published(table: int, content: dict[str, Any], printed: dict[str, Any]) -> 
     slope = float(printed["slope"]) if "m" in printed else None
     return PublishedRow(
         table=table,
-        row=Row(printed["kind"], float(printed["s"]), slope),
+        design=Design(printed["kind"], float(printed["s"]), slope),
         width=content["width"],
         depth=content["depth"],
         cnn_depth=content.get("cnn_depth"),
         q_star=content["q_star"],
-        dnn=_figures(printed["dnn"]),
-        cnn=_figures(printed["cnn"]) if "cnn" in printed else None,
+        dnn=_scores(printed["dnn"]),
+        cnn=_scores(printed["cnn"]) if "cnn" in printed else None,
         printed=printed,
     )
 
 
-def _figures(printed: dict[str, Any]) -> Figures:
+def _scores(printed: dict[str, Any]) -> Scores:
     """A pair is a mean with its deviation, a single number one run."""
     accuracy, sparsity = (
         value if isinstance(value, list) else [value, None]
         for value in (printed["accuracy"], printed["sparsity"])
     )
-    return Figures(*accuracy, *sparsity)
+    return Scores(*accuracy, *sparsity)

@@ -1,4 +1,4 @@
-"""The oracle for other people's software: is an activation, or a map, what it should be?
+"""Tools for other people's tests: activations and maps compared with the exact ones.
 
 ===============  ==========================================================================
 `conformance`    `assert_conforms`: an activation or kernel of NumPy, torch or JAX

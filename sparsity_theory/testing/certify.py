@@ -36,7 +36,7 @@ class Proved:
     """The predicate holds at every point of the box.
 
     Attributes:
-        boxes: how many boxes were looked at.
+        boxes: how many boxes were evaluated.
         precision: bits of the balls' midpoints.
     """
 
@@ -49,8 +49,8 @@ class Refuted:
     """The predicate fails at every point of ``witness``, a part of the box.
 
     Attributes:
-        witness: the first such box that was met.
-        boxes: how many boxes were looked at.
+        witness: the first such box that was found.
+        boxes: how many boxes were evaluated.
         precision: bits of the balls' midpoints.
     """
 
@@ -66,7 +66,7 @@ class Undecided:
     Attributes:
         left: what remains of the box; on all of the rest the predicate holds.
         share: the volume of what is left, as a share of the box.
-        boxes: how many boxes were looked at.
+        boxes: how many boxes were evaluated.
         precision: bits of the balls' midpoints.
     """
 
@@ -92,10 +92,10 @@ def certify(
             of the balls, False if it fails at every point of them, and None if it cannot tell.
             Comparisons of balls (``x > y``) are true where they certainly hold, so they cannot
             tell False from None: build the predicate of ``positive`` and ``every``. The balls
-            contain their intervals and may stick out of them by a billionth of their width.
+            contain their intervals and may exceed them by a billionth of their width.
         box: the variables' intervals, finite; one with equal ends is a constant.
-        budget: the largest number of boxes to look at. The widest side of a box, relative to what
-            it was, is bisected first, and the largest boxes are looked at first.
+        budget: the largest number of boxes to evaluate. The widest side of a box, relative to what
+            it was, is bisected first, and the largest boxes are evaluated first.
         precision: bits of the balls' midpoints.
 
     Returns:

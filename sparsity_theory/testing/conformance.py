@@ -1,4 +1,4 @@
-"""Does somebody's own activation compute what it should? One call says where it does not."""
+"""Compare an implementation of an activation with the exact one, and name the worst point."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEPS = 4  # ulps on either side of a kink at which to look
 
 
 class ExactActivation(Protocol):
-    """What is asked of the activation that an implementation should be."""
+    """What the exact activation must provide, besides its ``kinks`` if it has any."""
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x)."""
@@ -39,21 +39,21 @@ def assert_conforms(
 ) -> None:
     """Check an implementation of an activation against the exact one, and report its worst point.
 
-    Looked at are all kinks and the numbers up to four ulps from them, signed zeros, infinities,
-    NaN, the largest and the smallest numbers of the type, and random numbers of either sign on the
-    kinks' scale; arrays that are empty, without axes, two-dimensional or not contiguous; that shape
-    and type come back, and that the argument is left alone.
+    It is evaluated at all kinks and the numbers up to four ulps from them, signed zeros,
+    infinities, NaN, the largest and the smallest numbers of the type, and random numbers of either
+    sign on the kinks' scale; also on arrays that are empty, 0-d, two-dimensional or not contiguous.
+    The result must have the shape and type of the argument, which must not be changed.
 
     A value may be off by ``ulps`` ulps of the largest of phi(x) and the kinks up to |x|: of the
     default of 2, half an ulp is for each of the two parameters tau and m, which the implementation
     may have rounded to its type, and half for each of a subtraction and an addition. Where phi = 0
-    before all kinks it must be 0.
+    nearer to zero than all kinks it must be 0.
 
     The derivative, from ``derivative`` or from torch's autograd, must be exact to as many ulps; an
-    implementation in torch that cuts autograd off must come with a ``derivative``. At
-    a kink that the type represents it is the smaller in magnitude of the two slopes, so that a unit
-    that is just silent passes no gradient on; next to a kink that the type rounds, either slope is
-    accepted. Its value at NaN is not looked at.
+    implementation in torch that autograd cannot differentiate needs a ``derivative``. At a kink
+    that the type represents it is the smaller in magnitude of the two slopes, so that no gradient
+    passes through a unit at the edge of its dead zone; next to a kink that the type rounds, either
+    slope is accepted. Its value at NaN is not checked.
 
     Args:
         implementation: a function of one array (NumPy, torch, JAX), or a torch module.
@@ -95,14 +95,14 @@ class _Check:
     either_slope: bool
 
     def values(self) -> None:
-        """Phi at every finite point."""
+        """The values phi(x) at every finite point."""
         x = self.points()
         tolerance = self.ulps * self.format.ulp(np.maximum(self._kinks_up_to(x), self._size(x)))
-        silent = (self._kinks_up_to(x) == 0.0) & (self.activation(x) == 0.0)
-        self._compare("phi", self._run(x), self.activation(x), np.where(silent, 0.0, tolerance), x)
+        dead = (self._kinks_up_to(x) == 0.0) & (self.activation(x) == 0.0)
+        self._compare("phi", self._run(x), self.activation(x), np.where(dead, 0.0, tolerance), x)
 
     def special_values(self) -> None:
-        """Infinities go where phi goes, and NaN stays NaN."""
+        """The values at infinities, and NaN at NaN."""
         x = np.array([np.inf, -np.inf, np.nan, 1.0])
         found, expected = self._run(x), self.activation(x)
         tolerance = self.ulps * self.format.ulp(self._kinks_up_to(x))
@@ -128,7 +128,7 @@ class _Check:
             self._same("a reversed array", table[::-1], values[::-1], made[::-1])
 
     def slopes(self, derivative: Implementation | None) -> None:
-        """Phi' at every finite point, if there is a way to it."""
+        """The values phi'(x) at every finite point, if there is a derivative or autograd."""
         x = self.points()
         if derivative is None:
             try:
@@ -146,7 +146,7 @@ class _Check:
         self._compare("phi'", found, expected, np.where(expected == 0.0, 0.0, tolerance), x)
 
     def points(self) -> Array:
-        """Where to look, ascending; all of them numbers of the type."""
+        """The points of evaluation, ascending; all of them numbers of the type."""
         kinks = self._kinks()
         scale = max(1.0, float(np.max(np.abs(kinks), initial=0.0)))
         random = np.random.default_rng(0).normal(scale=2.0 * scale, size=_RANDOM_POINTS)
@@ -160,8 +160,7 @@ class _Check:
         return np.concatenate([np.unique(chosen), [-0.0]])
 
     def _kinks(self) -> Array:
-        knots = getattr(self.activation, "knots", getattr(self.activation, "kinks", ()))
-        return np.unique(np.asarray(knots, dtype=np.float64))
+        return np.unique(np.asarray(getattr(self.activation, "kinks", ()), dtype=np.float64))
 
     def _kinks_up_to(self, x: Array) -> Array:
         """The largest size of a kink that |x| reaches, up to rounding; 0 where it reaches none."""
@@ -179,7 +178,7 @@ class _Check:
         return np.asarray(np.any(distance <= 2.0 * self.format.ulp(rounded), axis=1))
 
     def _slopes_beside(self, x: Array) -> Iterator[Array]:
-        """The slopes on either side of a kink, where it leaves a choice; NaN elsewhere."""
+        """The slopes on either side of a kink, where either is accepted; NaN elsewhere."""
         near = np.abs(x) < 0.5 * self.format.largest
         near &= self._at_a_kink(x) if self.either_slope else self._beside_a_rounded_kink(x)
         step = np.where(near, self.format.ulp(x) * (_STEPS / 2), 0.0)
@@ -191,7 +190,7 @@ class _Check:
         return np.asarray(np.any(distance <= self.format.ulp(self._kinks()), axis=1))
 
     def _run(self, x: Array) -> Array:
-        """The implementation's values, with what it must keep checked on the way."""
+        """The implementation's values; checks the shape and type too, and that x is not changed."""
         return self._run_on(self.library.array(x, self.format.name), x, "an array with one axis")
 
     def _run_on(self, given: Any, x: Array, what: str) -> Array:

@@ -1,6 +1,6 @@
-"""Floating-point formats by their numbers: rounding to them, neighbours and ulps, in NumPy alone.
+"""Floating-point formats: rounding, neighbours and ulps, in NumPy alone.
 
-Numbers of every format are kept as float64, which holds all of them exactly.
+Numbers of every format are kept as float64, which represents all of them exactly.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from .._types import Array
 
 @dataclass(frozen=True)
 class Format:
-    """A binary format with so many stored bits of significand, and its range of exponents.
+    """A binary format: its bits of significand and its range of exponents.
 
     Attributes:
-        name: as the array libraries call it.
+        name: its name in array libraries.
         bits: stored bits of the significand: an ulp of 1 is 2^-bits.
         lowest: exponent of the smallest normal number.
         highest: exponent of the largest finite number.
@@ -45,7 +45,7 @@ class Format:
         return np.clip(np.rint(x / ulp) * ulp, -self.largest, self.largest)
 
     def around(self, x: Array, steps: int) -> Array:
-        """The numbers at most so many ulps from the nearest number to every x, in one row."""
+        """The numbers up to ``steps`` ulps from the number nearest to any x, flattened."""
         centre = self.rounded(np.atleast_1d(x))
         half_steps = np.arange(-2 * steps, 2 * steps + 1) / 2  # below a power of two they are whole
         offsets = half_steps[:, None] * self.ulp(centre)

@@ -1,6 +1,6 @@
-"""Arrays of other people's libraries: from NumPy and back, and gradients where they have them.
+"""Array libraries: conversion from NumPy and back, and gradients where they have them.
 
-None of these libraries is imported unless an implementation asks for it.
+A library is imported only if an implementation uses it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Library(Protocol):
         """Its values as float64."""
 
     def dtype(self, x: Any) -> str:
-        """Name of the type, such as "float32"; of the class for what is no array."""
+        """Name of the type, such as "float32"; for what is no array, that of its class."""
 
     def gradient(self, implementation: Implementation, x: Array, dtype: str) -> Array | None:
         """Derivative by the library's own differentiation; None if it has none.
 
         Raises:
-            RuntimeError: if that does not reach from the values to x.
+            RuntimeError: if the values do not depend on x for it.
         """
 
 
@@ -50,9 +50,9 @@ class _ArrayModule:
         module = import_module(self._module)
         kind = getattr(module, dtype, None)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what JAX only warns of is an error below
+            warnings.simplefilter("ignore")  # JAX warns of a type that it lacks: an error below
             made = None if kind is None else module.array(x, dtype=kind)
-        if made is None or self.dtype(made) != dtype:  # JAX makes float32 of float64 if not told
+        if made is None or self.dtype(made) != dtype:  # JAX has float64 only with x64 enabled
             raise ValueError(f"dtype must be one that {self.name} has here, got {dtype!r}")
         return made
 
@@ -95,10 +95,10 @@ LIBRARIES: dict[str, Library] = {
 
 
 def library_of(implementation: Implementation) -> Library:
-    """The library that an implementation belongs to, going by where it is defined.
+    """The library that an implementation belongs to, judged by the module that defines it.
 
-    A function of one's own that refuses a NumPy array is taken for one of torch, if the program
-    uses torch.
+    A user's function that raises for a NumPy array is taken for one of torch, if torch has been
+    imported.
     """
     places = [getattr(implementation, "__module__", None) or ""]
     places += [cls.__module__ for cls in type(implementation).__mro__]

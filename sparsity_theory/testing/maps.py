@@ -1,4 +1,4 @@
-"""Is somebody's own variance or correlation map right? One call says where it is not."""
+"""Compare a variance or correlation map with the exact one, and name the worst point."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def assert_variance_map(
         variance_map: of an array of variances, or of one variance at a time.
         net: the mean field, with scalar parameters.
         rtol: the largest relative error allowed.
-        q: where to look, positive; by default 81 variances from far below the kinks to far above
-            them, and ``net.q_star`` where it is known.
+        q: points of comparison, positive; by default 81 variances from far below the kinks to far
+            above them, and ``net.q_star`` where it is known.
 
     Raises:
         AssertionError: if it is off by more; the message names the worst variance.
@@ -50,7 +50,7 @@ def assert_correlation_map(
         net: the mean field, with scalar parameters.
         q: the variance of the two inputs.
         rtol: the largest error allowed, relative to R(1).
-        rho: where to look, in [-1, 1]; by default 81 correlations, denser towards -1 and 1.
+        rho: points of comparison, in [-1, 1]; by default 81 correlations, denser towards -1 and 1.
 
     Raises:
         AssertionError: if it is off by more; the message names the worst correlation.
@@ -70,7 +70,7 @@ def _variances(net: MeanField) -> Array:
 
 
 def _values(function: Map, points: Array) -> Array:
-    """Of all points at once where the function takes arrays, else one by one."""
+    """The values at all points at once if the function takes arrays, else one by one."""
     try:
         together = np.asarray(function(points.copy()), dtype=np.float64)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: activations, variances, sparsities and slopes, with corners on purpose.
+"""Hypothesis strategies: activations, variances, sparsities and slopes, corner cases included.
 
 Everything that matters depends on tau / sqrt(q) and m / sqrt(q) alone, so these ratios are drawn:
 tau / sqrt(q) from 0 to 30, deep in the tail, and m / sqrt(q) from 1e-6, a thin piece, to 1e6::
@@ -72,7 +72,7 @@ def scaled_thresholds(most: float = FARTHEST) -> SearchStrategy[float]:
 
 
 def scaled_clips(least: float = THINNEST, most: float = THICKEST) -> SearchStrategy[float]:
-    """m / sqrt(q): thin pieces, the usual ones, and clips that hardly ever act."""
+    """m / sqrt(q): thin pieces, usual clips, and clips that hardly ever act."""
     return one_of(
         sampled_from([x for x in (1.0, least, most) if least <= x <= most]),
         strategies.floats(max(0.3, least), min(3.0, most)),
@@ -118,7 +118,7 @@ def straight_pieces(
 
 
 def piecewise_linear(q: float = 1.0) -> SearchStrategy[st.PiecewiseLinear]:
-    """Continuous activations of two to six straight pieces, of a size with sqrt(q)."""
+    """Continuous activations of two to six linear pieces, on the scale of sqrt(q)."""
     return straight_pieces(q).map(lambda pieces: st.PiecewiseLinear(*pieces))
 
 
@@ -143,5 +143,5 @@ def slopes() -> SearchStrategy[float]:
 
 
 def bad_numbers() -> SearchStrategy[float]:
-    """Numbers that no argument accepts."""
+    """NaN and infinities, which no argument accepts."""
     return sampled_from([math.nan, math.inf, -math.inf])

@@ -1,8 +1,8 @@
 """Every zero of a function on an interval, each proved to be there and to be the only one nearby.
 
-Signs at two ends prove that a zero lies between them, a derivative that does not vanish in between
-that there is one only, and Newton's iteration on intervals makes the enclosure small. Needs
-python-flint.
+Opposite signs at two ends prove that a zero lies between them, a derivative that does not vanish in
+between that it is the only one, and Newton's iteration on intervals makes the enclosure small.
+Needs python-flint.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Zeros:
         isolated: disjoint balls in ascending order, each with exactly one zero in it, which is
             simple. If the function has balls for parameters, so it is for each of their values.
         undecided: intervals that may have more zeros; outside all of these there are no others.
-        boxes: how many intervals were looked at.
+        boxes: how many intervals were evaluated.
     """
 
     isolated: tuple[arb, ...]
@@ -53,7 +53,7 @@ def isolate_zeros(
         derivative: encloses the values of f' on a ball.
         low: lower end, finite; the function must not vanish there.
         high: upper end, finite, above ``low``; the function must not vanish there.
-        budget: the largest number of intervals to look at.
+        budget: the largest number of intervals to evaluate.
         precision: bits of the balls' midpoints.
 
     Returns:
@@ -61,7 +61,7 @@ def isolate_zeros(
 
     Raises:
         ValueError: for ends that are not finite or not ascending, a budget or precision below one,
-            or a derivative that is seen not to be that of f.
+            or a derivative that cannot be that of f.
     """
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"low and high must be finite and ascending, got {low!r} and {high!r}")
@@ -90,7 +90,7 @@ def isolate_zeros(
 
 
 def _free_of_zeros(f: Callable[[arb], arb], slope: arb, ends: Interval) -> bool:
-    """By the mean-value form, which is sharper than f of the whole interval when it is small."""
+    """By the mean-value form, which is sharper than f of the interval if that is small, or by f."""
     x = ball(*ends)
     middle = x.mid()
     return 0 not in f(middle) + slope * (x - middle) or 0 not in f(x)

@@ -18,30 +18,30 @@ Its Taylor coefficients are not negative, so for 0 <= rho <= 1 every term of
     C(rho) = (E phi)^2 + rho (E phi')^2 + int_0^rho (rho - t) K(t) dt
     G(g)   = g (E phi')^2 + int_0^1 min(g, 1 - t) K(t) dt
 
-is positive, and nothing cancels. What all terms share, exp(-k^2 / (1 + rho)) for the kink k nearest
-to zero, is factored out in double-double. A negative correlation is a positive one of (z1, -z2).
+is positive, and nothing cancels. The common factor exp(-k^2 / (1 + rho)), with k the kink nearest
+to zero, is taken out in double-double. A negative correlation is a positive one of (z1, -z2).
 
 ==============  =====================================================
 `line`          a standardized piecewise-linear function
-`pieces`        its kinks and pieces as the integrals see them
+`pieces`        its kinks by their distance beyond the nearest one
 `moments`       E phi, E phi', and C and P at rho = -1
 `kernel`        K, as double differences over pairs of pieces
 `panels`        the quadrature over the correlation
 `conditional`   C by conditional expectation, where K cancels
-`correlations`  C, P and G: which of these for which point
+`correlations`  C, P and G: the choice between these at every point
 `unequal`       the integral of K for two inputs of different variances
 ==============  =====================================================
 """
 
 from .correlations import correlation, correlation_gap, slope_correlation
 from .line import Line, standardize
-from .unequal import bend_integral
+from .unequal import kink_integral
 
 __all__ = [
     "Line",
-    "bend_integral",
     "correlation",
     "correlation_gap",
+    "kink_integral",
     "slope_correlation",
     "standardize",
 ]

@@ -6,8 +6,8 @@ With the nearest kink at a >= 0, rho = -r, sigma^2 = 1 - rho^2 and z = a + sigma
     exp(-c s - s^2 / 2) exp(-(c + r s) v - v^2 / 2),    c = a sqrt((1 + r) / (1 - r)),
 
 and the inner integral, over v, is a sum of one-dimensional moments: the conditional expectation
-of phi(z2) given z1. Where K is of both signs and its integrals over the correlation cancel, this
-does not; it costs a thousand exponentials a point.
+of phi(z2) given z1. It is used where K is of both signs and its integrals over the correlation
+cancel; it costs a thousand exponentials a point.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 
 from ..._types import Array
 from ..double_double import exp_minus_over_one_plus
+from ..gaussian import FAR
 from .line import Line
 from .moments import half_line_moments, half_line_nodes
-from .pieces import FAR
 
 _BLOCK = 256  # points whose thousand nodes are kept at once
 
 
 def value_one_sided(line: Line, rho: Array) -> Array:
-    """C(rho) of a line with all kinks on one side of zero, silent around it, -1 < rho < 0."""
+    """C(rho) of a line with all kinks on one side of zero that is 0 near it, -1 < rho < 0."""
     blocks = np.arange(0, rho.size, _BLOCK)[1:]
     return np.concatenate(
         [_block(line.take(index), rho[index]) for index in np.split(np.arange(rho.size), blocks)]
@@ -34,8 +34,8 @@ def value_one_sided(line: Line, rho: Array) -> Array:
 def _block(line: Line, rho: Array) -> Array:
     sigma = np.sqrt((1 - rho) * (1 + rho))
     c = line.nearest * np.sqrt((1 - rho) / (1 + rho))
-    # from the nearest kink outwards, in units of sigma; signs cancel between phi(z1) and phi(z2)
-    left = line.knots[-1] <= 0
+    # From the nearest kink outwards, in units of sigma; on the left the signs of both phi cancel.
+    left = line.kinks[-1] <= 0
     none, end = np.zeros((1, rho.size)), np.full((1, rho.size), 2 * FAR)
     widths = np.where(left, line.widths[::-1], line.widths) / sigma
     slopes = np.where(left, line.slopes[-2::-1], line.slopes[1:])

@@ -1,4 +1,4 @@
-"""C, P and G of a line at given correlations: which integral, from which anchor, for which point.
+"""C, P and G of a line at given correlations: the integral and the anchor chosen at every point.
 
 For rho >= 0, and everywhere for odd phi, C and P start at rho = 0. For rho < 0 they are, with
 K(-t) integrated over t > 0,
@@ -8,7 +8,7 @@ K(-t) integrated over t > 0,
     from -1:   P = P(-1) + int_r^1 K(-t) dt,
                C = C(-1) + (1 - r) P(-1) + int_r^1 (t - r) K(-t) dt,
 
-whichever cancels less; of a line with all kinks on one side of zero nothing remains at -1.
+whichever cancels less. Both terms at -1 are 0 for a line that is 0 near zero and one-sided.
 
 Relative errors of the paper's four kinds are a few 1e-16, at most 5e-15. They are larger where the
 value itself is a difference: next to a change of sign of C or P (activations with slopes or values
@@ -39,13 +39,16 @@ Rule = Callable[[Line, Array], Array]
 Routes = list[tuple[Bool, Rule]]
 
 _LAST = 37.0  # exp(-_LAST^2 / 2) is 1e-297: kinks farther out count as infinitely far
-_CHUNK = 32768  # points of one pass, which stay in cache
+_CHUNK = 32768  # points at once, so that temporary arrays stay in the cache
 _THIN = 0.05  # pieces whose kernel is of both signs near rho = -1
 
 
 @dataclass(frozen=True)
 class _Scaled:
-    """A line, E phi and E phi' over exp(-scale^2 / 2); scale: nearest kink if quiet, else 0."""
+    """A line with E phi and E phi' over exp(-scale^2 / 2).
+
+    The scale is the distance of the nearest kink where phi (or phi') vanishes near zero, else 0.
+    """
 
     line: Line
     pieces: Pieces
@@ -55,10 +58,10 @@ class _Scaled:
     gain: Array
 
     @classmethod
-    def of(cls, line: Line, quiet: Bool) -> _Scaled:
-        scale = np.where(quiet, np.minimum(line.nearest, _LAST), 0.0)
+    def of(cls, line: Line, vanishes: Bool) -> _Scaled:
+        scale = np.where(vanishes, np.minimum(line.nearest, _LAST), 0.0)
         pieces = pieces_of(line, scale)
-        square, error = (np.where(quiet, v, 0.0) for v in (line.square, line.square_error))
+        square, error = (np.where(vanishes, v, 0.0) for v in (line.square, line.square_error))
         return cls(line, pieces, square, error, *first_moments(line, pieces))
 
     def factor(self, rho: Array) -> Array:
@@ -80,7 +83,7 @@ class _Scaled:
 
     def mirrored(self, base: Base) -> Integrals:
         """Of K(-t)."""
-        k = self.pieces.knots
+        k = self.pieces.kinks
         sums = np.abs(k[:, None] + k[None]).reshape(len(k) ** 2, -1)
         feature = np.where(sums > 0, sums, np.inf).min(axis=0) / np.sqrt(8 * FOLDS)
         return Integrals(self.pieces, feature, base, mirrored=True)
@@ -91,7 +94,7 @@ class _Scaled:
         return np.minimum(1.0, np.sqrt(low * low + 2 * FOLDS / near**2))
 
     def whole_top(self, low: Array) -> Array:
-        """Where it has decayed from its value at u = 0."""
+        """Where that density has decayed from its value at u = 0."""
         return self.top(np.zeros_like(low))
 
 
@@ -113,18 +116,20 @@ class _Order:
     weight: Weight
     reflected: float
     """Sign of the integral of K(-t) over 0 < t < -rho."""
-    quiet: Callable[[Line], Bool]
-    """Whether phi, or phi', is 0 around zero."""
+    vanishes: Callable[[Line], Bool]
+    """Whether phi (for C) or phi' (for P) is 0 near zero."""
     terms: Callable[[Array, Array, Array], Array]
     """Rows: terms of the expansion, from C and P at the anchor and the signed distance to it."""
 
 
 _P = _Order(unit, -1.0, lambda line: line.flat, lambda c, p, t: (p + 0 * t)[None])
-_C = _Order(distance, 1.0, lambda line: line.silent, lambda c, p, t: np.stack([c + 0 * t, t * p]))
+_C = _Order(
+    distance, 1.0, lambda line: line.zero_near_origin, lambda c, p, t: np.stack([c + 0 * t, t * p])
+)
 
 
 def _from_zero(order: _Order, line: Line, rho: Array) -> Array:
-    s, r = _Scaled.of(line, order.quiet(line)), np.abs(rho)
+    s, r = _Scaled.of(line, order.vanishes(line)), np.abs(rho)
     anchor = order.terms(*s.squares(r), rho).sum(axis=0)
     rise, _ = s.integrals(ABOVE).above(edge_of(r), s.top, order.weight)
     return np.asarray(s.factor(r) * (anchor + np.where(rho < 0, -order.reflected, 1.0) * rise))
@@ -132,7 +137,7 @@ def _from_zero(order: _Order, line: Line, rho: Array) -> Array:
 
 def _from_minus_one(order: _Order, line: Line, rho: Array) -> Array:
     """All kinks on one side of zero, and K >= 0."""
-    s = _Scaled.of(line, order.quiet(line))
+    s = _Scaled.of(line, order.vanishes(line))
     scale2 = s.pieces.scale**2
 
     def bottom(edge: Array) -> Array:
@@ -144,7 +149,7 @@ def _from_minus_one(order: _Order, line: Line, rho: Array) -> Array:
 
 
 def _from_either(order: _Order, line: Line, rho: Array) -> Array:
-    s, r = _Scaled.of(line, order.quiet(line)), -rho
+    s, r = _Scaled.of(line, order.vanishes(line)), -rho
     edge, scale = edge_of(r), s.pieces.scale
     fall, fall_size = s.mirrored(ABOVE).above(edge, _one, order.weight)
     rise, rise_size = s.mirrored(UNDER).below(edge, _zero, order.weight)
@@ -160,7 +165,7 @@ def _from_either(order: _Order, line: Line, rho: Array) -> Array:
 
 
 def _end(s: _Scaled, weight: Weight) -> Array:
-    """int_0^1 weight K dt: for every line, not for every point."""
+    """int_0^1 weight K dt, one value for every line."""
     zero = np.zeros_like(s.gain)
     return np.asarray(s.integrals(WHOLE).above(zero, s.top, weight)[0])
 
@@ -215,8 +220,8 @@ def _over_points(line: Line, x: ArrayLike, routes: Callable[[Line, Array], Route
     shape = np.broadcast_shapes(line.shape, x.shape)
     flat = np.broadcast_to(x, shape).reshape(-1)
     if line.value.size > 1 and line.shape != shape:
-        members = np.arange(line.value.size).reshape(line.shape)
-        line = line.take(np.broadcast_to(members, shape).reshape(-1))
+        entries = np.arange(line.value.size).reshape(line.shape)
+        line = line.take(np.broadcast_to(entries, shape).reshape(-1))
     out = np.empty(flat.size)
     for first in range(0, flat.size, _CHUNK):
         chunk = np.arange(first, min(first + _CHUNK, flat.size))
@@ -231,14 +236,14 @@ def _over_points(line: Line, x: ArrayLike, routes: Callable[[Line, Array], Route
 def _monotone(line: Line, rho: Array) -> Bool:
     """Whether all kinks are on one side of zero and K >= 0 on [-1, rho], rho < 0."""
     r = np.abs(rho)
-    safe = line.nearest**2 * (1 + r) >= r * (1 - r)  # thin pieces are the worst
-    monotone: Bool = line.one_sided & (safe | (len(line.knots) == 1))
+    safe = line.nearest**2 * (1 + r) >= r * (1 - r)  # for thin pieces, the worst case
+    monotone: Bool = line.one_sided & (safe | (len(line.kinks) == 1))
     return monotone
 
 
 def _order_routes(order: _Order, line: Line, rho: Array) -> Routes:
     zero = (rho >= 0) | line.odd
-    tail = ~zero & order.quiet(line) & _monotone(line, rho)
+    tail = ~zero & order.vanishes(line) & _monotone(line, rho)
     return [
         (zero, partial(_from_zero, order)),
         (tail, partial(_from_minus_one, order)),
@@ -257,7 +262,7 @@ def correlation(line: Line, rho: ArrayLike) -> Array:
     def routes(part: Line, r: Array) -> Routes:
         zero, tail, either = _order_routes(_C, part, r)
         thin = part.widths.min(axis=0, initial=np.inf) < _THIN
-        cancels = either[0] & part.silent & part.one_sided & thin & (r > -1)
+        cancels = either[0] & part.zero_near_origin & part.one_sided & thin & (r > -1)
         return [zero, tail, (cancels, value_one_sided), (either[0] & ~cancels, either[1])]
 
     return _over_points(line, rho, routes)

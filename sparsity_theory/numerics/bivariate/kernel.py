@@ -21,20 +21,22 @@ import numpy as np
 from ..._types import Array
 from .pieces import Pieces
 
-_TINY = 1e-280  # floor of u^2, far below any feature
+TINY = 1e-280
+"""Floor of u^2, far below the distance of any two kinks."""
+
 _PLAIN = -0.5  # below it exp(x) - 1 is as good as expm1(x), and twice as fast
-_LARGE = -0.6  # beside its square, 1 - exp(x) needs no more than its absolute error
+_LARGE = -0.6  # compared to its square, 1 - exp(x) is needed to absolute accuracy only
 
 Term = tuple[int, int, float]
-"""Two pieces and how often they count."""
+"""Two pieces and their multiplicity."""
 
 
 class Nodes:
-    """Nodes u (nodes, panels) and what the kernel asks of t = (1 - u^2) / (1 + u^2)."""
+    """Nodes u (nodes, panels) and what the kernel needs of t = (1 - u^2) / (1 + u^2)."""
 
     def __init__(self, u: Array, away: Array, edge: Array) -> None:
         self.u, self.away, self.edge = u, away, edge  # away = |u - edge|, exact
-        self.u2 = np.maximum(u * u, _TINY)
+        self.u2 = np.maximum(u * u, TINY)
         self.up = 1.0 + self.u2
 
     @cached_property
@@ -60,7 +62,7 @@ class Nodes:
 
 @dataclass(frozen=True)
 class Base:
-    """What the density is taken over: a factor exp(-level(edge)) which the whole integral has.
+    """The common factor exp(-level(edge)) of an integral, by which the density is divided.
 
     The fields are exponents at (scale, scale) and (scale, -scale), less level(edge); and
     level(e) - level(f) for two edges.
@@ -103,7 +105,7 @@ WHOLE = Base(_together, lambda x, scale: scale * scale / 2 / x.u2, _still)
 FALL = Base(
     _together,
     lambda x, scale: _upwards(x, scale) / (x.u2 * (x.edge * x.edge)),
-    lambda e, f, scale: -_change(e, f, scale) / np.maximum((e * f) ** 2, _TINY),
+    lambda e, f, scale: -_change(e, f, scale) / np.maximum((e * f) ** 2, TINY),
 )
 """Level scale^2 / (1 - r) for u below the edge, mirrored kinks on one side of zero."""
 
@@ -118,7 +120,7 @@ class Kernel:
 
     def __init__(self, pieces: Pieces, nodes: Nodes, base: Base, mirrored: bool) -> None:
         self.p, self.x, self.base, self.mirrored = pieces, nodes, base, mirrored
-        self.n = len(pieces.knots)
+        self.n = len(pieces.kinks)
         self.exponents: dict[tuple[int, int], Array] = {}
 
     def sum(self, terms: list[Term]) -> Array:
@@ -135,7 +137,7 @@ class Kernel:
         """x_i - y_j, y mirrored or not."""
         p = self.p
         if self.mirrored:
-            distance: Array = p.knots[i] + p.knots[j]
+            distance: Array = p.kinks[i] + p.kinks[j]
         else:  # one of the two sums is empty
             distance = p.widths[j:i].sum(axis=0) - p.widths[i:j].sum(axis=0)
         return distance
@@ -175,7 +177,7 @@ class Kernel:
 
     def step(self, i: int, j: int) -> Array:
         """log density at (x_{i+1}, y_j) over that at (x_i, y_j); the same along y."""
-        y = -self.p.knots[j] if self.mirrored else self.p.knots[j]
+        y = -self.p.kinks[j] if self.mirrored else self.p.kinks[j]
         twice = self.gap(i, j) + self.gap(i + 1, j)
         rise: Array = -self.p.widths[i] * (twice * self.x.curvature + y * self.x.same)
         return rise
@@ -199,7 +201,7 @@ class Kernel:
         return self.block(a, b)
 
     def side(self, a: int) -> int:
-        """1 or -1 where a finite piece lies on one side of zero in every member, else 0."""
+        """1 or -1 where a finite piece lies on one side of zero in the whole batch, else 0."""
         ends = self.p.positive[a - 1 : a + 1]
         return int(ends.all()) - int(not ends.any())
 
@@ -210,17 +212,17 @@ class Kernel:
         return sign * np.exp(-np.minimum(e0, e1)) * _expm1(-np.abs(self.step(b - 1, i)))
 
     def diagonal(self, a: int) -> Array:
-        """A finite piece and itself, t > 0: both terms are positive."""
+        """The double difference of a finite piece with itself, t > 0: both terms are positive."""
         i, j, p = a - 1, a, self.p
-        nearer = np.abs(p.knots[i]) <= np.abs(p.knots[j])
+        nearer = np.abs(p.kinks[i]) <= np.abs(p.kinks[j])
         start = (
             self.exponent(i, i)
             if nearer.all()
             else np.where(nearer, self.exponent(i, i), self.exponent(j, j))
         )
-        half = _expm1(-(p.widths[i] * np.abs(p.knots[i] + p.knots[j]) / 2) * self.x.same)
+        half = _expm1(-(p.widths[i] * np.abs(p.kinks[i] + p.kinks[j]) / 2) * self.x.same)
         dip = -(p.widths[i] ** 2 / 2) * self.x.twist
-        if half.max() < _LARGE:  # then it is small beside half^2, or as large as one
+        if half.max() < _LARGE:  # then dip is small compared to half^2, or as large as one
             dip = np.exp(dip, out=dip)
             dip -= 1.0
         else:
@@ -268,12 +270,12 @@ class Kernel:
 
 
 def terms_of(pieces: Pieces) -> list[Term]:
-    """Pairs of pieces that count, each with its multiplicity (equal pairs of a symmetric line)."""
-    n = len(pieces.knots)
+    """Pairs of pieces with nonzero slopes, and how many pairs of a symmetric line equal each."""
+    n = len(pieces.kinks)
     active = [a for a in range(n + 1) if np.any(pieces.slopes[a] != 0)]
     s = pieces.slopes
     symmetric = (
-        np.array_equal(pieces.knots, -pieces.knots[::-1])
+        np.array_equal(pieces.kinks, -pieces.kinks[::-1])
         and np.array_equal(pieces.widths, pieces.widths[::-1])
         and any(np.array_equal(s, sign * s[::-1]) for sign in (1, -1))
     )

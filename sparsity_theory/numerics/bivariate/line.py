@@ -19,13 +19,13 @@ Index = NDArray[np.intp]
 class Line:
     """A piecewise-linear function in units of sqrt(q).
 
-    One row for each kink or piece, one column for each member of the batch (flattened); a batch
-    of one serves every point.
+    One row for each kink or piece, one column for each entry of the batch (flattened); a batch
+    of one broadcasts against every point.
     """
 
     shape: tuple[int, ...]
     """Shape of the batch."""
-    knots: Array
+    kinks: Array
     """Kinks in ascending order, (n, b)."""
     widths: Array
     """Distances between neighbours, (n - 1, b)."""
@@ -38,13 +38,13 @@ class Line:
     square: Array
     """Square of the kink nearest to zero, rounded, (b,) ..."""
     square_error: Array
-    """... and what it lacks."""
+    """... and its rounding error."""
     nearest: Array
     """Distance from zero to the nearest kink."""
     flat: Bool
-    """Whether phi' is 0 around zero."""
-    silent: Bool
-    """Whether phi and phi' are 0 around zero."""
+    """Whether phi' is 0 near zero."""
+    zero_near_origin: Bool
+    """Whether phi and phi' are 0 near zero."""
     one_sided: Bool
     """Whether all kinks are on one side of zero."""
     odd: Bool
@@ -53,7 +53,7 @@ class Line:
     """Whether phi is even."""
 
     def take(self, index: Index) -> Line:
-        """The members at ``index``; a batch of one stays as it is."""
+        """The entries of the batch at ``index``; a batch of one stays as it is."""
         if self.value.size == 1:
             return self
         names = [name for name in self.__dataclass_fields__ if name != "shape"]
@@ -61,16 +61,16 @@ class Line:
 
     def evaluate(self, z: Array) -> tuple[Array, Array]:
         """Phi and phi' at z, shape (..., b)."""
-        value = self.values[0] + self.slopes[0] * (z - self.knots[0])
+        value = self.values[0] + self.slopes[0] * (z - self.kinks[0])
         slope = np.broadcast_to(self.slopes[0], z.shape)
-        for k, v, s in zip(self.knots, self.values, self.slopes[1:], strict=True):
+        for k, v, s in zip(self.kinks, self.values, self.slopes[1:], strict=True):
             value = np.where(z > k, v + s * (z - k), value)
             slope = np.where(z > k, s, slope)
         return value, slope
 
 
 def standardize(
-    knots: tuple[ArrayLike, ArrayLike],
+    kinks: tuple[ArrayLike, ArrayLike],
     widths: ArrayLike,
     slopes: ArrayLike,
     offset: ArrayLike = 0.0,
@@ -79,14 +79,15 @@ def standardize(
     """The line phi(sqrt(q) z) / sqrt(q) of a piecewise-linear phi.
 
     Args:
-        knots: (high, low), each (n, *batch): ascending kinks as unevaluated sums high + low.
-        widths: distances between neighbouring kinks, (n - 1, *batch), which large kinks have lost.
+        kinks: (high, low), each (n, *batch): ascending kinks as unevaluated sums high + low.
+        widths: distances between neighbouring kinks, (n - 1, *batch); more accurate than the
+            differences of large kinks.
         slopes: (n + 1, *batch).
         offset: value at the first kink, (*batch).
         q: variance > 0, (*batch).
     """
     high, low, widths, slopes, offset, q = (
-        np.asarray(v, dtype=np.float64) for v in (knots[0], knots[1], widths, slopes, offset, q)
+        np.asarray(v, dtype=np.float64) for v in (kinks[0], kinks[1], widths, slopes, offset, q)
     )
     n = len(high)
     shape = np.broadcast_shapes(
@@ -116,7 +117,7 @@ def standardize(
     mirrored = np.all(k == -k[::-1], axis=0) & np.all(w == w[::-1], axis=0)
     return Line(
         shape=shape,
-        knots=k,
+        kinks=k,
         widths=w,
         slopes=slopes,
         values=values,
@@ -125,7 +126,7 @@ def standardize(
         square_error=square_error,
         nearest=np.abs(k[near, column]),
         flat=slope == 0,
-        silent=(slope == 0) & (value == 0),
+        zero_near_origin=(slope == 0) & (value == 0),
         one_sided=np.all(k >= 0, axis=0) | np.all(k <= 0, axis=0),
         odd=mirrored & np.all(slopes == slopes[::-1], axis=0),
         even=mirrored & np.all(slopes == -slopes[::-1], axis=0),

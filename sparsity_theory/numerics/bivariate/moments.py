@@ -1,11 +1,11 @@
-"""Anchors of the integrals over the correlation: what holds at rho = 0 and at rho = -1.
+"""Anchors of the integrals over the correlation: the values at rho = 0 and at rho = -1.
 
 With gamma the standard normal density and Q its upper tail, E phi' = sum_a s_a int_a gamma, and
 E phi = phi(0) + sum_a s_a int_a Q over the pieces on the right of zero, less the same of those on
 the left (Eq. 36, summed over pieces; one integration by parts).
 
-Gauss-Legendre serves where `gaussian` would take two tails apart: everything here is scaled by
-exp(scale^2 / 2), so that nothing underflows at |k| = 37, and the ends lie at whichever distance
+Gauss-Legendre rules take the place of the tails of `gaussian`: everything here is scaled by
+exp(scale^2 / 2), so that nothing underflows at |k| = 37, and ends are given by their distance
 ``beyond`` the scale.
 """
 
@@ -15,11 +15,13 @@ import numpy as np
 import scipy
 
 from ..._types import Array
+from ..gaussian import FAR
+from ..legendre import gauss_legendre
 from .line import Line
-from .panels import FOLDS, gauss_legendre
-from .pieces import FAR, Pieces
+from .panels import FOLDS
+from .pieces import Pieces
 
-_NODES, _, _WEIGHTS = gauss_legendre(32)  # for exp(-t) over FOLDS at once
+_NODES, _, _WEIGHTS = gauss_legendre(32)  # one panel for exp(-t) up to t = FOLDS
 
 
 def half_line_nodes(start: Array, width: Array) -> tuple[Array, Array]:
@@ -59,14 +61,14 @@ def _outwards(line: Line, pieces: Pieces, step: int) -> tuple[Array, Array]:
     ``step`` is 1 for the right half, -1 for the left one; both sum in the same order, so that
     those of an odd phi are equal to the last bit.
     """
-    n = len(line.knots)
-    beside = pieces.positive if step == 1 else ~pieces.positive
+    n = len(line.kinks)
+    on_side = pieces.positive if step == 1 else ~pieces.positive
     end = np.full_like(line.value, 2 * FAR)
     mass, tail = np.zeros_like(line.value), np.zeros_like(line.value)
     for a in range(n + 1)[::step]:
         inner, outer = (a - 1, a)[::step]
-        begins = beside[inner] if 0 <= inner < n else np.zeros_like(line.flat)
-        reaches = beside[outer] if 0 <= outer < n else np.ones_like(line.flat)
+        begins = on_side[inner] if 0 <= inner < n else np.zeros_like(line.flat)
+        reaches = on_side[outer] if 0 <= outer < n else np.ones_like(line.flat)
         present = reaches & (line.slopes[a] != 0)
         if present.any():
             beyond = np.where(begins, pieces.beyond[min(max(inner, 0), n - 1)], 0.0)
@@ -81,7 +83,7 @@ def _outwards(line: Line, pieces: Pieces, step: int) -> tuple[Array, Array]:
 
 def at_minus_one(line: Line, scale: Array) -> tuple[Array, Array]:
     """C(-1) = E[phi(z) phi(-z)] and P(-1) = E[phi'(z) phi'(-z)], both times exp(scale^2 / 2)."""
-    cuts = np.sort(np.minimum(np.abs(line.knots), FAR), axis=0)
+    cuts = np.sort(np.minimum(np.abs(line.kinks), FAR), axis=0)
     starts = np.concatenate([np.zeros_like(cuts[:1]), cuts])
     ends = np.concatenate([cuts, np.full_like(cuts[:1], 2 * FAR)])
     correlation, slope = np.zeros_like(line.value), np.zeros_like(line.value)

@@ -17,7 +17,8 @@ from functools import cached_property
 import numpy as np
 
 from ..._types import Array
-from .kernel import Base, Kernel, Nodes, Term, terms_of
+from ..legendre import gauss_legendre
+from .kernel import TINY, Base, Kernel, Nodes, Term, terms_of
 from .line import Index
 from .pieces import Pieces
 
@@ -30,29 +31,14 @@ FOLDS = 40.0
 """exp(-FOLDS) of a range's peak is below rounding."""
 
 _RATIO = 2.0  # widest panel, right over left, that the last rule integrates to rounding
-_TINY = 1e-280  # floor of u^2
-_BLOCK = 10240  # nodes evaluated together, so that temporaries stay in cache
-_GRID_RATIO = 1.12  # of neighbours on a shared grid: the first rule serves most panels
+_BLOCK = 10240  # nodes evaluated at once, so that temporary arrays stay in the cache
+_GRID_RATIO = 1.12  # of neighbours on a shared grid: the first rule suffices for most panels
 _SHARED = 512  # points of one line from which a shared grid pays
 
 _NO_PANEL, _NOTHING = np.zeros(0, dtype=np.intp), np.zeros(0)
 
 
-def gauss_legendre(n: int) -> tuple[Array, Array, Array]:
-    """Nodes x, 1 - x and weights on [0, 1], rounded once (Newton in extended precision)."""
-    x = np.cos(np.pi * (np.arange(n, dtype=np.longdouble) + 0.75) / (n + 0.5))
-    for _ in range(6):
-        previous, value = np.ones_like(x), x
-        for k in range(2, n + 1):
-            previous, value = value, ((2 * k - 1) * x * value - (k - 1) * previous) / k
-        derivative = n * (x * value - previous) / (x * x - 1)
-        x = x - value / derivative
-    weights = 1 / ((1 - x * x) * derivative**2)
-    left, right = (1 - x) / 2, (1 + x) / 2
-    return left.astype(np.float64), right.astype(np.float64), weights.astype(np.float64)
-
-
-# Rules, with the widest panel and the largest run of exponents that all but the last integrate.
+# Rules, and the largest ratio and range of exponents of a panel for all but the last of them.
 _RULES = [tuple(v[:, None] for v in gauss_legendre(n)) for n in (7, 10, 14, 22)]
 _LIMITS = ((1.13, 1.2), (1.5, 4.0), (2.2, 9.0))
 
@@ -83,7 +69,7 @@ class Integrals:
 
     pieces: Pieces
     feature: Array
-    """Below it in u, no two kinks are told apart; (b,)."""
+    """The least distance of two kinks, in u; (b,)."""
     base: Base
     mirrored: bool = False
 
@@ -119,7 +105,7 @@ class Integrals:
         return self.pieces.scale.size == 1 and edge.size >= _SHARED
 
     def _grid(self, edge: Array) -> Array:
-        """Ascending from 0 to 1, geometric where the points are or the kinks are told apart."""
+        """Ascending from 0 to 1, geometric from the first point or the least distance of kinks."""
         least = edge.min(where=edge > 0, initial=1.0)
         first = float(np.clip(self.feature[0], least, 1.0))
         count = max(int(np.ceil(np.log(1 / first) / np.log(_GRID_RATIO))), 1)
@@ -205,13 +191,13 @@ class Integrals:
 
     def _grade(self, left: Array, right: Array, owner: Index) -> Index:
         """Which rule a panel needs: the widest has the last one."""
-        farthest, scale = np.abs(self.pieces.knots).max(axis=0), self.pieces.scale
+        farthest, scale = np.abs(self.pieces.kinks).max(axis=0), self.pieces.scale
         direct = np.minimum(farthest**2, scale**2 + 2 * FOLDS)
         if scale.size > 1:
             farthest, scale, direct = farthest[owner], scale[owner], direct[owner]
-        left2, right2 = np.maximum(left * left, _TINY), right * right
+        left2, right2 = np.maximum(left * left, TINY), right * right
         opposite = np.minimum(farthest**2 / 2, scale**2 / 2 + FOLDS * right2)
-        folds = direct * (right2 - left2) + opposite * (1 / left2 - 1 / np.maximum(right2, _TINY))
+        folds = direct * (right2 - left2) + opposite * (1 / left2 - 1 / np.maximum(right2, TINY))
         grade = np.full(owner.shape, len(_LIMITS))
         for g, (ratio, run) in reversed(list(enumerate(_LIMITS))):
             grade[(right <= ratio * left) & (folds <= run)] = g

@@ -1,8 +1,8 @@
-"""A line as its integrals see it: kinks by their sign and their distance from zero.
+"""A line in the coordinates of its integrals: kinks by their sign and their distance from zero.
 
-Far out, two kinks differ by far more than their standardized coordinates can tell: with scale the
-distance of the nearest one, every kink is kept as |k| = scale + beyond, and every integral over a
-factor that depends on scale alone.
+The difference of two kinks far out is lost when their standardized coordinates are rounded. So,
+with scale the distance of the nearest one, every kink is kept as |k| = scale + beyond, and every
+integral over a factor that depends on scale alone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..._types import Array
+from ..gaussian import FAR
 from .line import Bool, Index, Line
-
-FAR = 1e3
-"""Standardized distances are cut here: exp(-FAR^2 / 2) is 0."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Kinks and pieces, one row each; slopes are less a reference, which changes no K."""
+    """Kinks and pieces, one row each; slopes are less one of them, which leaves K as it is."""
 
-    knots: Array
+    kinks: Array
     widths: Array
     slopes: Array
     positive: Bool
@@ -31,15 +29,15 @@ class Pieces:
     scale: Array
 
     def take(self, index: Index) -> Pieces:
-        """The members at ``index``; a batch of one stays as it is."""
+        """The entries of the batch at ``index``; a batch of one stays as it is."""
         if self.scale.size == 1:
             return self
         return Pieces(*(getattr(self, name)[..., index] for name in self.__dataclass_fields__))
 
 
 def pieces_of(line: Line, scale: Array) -> Pieces:
-    """The kinks of ``line`` seen from ``scale``, 0 or the distance of the nearest one."""
-    k, w = np.clip(line.knots, -FAR, FAR), np.minimum(line.widths, FAR)
+    """The kinks of ``line`` beyond ``scale``, which is 0 or the distance of the nearest one."""
+    k, w = np.clip(line.kinks, -FAR, FAR), np.minimum(line.widths, FAR)
     n, size = k.shape
     positive = k >= 0
     beyond = np.abs(k) - scale

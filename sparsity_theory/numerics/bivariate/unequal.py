@@ -1,4 +1,4 @@
-"""What the kinks add to E phi(u1) phi(u2) where u1 and u2 differ in variance (Eq. 4).
+"""The contribution of the kinks to E phi(u1) phi(u2) where u1 and u2 differ in variance (Eq. 4).
 
 By Price's theorem, with u1 = sqrt(q1) z1, u2 = sqrt(q2) z2, correlation rho and slope jumps d_i,
 
@@ -19,35 +19,35 @@ import scipy
 
 from ..._types import Array
 
-_TOLERANCE = 1e-13  # of the largest sum of sizes
-_NOTHING = 1e-290  # where all kinks are out of reach
+_RELATIVE = 1e-13  # tolerance, of the largest sum of absolute values
+_ABSOLUTE = 1e-290  # tolerance, where all kinks are far out
 
 
-def bend_integral(
-    knots1: Sequence[Array], knots2: Sequence[Array], jumps: Sequence[float], rho: Array
+def kink_integral(
+    kinks1: Sequence[Array], kinks2: Sequence[Array], jumps: Sequence[float], rho: Array
 ) -> Array:
     """B(rho).
 
     Args:
-        knots1: the kinks k_i / sqrt(q1), each of the batch's shape.
-        knots2: the kinks k_j / sqrt(q2).
+        kinks1: the kinks k_i / sqrt(q1), each of the batch's shape.
+        kinks2: the kinks k_j / sqrt(q2).
         jumps: the changes of slope d_i.
         rho: in [-1, 1].
     """
     angle = np.arcsin(rho)
     sign = np.where(rho < 0.0, -1.0, 1.0)
-    first, second = zip(knots1, jumps, strict=True), zip(knots2, jumps, strict=True)
+    first, second = zip(kinks1, jumps, strict=True), zip(kinks2, jumps, strict=True)
     pairs = [(a, sign * b, d * e) for (a, d), (b, e) in product(first, second)]
 
     def integrand(share: float) -> Array:
         s = np.sin(share * angle)
         terms = [weight * _scaled_density(a, b, np.abs(s)) for a, b, weight in pairs]
-        # Beside the sum that of the sizes: the tolerance is relative to the larger of the two.
+        # With the sum of absolute values, which is the larger: the tolerance is relative to it.
         sums = np.stack([sum(terms, np.zeros(rho.shape)), sum(map(np.abs, terms))])
         return np.asarray(angle * (rho - s) * sums)
 
     total, _ = scipy.integrate.quad_vec(
-        integrand, 0.0, 1.0, epsabs=_NOTHING, epsrel=_TOLERANCE, norm="max"
+        integrand, 0.0, 1.0, epsabs=_ABSOLUTE, epsrel=_RELATIVE, norm="max"
     )
     return np.asarray(total[0] / (2.0 * np.pi))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import sparsity_theory as st
-from asv_bench.initializations import solved_activation
 from asv_bench.labels import labelled
+from sparsity_theory.published.rows import Design
 
 TABLES = json.loads(Path(__file__).with_name("reference_values.json").read_text(encoding="utf-8"))
 
@@ -30,7 +30,7 @@ def activation(row: Row) -> Any:
 
 
 def solved(row: Row) -> Any:
-    return solved_activation(row["kind"], row["s"], row["slope"], row["q"])
+    return Design(row["kind"], row["s"], row["slope"]).activation(row["q"])
 
 
 def fixed_point(row: Row) -> float:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sparsity_theory as st
+from sparsity_theory.published.rows import Design
 
 KINDS = list(st.ACTIVATIONS)
-SPARSITY, SLOPE = 0.85, 0.7  # the paper's example: CReLU with s = 0.85 and V'(q*) = 0.7
-
-
-def solved_activation(
-    kind: str, sparsity: float = SPARSITY, slope: float | None = SLOPE, q_star: float = 1.0
-) -> Any:
-    """One of the four kinds; ``slope`` matters to those that are clipped."""
-    family: Any = st.ACTIVATIONS[kind]
-    clip = {"slope": slope} if family.clipped else {}
-    return family.for_sparsity(sparsity, q_star=q_star, **clip)
+SPARSITY = 0.85  # of the paper's example: CReLU with s = 0.85 and V'(q*) = 0.7
 
 
 def initialization(kind: str) -> st.MeanField:
-    """One of the four kinds on the edge of chaos."""
-    return st.edge_of_chaos(solved_activation(kind))
+    """One of the four kinds on the edge of chaos, with V'(q*) = 0.7 if it is clipped."""
+    return Design.of(kind, SPARSITY).net()

@@ -122,7 +122,7 @@ def part_of_table_2(records: Sequence[Record]) -> str:
 
 def is_shown(row: RowSummary) -> bool:
     """Whether the README has this row."""
-    design = row.published.row
+    design = row.published.design
     return (design.kind, design.sparsity, design.slope) in SHOWN
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sparsity_theory as st
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
 from torch_models.measurements.layers import observed_layers
 
@@ -55,7 +55,7 @@ def test_layers_observed_lie_within_the_law_at_their_width() -> None:
 
     Layers of a network go together, so of 8 layers all are asked on average only.
     """
-    layers = observed_layers(Row("cst", 0.7, 0.7), 80, 8, 40, 0.3, 0)
+    layers = observed_layers(Design("cst", 0.7, 0.7), 80, 8, 40, 0.3, 0)
     assert set(layers) == {"variance", "sparsity", "correlation", "gain"}
     for name, each in layers.items():
         assert each.seen.shape == (40, 8)

@@ -19,7 +19,7 @@ import pytest
 
 from property_tests.support.images import write_mnist
 from sparsity_theory.finite_width.forecast import expected_outcome
-from sparsity_theory.published.rows import DEFAULT_ROWS, Row, chosen_rows
+from sparsity_theory.published.rows import DEFAULT_DESIGNS, Design, chosen_designs
 from torch_models.experiments.build import dataset_loader
 from torch_models.experiments.progress import NoProgress
 from torch_models.experiments.trainer import train_runs
@@ -33,7 +33,7 @@ from torch_models.records.runs import Run, runs_of, three_rows_budget
 from torch_models.reports.row_figure import cobweb, save_figure
 
 SMALL = three_rows_budget("digits", width=40, depth=3, epochs=2, batch_size=64)
-STABLE = Row("crelu", 0.7, 0.5)
+STABLE = Design("crelu", 0.7, 0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -47,29 +47,29 @@ def one_thread() -> Iterator[None]:
 
 
 def test_a_row_names_itself_for_people_and_for_files() -> None:
-    assert [row.label for row in DEFAULT_ROWS] == [
+    assert [row.label for row in DEFAULT_DESIGNS] == [
         "CReLU s=0.85 V'=0.7",
         "CST s=0.85 V'=0.9",
         "ST s=0.8",
     ]
-    assert [row.slug for row in DEFAULT_ROWS] == ["crelu-0.85-0.7", "cst-0.85-0.9", "st-0.8"]
+    assert [row.slug for row in DEFAULT_DESIGNS] == ["crelu-0.85-0.7", "cst-0.85-0.9", "st-0.8"]
 
 
 def test_unclipped_rows_start_below_their_unstable_fixed_point() -> None:
-    assert [row.input_variance() for row in DEFAULT_ROWS] == [1.0, 1.0, 0.75]
-    assert Row("relu", 0.5).input_variance() == 1.0  # tau = 0: every q is a fixed point
+    assert [row.input_variance() for row in DEFAULT_DESIGNS] == [1.0, 1.0, 0.75]
+    assert Design("relu", 0.5).input_variance() == 1.0  # tau = 0: every q is a fixed point
 
 
 def test_a_row_of_ones_own_replaces_the_three() -> None:
-    assert chosen_rows() == DEFAULT_ROWS
-    assert chosen_rows("cst") == (Row("cst", 0.85, 0.7),)
-    assert chosen_rows("st", 0.6) == (Row("st", 0.6),)
+    assert chosen_designs() == DEFAULT_DESIGNS
+    assert chosen_designs("cst") == (Design("cst", 0.85, 0.7),)
+    assert chosen_designs("st", 0.6) == (Design("st", 0.6),)
 
 
 def test_every_setting_that_decides_the_outcome_is_in_the_name() -> None:
     budget = three_rows_budget("digits")
-    run = Run(None, DEFAULT_ROWS[0], budget.name, budget.experiment, 0)
-    names = {run.name, replace(run, row=DEFAULT_ROWS[1]).name, replace(run, seed=1).name}
+    run = Run(None, DEFAULT_DESIGNS[0], budget.name, budget.experiment, 0)
+    names = {run.name, replace(run, design=DEFAULT_DESIGNS[1]).name, replace(run, seed=1).name}
     changes: list[dict[str, Any]] = [
         {"width": 301}, {"depth": 31}, {"epochs": 7}, {"learning_rate": 0.5}, {"batch_size": 33},
     ]  # fmt: skip
@@ -78,7 +78,7 @@ def test_every_setting_that_decides_the_outcome_is_in_the_name() -> None:
         names.add(replace(run, experiment=changed.experiment).name)
     names.add(replace(run, experiment=three_rows_budget("mnist").experiment).name)
     assert len(names) == 4 + len(changes)
-    assert replace(run, row=Row("crelu", 0.85, 0.7)).name == run.name
+    assert replace(run, design=Design("crelu", 0.85, 0.7)).name == run.name
     assert run.name.startswith("dnn-three-rows-crelu-0.85-0.7-seed-0-")
 
 
@@ -93,7 +93,7 @@ def test_a_budget_that_was_changed_is_custom_and_one_that_was_not_keeps_its_name
 def test_a_record_is_strict_json_whatever_the_figures(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     figures = {"a": math.nan, "b": np.array([1.0, -math.inf]), "c": Path("x"), "d": np.float32(0.5)}
-    write_record(path, {**figures, "row": Row("st", 0.8)})
+    write_record(path, {**figures, "row": Design("st", 0.8)})
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -135,7 +135,7 @@ def test_a_folder_is_made_and_left_empty_by_the_trial_write(tmp_path: Path) -> N
 
 def test_the_theory_takes_a_side_on_each_of_the_default_rows() -> None:
     experiment = three_rows_budget("digits").experiment
-    outcomes = [predict(row, experiment.width, experiment.depth).outcome for row in DEFAULT_ROWS]
+    outcomes = [predict(row, experiment.width, experiment.depth).outcome for row in DEFAULT_DESIGNS]
     assert outcomes == ["trains", "fails", "fails"]
 
 
@@ -184,7 +184,7 @@ def test_the_verdict_can_go_either_way(outcome: str, results: list[str], status:
     assert judge(outcome, results).status == status
 
 
-def report_of(row: Row, **changes: Any) -> RowReport:
+def report_of(row: Design, **changes: Any) -> RowReport:
     """Two small networks of a row, trained on the digits and judged."""
     budget = three_rows_budget("digits", **{"width": 40, "depth": 3, "batch_size": 64, **changes})
     experiment = budget.experiment
@@ -194,7 +194,7 @@ def report_of(row: Row, **changes: Any) -> RowReport:
 
 
 def test_a_row_that_trains_is_confirmed_and_a_wild_step_size_refutes_it() -> None:
-    shallow = Row("relu", 0.6)
+    shallow = Design("relu", 0.6)
     report = report_of(shallow, epochs=6, learning_rate=0.05, batch_size=32)
     assert report.prediction.outcome == "trains"
     assert report.verdict.status == "as the theory says"
@@ -403,7 +403,7 @@ def test_ctrl_c_while_training_keeps_the_finished_rows(tmp_path: Path) -> None:
     assert "interrupted" in process.stderr
     records = list(tmp_path.glob("*.json"))
     assert len(records) == 1
-    assert read_record(records[0])["row"]["label"] == DEFAULT_ROWS[0].label
+    assert read_record(records[0])["row"]["label"] == DEFAULT_DESIGNS[0].label
     assert {path.name for path in tmp_path.glob(".*")} == {".locks"}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from property_tests.support.runs import run_record, write_run
-from sparsity_theory.published.rows import Row, expected_sparsity
+from sparsity_theory.published.rows import Design, expected_sparsity
 from sparsity_theory.published.tables import published_rows
 from torch_models.data import LOADERS
 from torch_models.records.files import read_record, to_plain, write_record
@@ -25,8 +25,8 @@ from torch_models.records.runs import DATA_SETS
 from torch_models.reports.training_figures import FAILED_ROWS, QUICK_ROWS, SLOW_ROWS
 
 ROOT = Path(__file__).parents[2]
-CRELU = Row("crelu", 0.85, 0.7)
-ST = Row("st", 0.5)
+CRELU = Design("crelu", 0.85, 0.7)
+ST = Design("st", 0.5)
 
 KEYS = {
     "activation", "sparsity", "slope", "network", "budget", "runs", "diverged", "accuracy_mean",
@@ -134,7 +134,7 @@ def test_every_row_is_there_in_the_papers_order_with_ours_and_theirs(some: Path)
     rows = rows_as_json(2, "--records", some)
     published = published_rows(2)
     assert [(r["activation"], r["sparsity"], r["slope"]) for r in rows] == [
-        (p.row.kind, p.row.sparsity, p.row.slope) for p in published
+        (p.design.kind, p.design.sparsity, p.design.slope) for p in published
     ]
     for row, each in zip(rows, published, strict=True):
         assert set(row) >= KEYS
@@ -175,7 +175,7 @@ def test_a_single_run_has_no_deviation(tmp_path: Path) -> None:
 
 def test_the_papers_deviations_divide_by_one_less_than_the_number_of_runs() -> None:
     """Of ReLU s = .6 one network of five failed, by its mean: dividing by n could not give .37."""
-    (printed,) = [row.dnn for row in published_rows(2) if row.row == Row("relu", 0.6)]
+    (printed,) = [row.dnn for row in published_rows(2) if row.design == Design("relu", 0.6)]
     runs = [0.925] * 4 + [0.10]
     assert statistics.fmean(runs) == pytest.approx(printed.accuracy_mean, abs=0.005)
     assert statistics.stdev(runs) == pytest.approx(printed.accuracy_std, abs=0.005)
@@ -394,4 +394,4 @@ def test_every_committed_record_is_read_and_written_alike() -> None:
 def test_clipped_rows_are_expected_at_their_sparsity_and_unclipped_ones_above_it() -> None:
     """Those start at three quarters of q*, and go up to it (App. C)."""
     assert expected_sparsity(CRELU, 40) == pytest.approx(0.85)
-    assert 0.7 < expected_sparsity(Row("relu", 0.7), 40) < 0.74
+    assert 0.7 < expected_sparsity(Design("relu", 0.7), 40) < 0.74

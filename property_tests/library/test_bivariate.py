@@ -22,6 +22,7 @@ from property_tests.references.definitions import mp
 from property_tests.support.agreement import agree, error
 from property_tests.support.strategies import KINDS, Point, generic_points, points
 from sparsity_theory.numerics.bivariate import conditional, correlations, panels
+from sparsity_theory.numerics.legendre import gauss_legendre
 
 EXACT = 5e-15
 """Relative. Roundings of positive terms, and of exponents kept in two doubles: the worst found over
@@ -115,7 +116,7 @@ def test_panels_with_too_few_nodes_are_rejected(
     nodes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control: one rule for every panel, whatever its exponents."""
-    few = tuple(v[:, None] for v in panels.gauss_legendre(nodes))
+    few = tuple(v[:, None] for v in gauss_legendre(nodes))
     monkeypatch.setattr(panels, "_RULES", [few] * 4)
     records = [r for r in NAMED if "rho" in r]
     assert sum(rejected(r, "slope", float(computed(r)["slope"][0])) for r in records) >= 5

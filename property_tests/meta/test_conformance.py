@@ -166,7 +166,7 @@ def test_a_bug_is_caught_and_its_worst_point_named(
 
 @pytest.mark.parametrize("kink", [TAU, TAU + M])
 def test_a_derivative_on_the_wrong_side_of_a_kink_is_caught(kink: float) -> None:
-    """``>=`` for ``>``: a unit that is just silent, or just clipped, would pass gradients on."""
+    """``>=`` for ``>``: gradients would pass at the edge of the dead zone, or of the clip."""
 
     def derivative(x: Any) -> Any:
         return ((x > TAU) & (x < TAU + M)) | (x == kink)

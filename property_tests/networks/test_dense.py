@@ -120,10 +120,10 @@ def test_the_weight_variance_on_the_edge_is_one_over_the_share_of_units_that_pas
     ensemble = DenseEnsemble([st.edge_of_chaos(phi)], 4, width, 1, 1, [6], dtype=torch.float64)
     with torch.no_grad():
         h, x = next(ensemble.propagate(sphere(4, 1.0)))
-    passing = np.array([np.sum(phi.derivative(h.numpy()))])
+    unsaturated = np.array([np.sum(phi.derivative(h.numpy()))])
 
     def z(weight_variance: float) -> Floats:
-        return score_of_count(passing, width, np.array([1 / weight_variance]), seed=3)
+        return score_of_count(unsaturated, width, np.array([1 / weight_variance]), seed=3)
 
     assert typical(z(sigma_w2))
     assert atypical(z(1.05 * sigma_w2))

@@ -117,8 +117,8 @@ def test_backward_weights_cannot_be_taken_as_independent_of_the_forward_ones(
     net = design(kind, s, slope)
     _, seen = real_networks(net, 60, 8, 4000, seed=5)
     chain = st.draw_chain(net, 60, 8, 4000, seed=4)
-    passing = np.maximum(chain.passing[0, :-1], 1)
-    noise = np.random.default_rng(9).chisquare(passing) / passing
+    unsaturated = np.maximum(chain.unsaturated[0, :-1], 1)
+    noise = np.random.default_rng(9).chisquare(unsaturated) / unsaturated
     independent = np.sum(np.log(chain.gain[:-1] * noise), axis=0)
     assert implausible(ks_2samp(seen, independent).pvalue)
     assert np.mean(seen) > np.mean(independent)
@@ -126,7 +126,7 @@ def test_backward_weights_cannot_be_taken_as_independent_of_the_forward_ones(
 
 @pytest.mark.claim("Finite width: gain")
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_of_a_lone_passing_unit_what_does_not_lie_along_x_is_random(share: float) -> None:
+def test_of_a_single_unsaturated_unit_what_does_not_lie_along_x_is_random(share: float) -> None:
     """The squared gradient is (a c + s sqrt(1 - a^2) z)^2, a^2 being the unit's share of |x|^2.
 
     So it is noncentral chi-squared, by a Kolmogorov-Smirnov test of 20,000 draws. Wrong: a random

@@ -29,8 +29,8 @@ def test_the_forecast_ranks_the_rows_that_failed_above_those_that_trained() -> N
     forecasts = [forecast_of(row, networks=300) for row in rows]
     severity = area_under_curve([f.severity for f in forecasts], failed)
     probability = area_under_curve([f.failure_probability for f in forecasts], failed)
-    curvature = [float(row.row.net().variance_curvature(1.0)) for row in rows]
-    sparsity = [row.row.sparsity for row in rows]
+    curvature = [float(row.design.net().variance_curvature(1.0)) for row in rows]
+    sparsity = [row.design.sparsity for row in rows]
     assert severity > 0.99, severity
     assert probability > 0.985, probability
     assert area_under_curve(curvature, failed) < 0.98

@@ -56,11 +56,11 @@ def squared_gradients(kind: str, q0: float) -> tuple[Floats, Floats, Floats]:
     deltas = torch.autograd.grad(layers[-1], layers, cotangent)
     seen = []
     for h, x, delta, above in zip(layers, activations, deltas, deltas[1:], strict=False):
-        passing = torch.from_numpy(net.activation.derivative(h.detach()))  # (members, 1, width)
-        known = torch.nn.functional.normalize(passing * x.detach(), dim=-1)
+        unsaturated = torch.from_numpy(net.activation.derivative(h.detach()))  # (members, 1, width)
+        known = torch.nn.functional.normalize(unsaturated * x.detach(), dim=-1)
         free = delta - known * (known * delta).sum(-1, keepdim=True)
         variance = float(net.sigma_w2) * above.square().mean(-1)
-        seen.append((free.square().sum(-1), variance, passing.sum(-1) - 1))
+        seen.append((free.square().sum(-1), variance, unsaturated.sum(-1) - 1))
     squares, variances, degrees = (torch.stack(c).numpy() for c in zip(*seen, strict=True))
     return squares, variances, degrees
 
@@ -68,7 +68,9 @@ def squared_gradients(kind: str, q0: float) -> tuple[Floats, Floats, Floats]:
 @pytest.mark.claim("Eq. 24", "Networks: gradient gain")
 @pytest.mark.parametrize("q0", [0.6, 1.0, 2.0])
 @every_kind
-def test_each_passing_unit_carries_its_share_of_the_squared_gradient(kind: str, q0: float) -> None:
+def test_each_unsaturated_unit_carries_its_share_of_the_squared_gradient(
+    kind: str, q0: float
+) -> None:
     squares, variances, degrees = squared_gradients(kind, q0)
     assert typical(combined_z(score_of_squares(squares, variances, degrees)))
     assert atypical(combined_z(score_of_squares(squares, 1.25 * variances, degrees)))
@@ -92,7 +94,7 @@ def check_growth_against_curvature(record: dict[str, Any]) -> None:
     Without any link either would be as large with a probability below what chance allows. The
     sparsity s is the wrong theory: networks of one sparsity train or fail by their clip.
     """
-    rows = [published.row for published in published_rows(2)]
+    rows = [published.design for published in published_rows(2)]
     growth = [record["growth"][row.slug] for row in rows]
     curvature = [float(row.net().variance_curvature(1.0)) for row in rows]
     severity = [

@@ -106,7 +106,7 @@ class Reference:
                 + 2 * s * intercept * (density(a) - density(b))
                 + intercept**2 * mass
             )
-        self.silent_left = min(self.knots) >= 0 and slopes[0] == 0 and offset == 0
+        self.zero_on_the_left = min(self.knots) >= 0 and slopes[0] == 0 and offset == 0
         pairs: dict[tuple[Number, Number], Number] = {}
         for d, x in bends:
             for e, y in bends:
@@ -150,7 +150,7 @@ class Reference:
             plain, lever = self.remainder(mp.mpf(0), u, rho, mirrored=False)
             gap = minus * self.slope_at_one - lever
             return self.slope_at_one - plain, self.value_at_one - gap, gap
-        if rho < 0 and self.silent_left:  # then C and P are 0 at -1
+        if rho < 0 and self.zero_on_the_left:  # then C and P are 0 at -1
             plain, lever = self.remainder(mp.mpf(0), mp.sqrt(plus / minus), -rho, mirrored=True)
             return plain, lever, self.value_at_one - lever
         u = mp.sqrt(min(minus, plus) / max(minus, plus))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from torch_models.records.files import write_record
 from torch_models.records.run_record import (
     DivergenceRecord,
@@ -21,7 +21,7 @@ CHECKSUMS = {"train-images": "md5:1", "test-images": "md5:2"}
 
 
 def run_record(
-    row: Row,
+    row: Design,
     accuracy: float,
     *,
     sparsity: float | None = None,
@@ -55,7 +55,7 @@ def run_record(
     )
 
 
-def write_run(folder: Path, row: Row, accuracy: float, **options: Any) -> Path:
+def write_run(folder: Path, row: Design, accuracy: float, **options: Any) -> Path:
     """Write such a record under the name of its run."""
     record = run_record(row, accuracy, **options)
     folder.mkdir(parents=True, exist_ok=True)

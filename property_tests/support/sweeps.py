@@ -44,7 +44,7 @@ def small_runs(seeds: int = 2, **changes: Any) -> list[Run]:
     """Runs of 11 steps an epoch: CReLU and ST of each seed."""
     sizes = {"epochs": 3, "batch_size": 128, **SIZES, **changes}
     budget = find_budget("smoke", 2, "dnn", **sizes)
-    return runs_of(2, budget, [each.row for each in rows_named(2, "dnn", ROWS)], range(seeds))
+    return runs_of(2, budget, [each.design for each in rows_named(2, "dnn", ROWS)], range(seeds))
 
 
 def cli(*more: str) -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from property_tests.support.runs import write_run
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
 from torch_models.records.outcomes import LEARNED
 from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
@@ -91,7 +91,7 @@ def rows_of(number: int, *slugs: str, network: str = "dnn") -> Rows:
         pytest.skip(
             f"no {network} records of Table {number} at the {BUDGET} budget in {RECORDS.name}"
         )
-    rows = {row.published.row.slug: row for row in summary.rows}
+    rows = {row.published.design.slug: row for row in summary.rows}
     chosen = {slug: rows[slug] for slug in slugs or rows}
     missing = [slug for slug, row in chosen.items() if not row.records]
     if missing:
@@ -115,7 +115,7 @@ def accuracy(row: RowSummary) -> float:
 def drift(row: RowSummary) -> float:
     """How far the mean test sparsity over our runs is from s."""
     assert row.ours is not None
-    return abs(row.ours.sparsity_mean - row.published.row.sparsity)
+    return abs(row.ours.sparsity_mean - row.published.design.sparsity)
 
 
 # --- the tables ---------------------------------------------------------------------------------
@@ -167,7 +167,9 @@ def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_fai
     No row passes half of the images here, so those that fail are told by their sparsity.
     """
     summary = table_of(2, network)
-    rows = {row.published.row.slug: row for row in summary.rows if row.records} if summary else {}
+    rows = (
+        {row.published.design.slug: row for row in summary.rows if row.records} if summary else {}
+    )
     fails = {slug for slug, row in rows.items() if row.paper and row.paper.accuracy_mean < LEARNED}
     if not fails or fails == set(rows):
         pytest.skip(f"no {network} records of rows that train and of rows that fail")
@@ -197,7 +199,7 @@ def accurate(rows: Rows) -> list[RowSummary]:
     return [
         row
         for row in rows.values()
-        if (row.published.row.slope or 1) < 0.8 and accuracy(row) >= HIGH_ACCURACY
+        if (row.published.design.slope or 1) < 0.8 and accuracy(row) >= HIGH_ACCURACY
     ]
 
 
@@ -208,7 +210,7 @@ def test_where_training_is_stable_the_sparsity_is_that_of_the_initialization(
     rows = {number: accurate(rows_of(number)) for number in KEPT}
     for number, least in {2: 6, 5: 6}.items():
         assert len(rows[number]) >= least, "too few accurate rows for this to say anything"
-        assert [r.published.row.slug for r in rows[number] if drift(r) > KEPT[number]] == []
+        assert [r.published.design.slug for r in rows[number] if drift(r) > KEPT[number]] == []
     record_property("note", count([*rows[2], *rows[5]]))
 
 
@@ -221,7 +223,7 @@ def test_clipped_networks_train_where_unclipped_ones_of_the_same_sparsity_fail(
         unclipped, clipped = rows_of(unclipped_table), rows_of(clipped_table)
         for slug, row in unclipped.items():
             partner = clipped.get(f"c{slug}-0.7")
-            if not row.published.failed or partner is None or row.published.row.sparsity > 0.85:
+            if not row.published.failed or partner is None or row.published.design.sparsity > 0.85:
                 continue
             assert row.outcomes["trained"] == 0, slug
             assert min(record.final.accuracy for record in partner.records) >= LEARNED, slug
@@ -319,10 +321,10 @@ def test_losses_of_very_sparse_networks_with_a_small_clip_fall_slowly(
 def as_published(folder: Path, number: int, changed: Mapping[str, float]) -> Rows:
     """Records that are as the paper's table, but for the accuracies of some rows."""
     for published in published_rows(number):
-        value = changed.get(published.row.slug, published.dnn.accuracy_mean)
-        write_run(folder, published.row, value, table=number)
+        value = changed.get(published.design.slug, published.dnn.accuracy_mean)
+        write_run(folder, published.design, value, table=number)
     (summary,) = summarize(find_records([folder]).records, number, "dnn", BUDGET)
-    return {row.published.row.slug: row for row in summary.rows}
+    return {row.published.design.slug: row for row in summary.rows}
 
 
 def test_a_row_that_changes_sides_is_named(tmp_path: Path) -> None:
@@ -334,7 +336,7 @@ def test_a_row_that_changes_sides_is_named(tmp_path: Path) -> None:
 def test_only_networks_that_run_to_their_end_at_a_falling_loss_count_as_slow(
     tmp_path: Path,
 ) -> None:
-    row = Row("cst", 0.85, 0.5)
+    row = Design("cst", 0.85, 0.5)
 
     def judged(name: str, **options: object) -> bool:
         write_run(tmp_path / name, row, 0.3, **options)

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 import sparsity_theory as st
-from sparsity_theory.published.ranking import SCORES, RankedRow, area_under_curve, ranked_row
-from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Row, chosen_rows
+from sparsity_theory.published.ranking import RANKINGS, RankedRow, area_under_curve, ranked_row
+from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
 from sparsity_theory.published.tables import FAILED_BELOW, published_rows
 from torch_models.commands.errors import fail
 from torch_models.commands.printing import drawing, print_table, table
@@ -68,7 +68,7 @@ def forecast(
                     raise ValueError(f"{name} does not go with table, whose rows have their own")
             _forecast_tables(tables, networks, seed, as_json)
         else:
-            (row,) = chosen_rows(activation or "crelu", sparsity, slope)
+            (row,) = chosen_designs(activation or "crelu", sparsity, slope)
             size = (WIDTH if width is None else width, DEPTH if depth is None else depth)
             found = st.forecast(row.net(), *size, networks, seed, row.input_variance())
             inputs = {**asdict(row), "width": size[0], "depth": size[1]}
@@ -85,7 +85,7 @@ def _forecast_tables(tables: Sequence[int], networks: int, seed: int, as_json: b
     failed = [each.published.failed for each in ranked]
     areas = {
         name: area_under_curve([score(each) for each in ranked], failed)
-        for name, score in SCORES.items()
+        for name, score in RANKINGS.items()
     }
     if as_json:
         content = {
@@ -104,9 +104,9 @@ def _record(ranked: RankedRow) -> dict[str, Any]:
     published, found = ranked.published, ranked.forecast
     return {
         "table": published.table,
-        "activation": published.row.kind,
-        "sparsity": published.row.sparsity,
-        "slope": published.row.slope,
+        "activation": published.design.kind,
+        "sparsity": published.design.sparsity,
+        "slope": published.design.slope,
         "depth": published.depth,
         "failure_probability": found.failure_probability,
         "severity": found.severity,
@@ -125,7 +125,7 @@ def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None
         published, found = each.published, each.forecast
         lines.add_row(
             str(published.table),
-            published.row.label,
+            published.design.label,
             f"{found.severity:.2f}",
             f"{found.failure_probability:.1%}",
             found.outcome,
@@ -143,7 +143,7 @@ def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None
         console.print(f"AUC {area:.3f} by {name}")
 
 
-def _print_one(row: Row, inputs: dict[str, Any], found: st.Forecast, as_json: bool) -> None:
+def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json: bool) -> None:
     quantiles = {
         name: getattr(found, name).tolist()
         for name in ("final_variance", "largest_gain", "gradient_growth")

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Row, chosen_rows
+from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
 from torch_models.commands.errors import FAILED, fail
 from torch_models.commands.pictures import Picture, check_picture, draw_to
 from torch_models.commands.printing import print_table, table
@@ -41,7 +41,7 @@ def observe(
         fail("observe needs torch: pip install 'sparsity-theory[torch]'", FAILED)
     check_picture(picture)
     try:
-        (row,) = chosen_rows(activation, sparsity, slope)
+        (row,) = chosen_designs(activation, sparsity, slope)
         if not -1 <= correlation <= 1:
             raise ValueError(f"correlation must be in [-1, 1], got {correlation!r}")
         for name, number, least in (
@@ -67,7 +67,7 @@ def observe(
         draw_to(picture, lambda path: draw(title, seen, path))
 
 
-def _print(row: Row, seen: dict[str, Layers], width: int, networks: int) -> None:
+def _print(row: Design, seen: dict[str, Layers], width: int, networks: int) -> None:
     console = Console(highlight=False)
     console.print(
         f"[bold]{row.label}[/bold], width {width}: the median of {networks} networks, in brackets "

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sparsity_theory.published.rows import Row, chosen_rows
+from sparsity_theory.published.rows import Design, chosen_designs
 from torch_models.commands.errors import fail
 from torch_models.commands.options import (
     Again,
@@ -125,7 +125,7 @@ def reproduce(
         "batch_size": batch_size,
     }
     try:
-        rows = chosen_rows(activation, sparsity, slope)
+        rows = chosen_designs(activation, sparsity, slope)
         budget = three_rows_budget(data, **changes)
         if seeds is not None and seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {seeds}")
@@ -147,7 +147,7 @@ def reproduce(
 
 
 def _reproduce(
-    row: Row, budget: Budget, seeds: int, train: Sweeper, console: Console
+    row: Design, budget: Budget, seeds: int, train: Sweeper, console: Console
 ) -> RowReport | None:
     """Predict a row, train what has no record, judge, and draw; None if records are missing."""
     from torch_models.experiments.sweep import record_path
@@ -175,7 +175,7 @@ def _reproduce(
     return report
 
 
-def _print_prediction(console: Console, row: Row, prediction: Prediction) -> None:
+def _print_prediction(console: Console, row: Design, prediction: Prediction) -> None:
     """Print the solved parameters and what the theory says of them."""
     clip = "-" if prediction.m is None else f"{prediction.m:.4f}"
     points = "every q"
@@ -254,7 +254,7 @@ def _print_summary(console: Console, reports: Sequence[RowReport]) -> None:
         outcomes = [record.outcome for record in report.records]
         counts = [f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes)]
         shown.add_row(
-            report.row.label,
+            report.design.label,
             report.prediction.outcome,
             ", ".join(counts),
             f"[{STATUS_STYLES.get(status, 'bold')}]{status}[/]",

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 import sparsity_theory as st
-from sparsity_theory.published.rows import chosen_rows
+from sparsity_theory.published.rows import chosen_designs
 from torch_models.commands.errors import fail
 from torch_models.commands.printing import number, print_table, table
 
@@ -47,7 +47,7 @@ def solution_of(
     activation: str, sparsity: float, slope: float | None, q_star: float
 ) -> dict[str, Any]:
     """Return everything that ``solve`` prints. Raises ``ValueError`` for what has no solution."""
-    (row,) = chosen_rows(activation, sparsity, slope)
+    (row,) = chosen_designs(activation, sparsity, slope)
     phi, net = row.activation(q_star), row.net(q_star)
     variances = q_star * np.asarray(TABLE_VARIANCES)
     correlations = np.asarray(TABLE_CORRELATIONS)

@@ -256,7 +256,7 @@ class SweepProgress:
 
     def on_start(self, runs: Sequence[Run], training: Training) -> None:
         """Start the bar of an ensemble, from where it resumes."""
-        self.labels = ", ".join(dict.fromkeys(run.row.label for run in runs))
+        self.labels = ", ".join(dict.fromkeys(run.design.label for run in runs))
         networks = "1 network" if len(runs) == 1 else f"{len(runs)} networks"
         self.progress.reset(
             self.ensemble,
@@ -287,7 +287,7 @@ class SweepProgress:
         divergence = record.divergence
         end = "" if divergence is None else f", {divergence.kind} at step {divergence.step}"
         self.console.print(
-            f"  {record.run.row.label} seed {record.run.seed}: test accuracy "
+            f"  {record.run.design.label} seed {record.run.seed}: test accuracy "
             f"{record.final.accuracy:.3f}, sparsity {record.final.sparsity:.3f}{end}",
             soft_wrap=True,
         )

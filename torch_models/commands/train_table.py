@@ -107,4 +107,4 @@ def _plan(
     seeds = budget.seeds if seeds is None else seeds
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}")
-    return budget, runs_of(table, budget, [each.row for each in rows], range(seeds))
+    return budget, runs_of(table, budget, [each.design for each in rows], range(seeds))

@@ -29,8 +29,8 @@ def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensembl
     The images of ``dataset`` have variance 1; each network scales them to its row's q^0.
     """
     experiment = runs[0].experiment
-    nets, seeds = [run.row.net() for run in runs], [run.seed for run in runs]
-    scales = [math.sqrt(run.row.input_variance()) for run in runs]
+    nets, seeds = [run.design.net() for run in runs], [run.seed for run in runs]
+    scales = [math.sqrt(run.design.input_variance()) for run in runs]
     if experiment.network == "dnn":
         return DenseEnsemble(
             nets,

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.observe import observe_gradients
@@ -23,7 +23,7 @@ LARGEST_GROWTH = 1e12
 
 
 def largest_growths(
-    row: Row, width: int, depth: int, networks: int, device: str = "cpu", at_once: int = 20
+    row: Design, width: int, depth: int, networks: int, device: str = "cpu", at_once: int = 20
 ) -> NDArray[np.float64]:
     """Growth of the squared gradient from h^L to whichever layer has the largest, (networks,).
 
@@ -55,9 +55,9 @@ def measure(
     """
     growth = {}
     for published in published_rows(2):
-        on_step(published.row.label)
-        growths = largest_growths(published.row, width, depth, networks, device)
-        growth[published.row.slug] = round(float(np.log10(np.mean(growths))), 4)
+        on_step(published.design.label)
+        growths = largest_growths(published.design, width, depth, networks, device)
+        growth[published.design.slug] = round(float(np.log10(np.mean(growths))), 4)
     name = torch.cuda.get_device_name(device) if device != "cpu" else platform.machine()
     return {
         "width": width,

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 import sparsity_theory as st
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from torch_models.records.layers import Floats, Layers
 
 FEATURES = 100
@@ -18,7 +18,7 @@ CHAIN_NETWORKS = 2000
 
 
 def observed_layers(
-    row: Row, width: int, depth: int, networks: int, correlation: float, seed: int
+    row: Design, width: int, depth: int, networks: int, correlation: float, seed: int
 ) -> dict[str, Layers]:
     """Every quantity in `TITLES`, of networks with the seeds from ``seed`` on, and in theory."""
     import torch

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
 from torch_models.experiments.provenance import hardware, versions
 from torch_models.networks.dense import DenseEnsemble
@@ -27,8 +27,8 @@ def measure(on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any
     """For every row of Table 2, `errors_of`, as a record. Four minutes on one core."""
     errors = {}
     for published in published_rows(2):
-        on_step(published.row.label)
-        errors[published.row.slug] = errors_of(published.row)
+        on_step(published.design.label)
+        errors[published.design.slug] = errors_of(published.design)
     return {
         "width": WIDTH,
         "depth": DEPTH,
@@ -40,7 +40,7 @@ def measure(on_step: Callable[[str], None] = lambda step: None) -> dict[str, Any
 
 
 @torch.no_grad()
-def errors_of(row: Row) -> dict[str, dict[str, float]]:
+def errors_of(row: Design) -> dict[str, dict[str, float]]:
     """For each precision, the errors of q^l and of the sparsity over networks and layers.
 
     ``variance`` is the root mean square of q^l / (q^l in float64) - 1, ``variance_shift`` its mean;
@@ -82,7 +82,7 @@ def _input(variance: float) -> Tensor:
     return x * (math.sqrt(variance) / x.square().mean().sqrt())
 
 
-def _ensemble(row: Row) -> DenseEnsemble:
+def _ensemble(row: Design) -> DenseEnsemble:
     """Networks of this row in float64, always with the same weights."""
     nets = [row.net()] * NETWORKS
     return DenseEnsemble(nets, FEATURES, WIDTH, DEPTH, 1, range(NETWORKS), dtype=torch.float64)

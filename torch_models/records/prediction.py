@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sparsity_theory as st
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
 
@@ -54,7 +54,7 @@ class Verdict:
     reason: str
 
 
-def predict(row: Row, width: int, depth: int) -> Prediction:
+def predict(row: Design, width: int, depth: int) -> Prediction:
     """Say what the theory says of networks of this row, width and depth, before there are any."""
     phi, net = row.activation(), row.net()
     q0 = row.input_variance()

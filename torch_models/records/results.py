@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from sparsity_theory.published.rows import Row
-from sparsity_theory.published.tables import Figures, PublishedRow
+from sparsity_theory.published.rows import Design
+from sparsity_theory.published.tables import PublishedRow, Scores
 from torch_models.records.outcomes import OUTCOMES
 from torch_models.records.run_record import RunRecord, read_run_record
 from torch_models.records.runs import CUSTOM, NETWORKS, Experiment, Run, budget_names, rows_named
@@ -75,8 +75,8 @@ class RowSummary:
 
     published: PublishedRow
     records: tuple[RunRecord, ...]
-    ours: Figures | None
-    paper: Figures | None
+    ours: Scores | None
+    paper: Scores | None
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -168,7 +168,7 @@ def summarize(
     return [_in_group(table, group, groups[group]) for group in sorted(groups, key=_place)]
 
 
-def figures_of(records: Sequence[RunRecord]) -> Figures | None:
+def figures_of(records: Sequence[RunRecord]) -> Scores | None:
     """Mean and standard deviation over runs, None over no runs.
 
     The deviation is that of a sample, with n - 1 below the line, and None for a single run. The
@@ -179,7 +179,7 @@ def figures_of(records: Sequence[RunRecord]) -> Figures | None:
         return None
     accuracy = [record.final.accuracy for record in records]
     sparsity = [record.final.sparsity for record in records]
-    return Figures(
+    return Scores(
         statistics.fmean(accuracy), _deviation(accuracy),
         statistics.fmean(sparsity), _deviation(sparsity),
     )  # fmt: skip
@@ -190,12 +190,12 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def _in_group(table: int, group: RecordGroup, records: Sequence[RunRecord]) -> TableSummary:
-    by_row: dict[Row, list[RunRecord]] = {}
+    by_row: dict[Design, list[RunRecord]] = {}
     for record in records:
-        by_row.setdefault(record.run.row, []).append(record)
+        by_row.setdefault(record.run.design, []).append(record)
     network = group.experiment.network
     rows = tuple(
-        _summary(published, network, by_row.get(published.row, ()))
+        _summary(published, network, by_row.get(published.design, ()))
         for published in rows_named(table, network, ())
     )
     return TableSummary(table, network, group.budget, group, rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from torch_models.records.prediction import Prediction, Verdict, judge
 from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import Experiment
@@ -33,9 +33,9 @@ class RowReport:
         return cls(prediction, tuple(records), judge(prediction.outcome, outcomes))
 
     @property
-    def row(self) -> Row:
+    def design(self) -> Design:
         """What was trained."""
-        return self.records[0].run.row
+        return self.records[0].run.design
 
     @property
     def experiment(self) -> Experiment:
@@ -45,7 +45,7 @@ class RowReport:
     def to_json(self) -> dict[str, Any]:
         """The report for programs: inputs, prediction, verdict, and the outcome of every run."""
         return {
-            "row": asdict(self.row),
+            "row": asdict(self.design),
             "experiment": asdict(self.experiment),
             "prediction": asdict(self.prediction),
             "verdict": asdict(self.verdict),

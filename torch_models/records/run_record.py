@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from sparsity_theory.published.rows import Row, expected_sparsity
+from sparsity_theory.published.rows import Design, expected_sparsity
 from torch_models.records.files import read_record
 from torch_models.records.outcomes import SPARSITY_HALVED, kept_within, outcome_of
 from torch_models.records.runs import CUSTOM, THREE_ROWS, Experiment, Run, budget_names, rows_named
@@ -115,7 +115,7 @@ class RunRecord:
     def outcome(self) -> str:
         """One of `torch_models.records.outcomes.OUTCOMES`."""
         experiment = self.run.experiment
-        distance = abs(self.final.sparsity - expected_sparsity(self.run.row, experiment.depth))
+        distance = abs(self.final.sparsity - expected_sparsity(self.run.design, experiment.depth))
         kind = None if self.divergence is None else self.divergence.kind
         return outcome_of(kind, distance <= kept_within(experiment.width), self.final.accuracy)
 
@@ -140,7 +140,7 @@ class RunRecord:
             "format": FORMAT,
             "name": run.name,
             "table": run.table,
-            "row": {**asdict(run.row), "label": run.row.label},
+            "row": {**asdict(run.design), "label": run.design.label},
             "budget": run.budget,
             "experiment": asdict(run.experiment),
             "seed": run.seed,
@@ -178,7 +178,7 @@ class RunRecord:
 
     @classmethod
     def _from_whole(cls, content: Mapping[str, Any]) -> Self:
-        row = Row(*(content["row"][name] for name in ("kind", "sparsity", "slope")))
+        row = Design(*(content["row"][name] for name in ("kind", "sparsity", "slope")))
         experiment = Experiment(**content["experiment"])
         before, after = content["initialization"], content["test"]
         image, accuracy = before.get("image_variance"), before.get("validation_accuracy")
@@ -225,7 +225,7 @@ class RunRecord:
         if not isinstance(run.seed, int):
             raise ValueError(f"seed must be an integer, got {run.seed!r}")
         if run.table is not None:
-            rows_named(run.table, run.experiment.network, (run.row.slug,))
+            rows_named(run.table, run.experiment.network, (run.design.slug,))
 
 
 def read_run_record(path: Path) -> RunRecord:

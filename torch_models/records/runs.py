@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import PublishedRow, published_rows
 
 NETWORKS = ("dnn", "cnn", "cnn-1d")
@@ -33,7 +33,7 @@ THREE_ROWS = "three-rows"
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything besides the row and the seed that decides the outcome of a training.
+    """Everything besides the design and the seed that decides the outcome of a training.
 
     ``width`` counts units of a dense layer or channels of a convolutional one. ``train`` and
     ``test`` are numbers of images, None for all; images are averaged over blocks of ``coarsen`` x
@@ -93,10 +93,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Run:
-    """One network of one row; ``table`` is None for a row that is trained outside a table."""
+    """One network of one design; ``table`` is None for one that is trained outside of a table."""
 
     table: int | None
-    row: Row
+    design: Design
     budget: str
     experiment: Experiment
     seed: int
@@ -110,7 +110,7 @@ class Run:
         described = json.dumps(
             {
                 "table": self.table,
-                "row": asdict(self.row),
+                "row": asdict(self.design),
                 "budget": self.budget,
                 "experiment": asdict(self.experiment),
                 "seed": self.seed,
@@ -120,7 +120,7 @@ class Run:
         digest = hashlib.sha256(described.encode()).hexdigest()[:8]
         table = "" if self.table is None else f"table-{self.table}-"
         where = f"{table}{self.experiment.network}-{self.budget}"
-        return f"{where}-{self.row.slug}-seed-{self.seed}-{digest}"
+        return f"{where}-{self.design.slug}-seed-{self.seed}-{digest}"
 
 
 def budget_names() -> tuple[str, ...]:
@@ -172,11 +172,15 @@ def three_rows_budget(data: str = "digits", **changes: Any) -> Budget:
 
 
 def runs_of(
-    table: int | None, budget: Budget, rows: Iterable[Row], seeds: Sequence[int]
+    table: int | None, budget: Budget, designs: Iterable[Design], seeds: Sequence[int]
 ) -> list[Run]:
-    """One run a row and seed: all rows with the first seed come first, so that a table fills up."""
-    rows = list(rows)
-    return [Run(table, row, budget.name, budget.experiment, seed) for seed in seeds for row in rows]
+    """One run a design and seed: the first seed of all designs comes first, so that a table fills."""
+    designs = list(designs)
+    return [
+        Run(table, design, budget.name, budget.experiment, seed)
+        for seed in seeds
+        for design in designs
+    ]
 
 
 def rows_named(table: int, network: str, slugs: Sequence[str]) -> tuple[PublishedRow, ...]:
@@ -192,7 +196,7 @@ def rows_named(table: int, network: str, slugs: Sequence[str]) -> tuple[Publishe
     )
     if not rows:
         raise ValueError(f"network {network!r} has no rows in Table {table}")
-    known = {published.row.slug: published for published in rows}
+    known = {published.design.slug: published for published in rows}
     for slug in slugs:
         if slug.casefold() not in known:
             raise ValueError(f"row must be one of {', '.join(known)}, got {slug!r}")

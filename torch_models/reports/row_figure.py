@@ -47,7 +47,7 @@ def save_figure(report: RowReport, path: Path) -> None:
     experiment, seeds = report.experiment, len(report.records)
     shown = f", first {MOST_SEEDS} of {seeds}" if seeds > MOST_SEEDS else ""
     figure.suptitle(
-        f"{report.row.label}    width {experiment.width}, depth {experiment.depth}, "
+        f"{report.design.label}    width {experiment.width}, depth {experiment.depth}, "
         f"{seeds} {'seed' if seeds == 1 else 'seeds'}{shown}, {experiment.data}\n",
         fontsize=15,
         fontweight="bold",
@@ -103,7 +103,7 @@ def _draw_map(axes: Axes, report: RowReport, low: float, high: float) -> None:
     """Draw everything on the square from ``low`` to ``high``."""
     q = np.linspace(max(low, high / 1000), high, 1000)
     axes.plot((low, high), (low, high), color=FAINT, lw=1, ls="--", label="diagonal")
-    axes.plot(q, report.row.net().variance_map(q), color=THEORY, lw=2, label="V(q)")
+    axes.plot(q, report.design.net().variance_map(q), color=THEORY, lw=2, label="V(q)")
     for k, path in _shown(_paths(report)):
         axes.plot(*cobweb(path), color=_colour(k), lw=1, alpha=0.85, label=f"q^l, seed {k}")
     x, y = cobweb(report.prediction.variance)
@@ -122,7 +122,7 @@ def draw_sparsity(axes: Axes, report: RowReport) -> None:
     before = np.array([record.initialization.sparsity for record in report.records])
     after = np.array([record.final.layer_sparsity for record in report.records])
     mean, spread = report.prediction.sparsity_mean, report.prediction.sparsity_std
-    axes.axhline(report.row.sparsity, color=THEORY, lw=1.2, ls="--", label="s")
+    axes.axhline(report.design.sparsity, color=THEORY, lw=1.2, ls="--", label="s")
     axes.fill_between(
         layers,
         mean - spread,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sparsity_theory.published.tables import Figures
+from sparsity_theory.published.tables import Scores
 from torch_models.records.outcomes import LEARNED
 from torch_models.records.results import RowSummary, TableSummary
 from torch_models.records.runs import find_budget
@@ -80,9 +80,9 @@ def row_object(summary: TableSummary, row: RowSummary) -> dict[str, Any]:
     group = summary.group
     return {
         "table": summary.table,
-        "activation": row.published.row.kind,
-        "sparsity": row.published.row.sparsity,
-        "slope": row.published.row.slope,
+        "activation": row.published.design.kind,
+        "sparsity": row.published.design.sparsity,
+        "slope": row.published.design.slope,
         "network": summary.network,
         "budget": summary.budget,
         "runs": len(row.records),
@@ -120,7 +120,7 @@ def _cells(summary: TableSummary, row: RowSummary) -> tuple[str, ...]:
     ours, paper, runs = row.ours, row.paper, len(row.records)
     budget = summary.budget or "-"
     return (
-        row.published.row.label,
+        row.published.design.label,
         budget,
         str(runs),
         str(row.outcomes["trained"]) if runs else "-",
@@ -146,7 +146,7 @@ def _pair(mean: float, std: float | None, digits: int) -> str:
     return f"{mean:.{digits}f} ± {std:.{3 if 0 < std < 0.01 else digits}f}"
 
 
-def _figures(figures: Figures | None) -> dict[str, float | None]:
+def _figures(figures: Scores | None) -> dict[str, float | None]:
     if figures is None:
         return dict.fromkeys(
             ("accuracy_mean", "accuracy_std", "test_sparsity_mean", "test_sparsity_std")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparsity_theory.published.rows import Row
+from sparsity_theory.published.rows import Design
 from torch_models.records.files import replacing
 from torch_models.records.results import RecordGroup, TableSummary
 from torch_models.records.run_record import RunRecord
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FAILED_ROWS = (Row("crelu", 0.85, 0.9), Row("cst", 0.85, 0.9))
+FAILED_ROWS = (Design("crelu", 0.85, 0.9), Design("cst", 0.85, 0.9))
 """Figs. 5a and 5b. The paper's 5b is at V'(q*) = .8 (m = 1.22), which is no row of Table 2."""
 
-SLOW_ROWS = (Row("crelu", 0.85, 0.5), Row("cst", 0.85, 0.5))
-QUICK_ROWS = (Row("crelu", 0.6, 0.5), Row("cst", 0.6, 0.5))
+SLOW_ROWS = (Design("crelu", 0.85, 0.5), Design("cst", 0.85, 0.5))
+QUICK_ROWS = (Design("crelu", 0.6, 0.5), Design("cst", 0.6, 0.5))
 """As strongly clipped as the slow ones, and less sparse."""
 
 SLOW_COLOURS = ("#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9")
@@ -34,7 +34,7 @@ PALEST = 0.9
 class MissingRecords(ValueError):  # noqa: N818 - what it is, as FileNotFoundError's argument
     """There are no records that a figure could be drawn from; ``rows`` are what it needs."""
 
-    def __init__(self, message: str, rows: Sequence[Row]) -> None:
+    def __init__(self, message: str, rows: Sequence[Design]) -> None:
         super().__init__(message)
         self.rows = rows
 
@@ -92,15 +92,15 @@ FIGURES: dict[int, Callable[[Sequence[TableSummary], Path], None]] = {
 def _choose(
     name: str,
     summaries: Sequence[TableSummary],
-    rows: Sequence[Row],
+    rows: Sequence[Design],
     wanted: Callable[[RunRecord], bool],
     what: str,
-) -> tuple[RecordGroup, dict[Row, list[RunRecord]]]:
+) -> tuple[RecordGroup, dict[Design, list[RunRecord]]]:
     """The first group that has wanted records of all rows, and these records by row."""
-    missing: list[Row] = list(rows)
+    missing: list[Design] = list(rows)
     for summary in summaries:
         by_row = {
-            row.published.row: [record for record in row.records if wanted(record)]
+            row.published.design: [record for record in row.records if wanted(record)]
             for row in summary.rows
         }
         missing = [row for row in rows if not by_row[row]]

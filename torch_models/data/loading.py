@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Loading a data set by its name."""
 
 from __future__ import annotations
 
@@ -29,19 +29,24 @@ def load_dataset(
     cifar10: the six files of the binary version, split 45,000 / 5,000 / 10,000; three quarters of
     a gigabyte as float32.
 
-    The files, plain or ``.gz``, ``.xz`` or ``.bz2``, are those in ``data_dir`` or in the folder in
-    it that has the name of the data set; without a ``data_dir`` the images are fetched from OpenML,
-    which needs a network.
+    Args:
+        name: of the data set.
+        data_dir: folder of the files, plain or ``.gz``, ``.xz`` or ``.bz2``, or with a subfolder of
+            them that has the name of the data set. Without one, MNIST and CIFAR-10 are fetched from
+            OpenML, which needs a network; digits take none.
+        variance: q^0 = |x|^2 / N_0 of every image.
+        seed: of the split into training and validation.
 
-    ``variance`` is q^0 of every image. Raises ``DataError`` for a folder or file that cannot be
-    used and ``ValueError`` for a name that is not known or a variance that is not positive.
+    Raises:
+        DataError: for a folder or file that cannot be used.
+        ValueError: for an unknown name, or a variance that is not positive and finite.
     """
     check_request(name, variance)
     return dataset_of(name, LOADERS[name](data_dir), variance, seed)
 
 
 def check_request(name: str, variance: float) -> None:
-    """Raise ``ValueError`` for a name that is not known or a variance that is not positive."""
+    """Raise ``ValueError`` for an unknown name or a variance that is not positive and finite."""
     if name not in LOADERS:
         raise ValueError(f"data must be one of {', '.join(LOADERS)}, got {name!r}")
     if not (np.isfinite(variance) and variance > 0):

@@ -1,4 +1,4 @@
-"""Real images for training: digits, MNIST and CIFAR-10, from files or from OpenML.
+"""Images to train on: digits, MNIST and CIFAR-10, from files or from OpenML.
 
 May import: torch, numpy, sklearn.
 """

@@ -1,4 +1,4 @@
-"""CIFAR-10 from the six files of its binary version, or from OpenML."""
+"""CIFAR-10, from the six files of its binary version or from OpenML."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torch_models.data.dataset import CLASSES, DataError, RawImages
-from torch_models.data.files import Content, folder_of, read_content
+from torch_models.data.files import Content, folder_of, merged_checksums, read_content
 from torch_models.data.openml import fetch_images
 
 CIFAR10_SHAPE = (3, 32, 32)
@@ -16,7 +16,7 @@ RECORD_BYTES = 1 + 3 * 32 * 32
 FILE_BYTES = 10_000 * RECORD_BYTES
 
 CIFAR10_FOLDERS = ("cifar10", "cifar-10-batches-bin")
-"""Where else the files may lie in a folder of data; the second is what the archive unpacks to."""
+"""Subfolders of a data folder that are searched too; the archive unpacks to the second."""
 
 TEST_BATCH = "test_batch.bin"
 
@@ -28,20 +28,23 @@ CIFAR10_MD5 = {
     "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
     TEST_BATCH: "803d5f7f4d78ea53de84dbe85f74fb6d",
 }
-"""md5 of the content of the files in the published archive ``cifar-10-binary.tar.gz``."""
+"""md5 of the files in the published archive ``cifar-10-binary.tar.gz``."""
 
 
 def load_cifar10(data_dir: Path | None) -> RawImages:
-    """Read the six files from a folder, or fetch the images where no folder is given."""
+    """Read the six files from a folder, or fetch the images from OpenML if it is None."""
     return fetch_cifar10() if data_dir is None else read_cifar10(data_dir)
 
 
 def read_cifar10(folder: Path) -> RawImages:
-    """Read the binary version, plain or compressed; ``DataError`` names the first file that is bad.
+    """Read the six files of the binary version, plain or compressed.
 
-    Copies exist in which single images went through a lossy format, so other content than the
-    published is taken, and so are files of fewer images: ``source`` says how many files are as
+    Some copies differ in single images that went through a lossy format, so other content than the
+    published is accepted, and so are files of fewer images; ``source`` says how many files are as
     published.
+
+    Raises:
+        DataError: naming the first file that is missing or not in the format.
     """
     folder = folder_of(TEST_BATCH, folder, CIFAR10_FOLDERS)
     contents = {name: read_content(name, folder) for name in CIFAR10_MD5}
@@ -55,12 +58,12 @@ def read_cifar10(folder: Path) -> RawImages:
         train_labels=train[:, 0].astype(np.int64),
         test_pixels=test[:, 1:],
         test_labels=test[:, 0].astype(np.int64),
-        checksums={k: v for content in contents.values() for k, v in content.checksums.items()},
+        checksums=merged_checksums(contents.values()),
     )
 
 
 def fetch_cifar10() -> RawImages:
-    """Fetch ``CIFAR_10`` from OpenML into scikit-learn's cache, where it is found again."""
+    """Fetch ``CIFAR_10`` from OpenML, or from scikit-learn's cache of an earlier download."""
     return fetch_images(
         "CIFAR_10",
         called="CIFAR-10",
@@ -71,7 +74,7 @@ def fetch_cifar10() -> RawImages:
 
 
 def _source(contents: dict[str, Content]) -> str:
-    """Say how far the files are the published ones."""
+    """Describe how many of the files have the published content."""
     whole = sum(len(content.data) == FILE_BYTES for content in contents.values())
     published = sum(content.md5 == CIFAR10_MD5[name] for name, content in contents.items())
     if published == len(contents):
@@ -85,7 +88,7 @@ def _source(contents: dict[str, Content]) -> str:
 
 
 def _parse_records(content: Content) -> NDArray[np.uint8]:
-    """Parse records of a label and the planes R, G and B, returning (n, 1 + 3072)."""
+    """Parse records of a label and the planes R, G and B, returning (n, 1 + 3 * 32 * 32)."""
     data, path = content.data, content.path
     if len(data) > FILE_BYTES:
         raise DataError(f"{path} is too long: {len(data)} bytes, the published has {FILE_BYTES}")

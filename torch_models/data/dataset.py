@@ -1,8 +1,7 @@
-"""Images ready for training, every one centred and scaled by itself.
+"""Data sets of images that are centred and scaled one by one.
 
-So q^0 = |x|^2 / N_0 is the same for all of them: the variance map (Eq. 3) then speaks of every
-image alike, and the first layer, which keeps its input's variance (App. D), hands q^0 on to the
-second.
+So q^0 = |x|^2 / N_0 is the same for all of them: one variance map (Eq. 3) holds for every image,
+and the first layer, which keeps its input's variance (App. D), passes q^0 on to the second.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ HELD_OUT = 0.1
 """Share of the training set held out for validation (Sec. 4 and App. D of the paper)."""
 
 CLASSES = 10
-"""All data sets have ten."""
+"""Number of classes of every data set."""
 
 BLOCK = 1024
-"""Images normalized at a time: their float64 copies stay small beside the data set."""
+"""Images normalized at a time, which bounds the memory of their float64 copies."""
 
 
 class DataError(ValueError):
@@ -32,11 +31,10 @@ class DataError(ValueError):
 class Dataset:
     """Images as rows of float32 with |x|^2 / N_0 = variance, labels as int64.
 
-    A row holds the ``image_shape`` (channels, rows, columns) of its image in that order, so that
-    ``train_x.view(-1, *image_shape)`` is what a convolutional network reads. ``checksums`` holds
-    the ``"md5:..."`` of every file as it lies there and, under the name without ``.gz``, ``.xz``
-    or ``.bz2``, of its content (or one per array, where there are no files), and ``source`` says in
-    words where the images come from.
+    ``image_shape`` is (channels, rows, columns): ``train_x.view(-1, *image_shape)`` is the input of
+    a convolutional network. ``checksums`` holds the ``"md5:..."`` of every file as stored and,
+    under the name without ``.gz``, ``.xz`` or ``.bz2``, of its content (or of every array, where
+    there are no files). ``source`` says in words where the images come from.
     """
 
     name: str
@@ -53,11 +51,11 @@ class Dataset:
 
     @property
     def features(self) -> int:
-        """N_0, the number of pixels of one image (times its channels)."""
+        """N_0: channels times rows times columns of one image."""
         return int(self.train_x.shape[1])
 
     def description(self) -> dict[str, Any]:
-        """What a record says of the images: where they come from, and how many there are."""
+        """The name, source, checksums and sizes, as JSON can hold them."""
         return {
             "name": self.name,
             "source": self.source,
@@ -69,13 +67,13 @@ class Dataset:
 
     @property
     def variance(self) -> float:
-        """q^0 of every image, as measured on the first."""
+        """q^0 = |x|^2 / N_0 of the first image, and so of all."""
         return float(self.train_x[0].double().square().mean())
 
 
 @dataclass(frozen=True)
 class RawImages:
-    """Pixels as they come (n, features), labels (n,), already split into training and test."""
+    """Unscaled pixels (n, features) and labels (n,) of the training and the test set."""
 
     source: str
     image_shape: tuple[int, int, int]
@@ -89,7 +87,8 @@ class RawImages:
 def dataset_of(name: str, raw: RawImages, seed: int) -> Dataset:
     """Hold out 10% of the training set by ``seed`` and normalize every image to variance 1.
 
-    Raises ``DataError`` for an image of one colour.
+    Raises:
+        DataError: for an image whose pixels are all equal.
     """
     held_out, kept = held_out_split(len(raw.train_labels), seed)
     labels = torch.from_numpy(raw.train_labels)
@@ -115,8 +114,16 @@ def normalize_images(
 ) -> NDArray[np.float32]:
     """Centre and scale each row so that its mean is 0 and |x|^2 / N_0 is ``variance``.
 
-    ``rows`` picks and orders the images; by default all are taken as they come. Raises
-    ``DataError`` for an image of one colour, which no scale can bring there.
+    Args:
+        pixels: (n, features).
+        variance: positive.
+        rows: indices of the images to normalize, in order; all by default.
+
+    Returns:
+        (len(rows), features).
+
+    Raises:
+        DataError: for an image whose pixels are all equal, which no factor scales to ``variance``.
     """
     rows = np.arange(len(pixels)) if rows is None else rows
     normalized = np.empty((len(rows), pixels.shape[1]), dtype=np.float32)
@@ -133,7 +140,7 @@ def normalize_images(
 
 
 def held_out_split(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices held out for validation (a tenth, at least one) and those kept for training."""
+    """A random split of ``range(count)``: validation (a tenth, at least one) and training."""
     order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
     cut = max(1, round(HELD_OUT * count))
     return order[:cut], order[cut:]

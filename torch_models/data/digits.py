@@ -10,11 +10,15 @@ from torch_models.data.dataset import DataError, RawImages
 from torch_models.data.files import md5
 
 DIGITS_TEST_SIZE = 360
-"""A fifth of the 1,797 digits; which ones never changes, whatever the seed."""
+"""A fifth of the 1,797 digits; the same ones for every seed."""
 
 
 def load_digits(data_dir: Path | None) -> RawImages:
-    """Read the digits that come with scikit-learn; their test set is fixed once and for all."""
+    """The digits that come with scikit-learn, with a fixed test set.
+
+    Raises:
+        DataError: if ``data_dir`` is not None.
+    """
     if data_dir is not None:
         raise DataError("digits come with scikit-learn and need no data folder; drop --data-dir")
     import sklearn

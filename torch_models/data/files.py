@@ -1,4 +1,4 @@
-"""Files of a data set, plain or compressed, found in a folder and read with their checksums."""
+"""Reading the files of a data set, plain or compressed, with their checksums."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds once decompressed, and the checksums of the file and of its content."""
+    """A file's decompressed bytes, and the checksums of the file as stored and of these bytes."""
 
     path: Path
     data: bytes
@@ -30,20 +30,21 @@ class Content:
 
     @property
     def md5(self) -> str:
-        """Hexadecimal md5 of the content."""
+        """Hexadecimal md5 of ``data``."""
         return self.checksums[content_name(self.path.name)].removeprefix("md5:")
 
 
 def folder_of(name: str, folder: Path, subfolders: tuple[str, ...]) -> Path:
     """Return ``folder`` or its first subfolder that holds the file ``name``, in any compression.
 
-    Raises ``DataError`` for a folder that cannot be read or has no such file.
+    Raises:
+        DataError: if the folder cannot be read or has no such file.
     """
     try:
         next(folder.iterdir(), None)
-        for place in (folder, *(folder / subfolder for subfolder in subfolders)):
-            if any((place / spelling).exists() for spelling in spellings(name)):
-                return place
+        for candidate in (folder, *(folder / subfolder for subfolder in subfolders)):
+            if any((candidate / spelling).exists() for spelling in spellings(name)):
+                return candidate
     except OSError as error:
         raise DataError(f"data folder {folder} cannot be read: {reason_of(error)}") from error
     raise DataError(f"data folder {folder} has {absent(name)}")
@@ -52,8 +53,8 @@ def folder_of(name: str, folder: Path, subfolders: tuple[str, ...]) -> Path:
 def read_content(name: str, folder: Path) -> Content:
     """Read the file ``name`` of a folder, plain or as ``.gz``, ``.xz`` or ``.bz2``.
 
-    Raises ``DataError`` for a file that is not there, cannot be read or is not what its suffix
-    says.
+    Raises:
+        DataError: if the file is missing, cannot be read, or is not in the format of its suffix.
     """
     path = next((folder / n for n in spellings(name) if (folder / n).exists()), None)
     if path is None:
@@ -67,7 +68,7 @@ def read_content(name: str, folder: Path) -> Content:
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Names under which a file may lie: compressed, the way it is published, before plain."""
+    """Names that a file may have, in the order of search; ``.gz`` first, as published."""
     return (f"{name}.gz", name, f"{name}.xz", f"{name}.bz2")
 
 
@@ -77,16 +78,21 @@ def content_name(name: str) -> str:
     return path.stem if path.suffix in DECOMPRESS else name
 
 
+def merged_checksums(contents: Iterable[Content]) -> dict[str, str]:
+    """The checksums of several files in one dictionary."""
+    return {name: md5 for content in contents for name, md5 in content.checksums.items()}
+
+
 def absent(name: str) -> str:
-    """Words for a file that is not there."""
+    """The part of an error message that names a missing file."""
     return f"no file {name} (plain or as {', '.join(DECOMPRESS)})"
 
 
 def reason_of(error: Exception) -> str:
-    """Why a file or folder could not be read, in few words."""
+    """A short, never empty, message of an error raised by reading."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def md5(data: bytes | memoryview) -> str:
-    """Checksum of bytes, ``"md5:..."``."""
+    """The md5 of bytes as ``"md5:..."``."""
     return "md5:" + hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Loading a data set by its name."""
 
 from __future__ import annotations
 
@@ -25,13 +25,19 @@ def load_dataset(name: str, data_dir: Path | None = None, seed: int = 0) -> Data
     cifar10: the six files of the binary version, split 45,000 / 5,000 / 10,000; three quarters of
     a gigabyte as float32.
 
-    The files, plain or ``.gz``, ``.xz`` or ``.bz2``, are those in ``data_dir`` or in the folder in
-    it that has the name of the data set; without a ``data_dir`` the images are fetched from OpenML,
-    which needs a network.
+    Args:
+        name: of the data set.
+        data_dir: folder of the files, plain or ``.gz``, ``.xz`` or ``.bz2``, or with a subfolder of
+            them that has the name of the data set. Without one, MNIST and CIFAR-10 are fetched from
+            OpenML, which needs a network; digits take none.
+        seed: of the split into training and validation.
 
-    Every image has mean 0 and variance q^0 = 1; ensembles scale their inputs to other variances.
-    Raises ``DataError`` for a folder or file that cannot be used and ``ValueError`` for a name that
-    is not known.
+    Returns:
+        Images of mean 0 and variance q^0 = |x|^2 / N_0 = 1; ensembles scale their inputs.
+
+    Raises:
+        DataError: for a folder or file that cannot be used.
+        ValueError: for an unknown name.
     """
     check_name(name)
     return dataset_of(name, LOADERS[name](data_dir), seed)

@@ -1,4 +1,4 @@
-"""MNIST from the four official IDX files, or from OpenML."""
+"""MNIST, from the four official IDX files or from OpenML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torch_models.data.dataset import DataError, RawImages
-from torch_models.data.files import Content, folder_of, read_content
+from torch_models.data.files import Content, folder_of, merged_checksums, read_content
 from torch_models.data.openml import fetch_images
 
 IMAGES_MAGIC = 2051
@@ -23,7 +23,7 @@ MNIST_FILES = {
 }
 
 MNIST_FOLDERS = ("mnist", "MNIST/raw")
-"""Where else the files may lie in a folder of data; the second is torchvision's."""
+"""Subfolders of a data folder that are searched too; the second is torchvision's."""
 
 MNIST_BYTES = {
     "train-images-idx3-ubyte": 47_040_016,
@@ -38,20 +38,23 @@ MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-"""md5 of the content of the files as published."""
+"""md5 of the published files, decompressed."""
 
 
 def load_mnist(data_dir: Path | None) -> RawImages:
-    """Read the four official files from a folder, or fetch them where no folder is given."""
+    """Read the four official files from a folder, or fetch the images from OpenML if it is None."""
     return fetch_mnist() if data_dir is None else read_mnist(data_dir)
 
 
 def read_mnist(folder: Path) -> RawImages:
-    """Read MNIST's four IDX files, plain or compressed; ``DataError`` names the first that is bad.
+    """Read MNIST's four IDX files, plain or compressed.
 
-    Files of the published size must have the published content. Files of another size are taken
-    for a smaller set in the same format: ``source`` then says that they are not the published
+    Files of the published size must have the published content. Files of another size are accepted
+    as another data set in the same format; ``source`` then says that they are not the published
     ones.
+
+    Raises:
+        DataError: naming the first file that is missing, not in the format, or altered.
     """
     folder = folder_of(MNIST_FILES["train_images"], folder, MNIST_FOLDERS)
     contents = {part: read_content(name, folder) for part, name in MNIST_FILES.items()}
@@ -71,12 +74,12 @@ def read_mnist(folder: Path) -> RawImages:
         train_labels=train_labels,
         test_pixels=test_pixels,
         test_labels=test_labels,
-        checksums={k: v for content in contents.values() for k, v in content.checksums.items()},
+        checksums=merged_checksums(contents.values()),
     )
 
 
 def fetch_mnist() -> RawImages:
-    """Fetch ``mnist_784`` from OpenML into scikit-learn's cache, where it is found again."""
+    """Fetch ``mnist_784`` from OpenML, or from scikit-learn's cache of an earlier download."""
     return fetch_images(
         "mnist_784",
         called="MNIST",
@@ -87,7 +90,7 @@ def fetch_mnist() -> RawImages:
 
 
 def _is_published(content: Content, name: str) -> bool:
-    """Tell a published file from one of another size, and refuse another of the same size."""
+    """Whether a file is the published one; ``DataError`` for other content of the same size."""
     if len(content.data) != MNIST_BYTES[name]:
         return False
     if content.md5 != MNIST_MD5[name]:
@@ -106,7 +109,7 @@ def _parse_images(content: Content) -> tuple[NDArray[np.uint8], tuple[int, int, 
 
 
 def _parse_labels(content: Content, images: int) -> NDArray[np.int64]:
-    """Parse an IDX file of as many labels 0 to 9 as there are images, returning (n,)."""
+    """Parse an IDX file of one label, 0 to 9, for each of the images, returning (n,)."""
     _idx_shape(content, LABELS_MAGIC, dimensions=1)
     labels = np.frombuffer(content.data, dtype=np.uint8, offset=8)
     if labels.max() > 9:
@@ -117,7 +120,7 @@ def _parse_labels(content: Content, images: int) -> NDArray[np.int64]:
 
 
 def _idx_shape(content: Content, magic: int, dimensions: int) -> tuple[int, ...]:
-    """Check an IDX header against the file's length and return the shape that it states."""
+    """Check an IDX header against the file's length and return the shape in it."""
     data, path = content.data, content.path
     header = 4 * (1 + dimensions)
     if len(data) < header:

@@ -1,4 +1,4 @@
-"""Images fetched from OpenML, for those who have a network and no files."""
+"""Images fetched from OpenML, where no files are given."""
 
 from __future__ import annotations
 
@@ -13,20 +13,27 @@ from torch_models.data.files import md5
 def fetch_images(
     dataset: str, *, called: str, files: str, image_shape: tuple[int, int, int], train: int
 ) -> RawImages:
-    """Fetch version 1 of a data set into scikit-learn's cache, where it is found again.
+    """Fetch version 1 of a data set from OpenML, or from scikit-learn's cache.
 
-    The first ``train`` images are those to train on and the others the test set. Raises
-    ``DataError`` that names the way out, a folder of ``files``, where nothing can be fetched.
+    Args:
+        dataset: OpenML's name of it.
+        called: the name in error messages.
+        files: the files that an error message suggests instead.
+        image_shape: (channels, rows, columns).
+        train: the first so many images are the training set, the others the test set.
+
+    Raises:
+        DataError: if nothing can be fetched, or pixels are not whole numbers from 0 to 255.
     """
     from sklearn.datasets import fetch_openml
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of every failed try before it gives up
+            warnings.simplefilter("ignore")  # one for every failed attempt
             bunch = fetch_openml(
                 dataset, version=1, as_frame=False, parser="liac-arff", n_retries=1
             )
-    except (OSError, ValueError) as error:  # no route, a proxy's refusal, a broken download
+    except (OSError, ValueError) as error:  # no network, a refusing proxy, a broken download
         reason = str(getattr(error, "reason", error)) or type(error).__name__
         raise DataError(
             f"{called} could not be fetched from OpenML ({' '.join(reason.split())}); give the "

@@ -1,4 +1,4 @@
-"""Smaller data sets, for those who have less than the paper's time: fewer images, fewer pixels."""
+"""Smaller data sets, for shorter trainings than the paper's: fewer images, or fewer pixels."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from torch.nn.functional import avg_pool2d, hardshrink
 
 from torch_models.data.dataset import Dataset, normalize_images
 
-ONE_COLOUR = 1e-5
-"""Contrast, in units of the image's own, below which averages of an image differ by rounding alone.
+ZERO_CONTRAST = 1e-5
+"""Averages below this, in units of the image's standard deviation, are zero but for rounding.
 
-Whole grey levels averaged over at most 16 x 16 pixels differ by 3e-5 or not at all.
+Averages of whole grey levels over at most 16 x 16 pixels differ by at least 3e-5, or not at all.
 """
 
 
 def subset(dataset: Dataset, train: int, test: int, seed: int = 0) -> Dataset:
-    """Keep ``train`` random images to train on, drawn by ``seed``, and the first ``test`` to test.
+    """Keep ``train`` random training images, drawn by ``seed``, and the first ``test`` test images.
 
-    The images held out are cut in the proportion of those to train on (at least one stays), and
-    ``source`` states all three. The checksums stay those of the whole. Raises ``ValueError`` for
-    sizes that are not from 1 to what there is.
+    The validation set is reduced in the proportion of the training set (to at least one image), and
+    ``source`` states all three sizes. The checksums remain those of the whole data set.
+
+    Raises:
+        ValueError: unless each size is from 1 to that of the whole data set.
     """
     for name, size, whole in (
         ("train", train, len(dataset.train_y)),
@@ -41,7 +43,9 @@ def subset(dataset: Dataset, train: int, test: int, seed: int = 0) -> Dataset:
         ),
         train_x=dataset.train_x[kept],
         train_y=dataset.train_y[kept],
-        validation_x=dataset.validation_x[:held_out].clone(),  # a view would keep the whole alive
+        validation_x=dataset.validation_x[
+            :held_out
+        ].clone(),  # a view would keep the whole in memory
         validation_y=dataset.validation_y[:held_out].clone(),
         test_x=dataset.test_x[:test].clone(),
         test_y=dataset.test_y[:test].clone(),
@@ -49,10 +53,11 @@ def subset(dataset: Dataset, train: int, test: int, seed: int = 0) -> Dataset:
 
 
 def coarsen(dataset: Dataset, factor: int) -> Dataset:
-    """Average blocks of ``factor`` x ``factor`` pixels and bring each image back to its variance.
+    """Average blocks of ``factor`` x ``factor`` pixels, and scale each image to its old variance.
 
-    Raises ``ValueError`` for a factor below 1 or one that does not divide rows and columns, and
-    ``DataError`` for an image that averages to one colour.
+    Raises:
+        ValueError: unless ``factor`` is at least 1 and divides rows and columns.
+        DataError: for an image whose averages are all equal.
     """
     channels, rows, columns = dataset.image_shape
     if factor < 1 or rows % factor or columns % factor:
@@ -71,6 +76,6 @@ def coarsen(dataset: Dataset, factor: int) -> Dataset:
 
 def _coarse(x: torch.Tensor, dataset: Dataset, factor: int) -> torch.Tensor:
     averages = avg_pool2d(x.view(-1, *dataset.image_shape), factor).flatten(1)
-    # Every image has mean 0, so one that averages to one colour is 0 but for rounding.
-    averages = hardshrink(averages, ONE_COLOUR * dataset.variance**0.5)
+    # Every image has mean 0, so one whose averages are all equal is 0 but for rounding.
+    averages = hardshrink(averages, ZERO_CONTRAST * dataset.variance**0.5)
     return torch.from_numpy(normalize_images(averages.numpy(), dataset.variance))

@@ -1,4 +1,4 @@
-"""The four sparsity-inducing activations as modules, for one network or for a stack of them.
+"""The four sparsity-inducing activations as modules, for one network or for an ensemble.
 
 All four (Eqs. 7-10) are one function. With dead zone ``[low, tau]`` and range ``[floor, m]``,
 
@@ -6,7 +6,7 @@ All four (Eqs. 7-10) are one function. With dead zone ``[low, tau]`` and range `
 
 where an odd kind (soft thresholding) has low = -tau and floor = -m, a one-sided kind (ReLU) has
 low = tau and floor = 0, and an unclipped kind has m = infinity. So members of different kinds can
-share one stack and one call.
+share one ensemble and one call.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Kinks(NamedTuple):
 
 
 def shrink_and_clip(x: Tensor, kinks: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
-    """phi(x) as above, for `Kinks` in their order."""
+    """phi(x) as above; ``kinks`` are `Kinks` or a sequence in their order."""
     low, tau, floor, m, _ = kinks
-    beyond = x - torch.minimum(torch.maximum(x, low), tau)
-    return torch.minimum(torch.maximum(beyond, floor), m, out=out)
+    shrunk = x - torch.minimum(torch.maximum(x, low), tau)
+    return torch.minimum(torch.maximum(shrunk, floor), m, out=out)
 
 
 def to_nearest_kink(y: Tensor, top: Tensor) -> Tensor:
-    """Positive where y = phi(x) lies strictly between 0 and +-top, and NaN where y is."""
+    """Positive where y = phi(x) lies strictly between 0 and +-top, and NaN where y is NaN."""
     size = y.abs()
     return torch.minimum(size, top - size)
 
@@ -63,9 +63,9 @@ def pass_between_kinks(grad: Tensor, y: Tensor, top: Tensor) -> Tensor:
 class _DeadZoneAndClip(torch.autograd.Function):
     """phi(x) with derivative one strictly between the kinks and zero on them and outside.
 
-    A custom function because torch's own clamp passes the gradient on *at* its bounds, where the
+    A custom function because the gradient of torch's clamp is one *at* its bounds, where the
     theory's derivative is zero. The rule is written in differentiable operations, so forward mode,
-    double backward and torch.func work. NaN stays NaN both ways.
+    double backward and torch.func work. NaN stays NaN in the forward and the backward pass.
     """
 
     generate_vmap_rule = True
@@ -90,7 +90,7 @@ class _DeadZoneAndClip(torch.autograd.Function):
 
 
 class SparseActivation(nn.Module):
-    """phi of any of the four kinds, with the same parameters for all members or each its own.
+    """phi of any of the four kinds, with parameters shared by all members or one set per member.
 
     Args:
         tau: threshold; finite, and not negative for an odd kind.
@@ -98,14 +98,14 @@ class SparseActivation(nn.Module):
         odd: True for the odd kinds (Eqs. 8 and 10), False for the one-sided (Eqs. 7 and 9).
 
     Each is a number or has shape (members,). With numbers the module takes inputs of any shape;
-    with one value a member it takes (members, batch, width).
+    with one value per member it takes (members, batch, width).
 
     tau, m and odd are buffers: they move with ``.to`` and are saved in the ``state_dict``. They are
     kept in float64 until the module is cast, so that a network in double precision has its kinks
     exactly where the theory has them.
 
     The gradient is one strictly between the kinks, and zero on them and elsewhere, as in the
-    theory. NaN passes through, forwards and backwards.
+    theory. NaN stays NaN in the forward and the backward pass.
 
     Raises:
         ValueError: if a parameter is out of range, or neither a number nor a vector.
@@ -134,7 +134,7 @@ class SparseActivation(nn.Module):
 
     @staticmethod
     def from_theory(phi: GaussianExpectations | Sequence[GaussianExpectations]) -> SparseActivation:
-        """The module of a theory activation, or of a sequence of them: one for each member.
+        """The module of a theory activation, or of a sequence of them, one per member.
 
         Raises:
             ValueError: if an activation is not one of the four kinds of Eqs. 7-10.
@@ -152,17 +152,17 @@ class SparseActivation(nn.Module):
         if not x.is_floating_point():
             raise ValueError(f"x must have a floating dtype, got {x.dtype}")
         kinks = self.kinks(x.dtype)
-        if torch.is_inference_mode_enabled():  # to be differentiable costs more than all the rest
+        if torch.is_inference_mode_enabled():  # autograd.Function costs more than phi itself
             return shrink_and_clip(x, kinks)
         y: Tensor = _DeadZoneAndClip.apply(x, *kinks)  # type: ignore[no-untyped-call]
         return y
 
     def pull_back(self, grad: Tensor, y: Tensor) -> Tensor:
-        """Return phi'(x) * grad, the gradient by x of what has gradient ``grad`` by y = phi(x)."""
+        """The backward pass: phi'(x) * grad, in y's shape and dtype, from y = phi(x)."""
         return pass_between_kinks(grad, y, self.kinks(y.dtype).top)
 
     def kinks(self, dtype: torch.dtype) -> Kinks:
-        """The kinks in the precision in which they are met."""
+        """The kinks in the dtype of the inputs."""
         tau, m = self.tau.to(dtype), self.m.to(dtype)
         return Kinks(
             low=torch.where(self.odd, -tau, tau),
@@ -173,7 +173,7 @@ class SparseActivation(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """``tau=1.03643, m=1.17037``; for a stack the number of members and the ranges."""
+        """``tau=1.03643, m=1.17037``; for an ensemble the number of members and the ranges."""
         shown = {"tau": self.tau, "m": self.m}
         if bool(self.m.isinf().all()):
             del shown["m"]

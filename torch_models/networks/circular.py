@@ -1,9 +1,9 @@
-"""Circular convolutions of stacked networks (Eq. 2), one- or two-dimensional, and derivatives.
+"""Circular convolutions of an ensemble (Eq. 2), one- or two-dimensional, and their gradients.
 
-A stack is convolved one member after the other, each from memory of its own and on one CPU thread.
-So a member's numbers are the same, bit for bit, alone and in any stack, with any number of threads.
-One convolution with the members as groups rounds differently from group to group, libraries round
-differently where memory is aligned differently, and threads share the sum that is a kernel's
+Members are convolved one after the other, each from its own contiguous memory and on one CPU
+thread. So a member's results are the same, bit for bit, in any ensemble and with any number of
+threads. A grouped convolution would round differently from group to group, libraries round
+differently where memory is aligned differently, and several threads split the sum in a kernel's
 gradient.
 """
 
@@ -22,7 +22,7 @@ _KERNEL_GRADIENTS: dict[int, Callable[..., Tensor]] = {1: conv1d_weight, 2: conv
 
 
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-    """h(a) = sum_beta W(beta) x(a + beta) + b for every member, with positions modulo their number.
+    """h(a) = sum_beta W(beta) x(a + beta) + b per member, with a + beta modulo the positions.
 
     Args:
         x: (members, batch, in, *positions), at least k positions in each dimension.
@@ -33,54 +33,54 @@ def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
         (members, batch, out, *positions).
     """
     convolution = _CONVOLUTIONS[kernel.ndim - 3]
-    biases = [None] * len(kernel) if bias is None else _apart(bias)
+    biases = [None] * len(kernel) if bias is None else _members_of(bias)
     with num_threads(1):
         return torch.stack(
             [
-                convolution(_around(x_, kernel_), kernel_, bias_)
-                for x_, kernel_, bias_ in zip(x, _apart(kernel), biases, strict=True)
+                convolution(_padded(x_, kernel_), kernel_, bias_)
+                for x_, kernel_, bias_ in zip(x, _members_of(kernel), biases, strict=True)
             ]
         )
 
 
-def pull_back(error: Tensor, kernel: Tensor) -> Tensor:
-    """The gradient by ``x`` of what has gradient ``error`` by ``convolve(x, kernel)``.
+def input_gradient(error: Tensor, kernel: Tensor) -> Tensor:
+    """The loss's gradient by ``x``, in its shape, from ``error``, that by ``convolve(x, kernel)``.
 
-    The transpose of a circular convolution is the one with the mirrored kernel, in and out swapped.
+    The transpose of a circular convolution is the one with the flipped kernel, in and out swapped.
     """
     return convolve(error, kernel.transpose(1, 2).flip(tuple(range(3, kernel.ndim))))
 
 
 def kernel_gradient(x: Tensor, error: Tensor, kernel: Tensor) -> Tensor:
-    """The gradient by ``kernel`` of what has gradient ``error`` by ``convolve(x, kernel)``."""
+    """The loss's gradient by ``kernel``, in its shape, from ``error`` by ``convolve``'s result."""
     gradient = _KERNEL_GRADIENTS[kernel.ndim - 3]
     with num_threads(1):
         return torch.stack(
             [
-                gradient(_around(x_, kernel_), kernel_.shape, error_)
-                for x_, kernel_, error_ in zip(x, kernel, _apart(error), strict=True)
+                gradient(_padded(x_, kernel_), kernel_.shape, error_)
+                for x_, kernel_, error_ in zip(x, kernel, _members_of(error), strict=True)
             ]
         )
 
 
 def bias_gradient(error: Tensor) -> Tensor:
-    """The gradient by ``bias`` of what has gradient ``error`` by the convolution's result."""
+    """The loss's gradient by ``bias``, (members, out), from ``error`` by ``convolve``'s result."""
     with num_threads(1):
-        return torch.stack([error_.flatten(2).sum((0, 2)) for error_ in _apart(error)])
+        return torch.stack([error_.flatten(2).sum((0, 2)) for error_ in _members_of(error)])
 
 
 def norms(gradient: Tensor) -> Tensor:
-    """Frobenius norm of every member's part, (members,)."""
+    """Frobenius norm of every member's gradient, (members,)."""
     with num_threads(1):
-        return torch.stack([torch.linalg.vector_norm(own) for own in _apart(gradient)])
+        return torch.stack([torch.linalg.vector_norm(own) for own in _members_of(gradient)])
 
 
-def _around(x: Tensor, kernel: Tensor) -> Tensor:
-    """``x`` (batch, in, *positions) of one member, continued by k positions on every side."""
+def _padded(x: Tensor, kernel: Tensor) -> Tensor:
+    """``x`` (batch, in, *positions) of one member, padded by k positions on every side."""
     dimensions, half_width = kernel.ndim - 2, kernel.shape[-1] // 2
     return nn.functional.pad(x, (half_width,) * 2 * dimensions, "circular")
 
 
-def _apart(stack: Tensor) -> list[Tensor]:
-    """The members' parts, each in memory of its own."""
-    return [part.clone(memory_format=torch.contiguous_format) for part in stack]
+def _members_of(values: Tensor) -> list[Tensor]:
+    """``values[0]``, ``values[1]``, ..., each copied to its own contiguous memory."""
+    return [own.clone(memory_format=torch.contiguous_format) for own in values]

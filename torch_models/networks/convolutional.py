@@ -1,4 +1,4 @@
-"""Stacks of convolutional networks with circular padding (Eq. 2), in one or two dimensions."""
+"""Ensembles of convolutional networks with circular padding (Eq. 2), in one or two dimensions."""
 
 from __future__ import annotations
 
@@ -25,26 +25,22 @@ class ConvolutionalEnsemble(Ensemble):
     positions are counted modulo their number. Layer 1 keeps its input's variance (App. D); the
     others have weights N(0, sigma_w^2 / ((2 k + 1)^d channels)) and biases N(0, sigma_b^2).
 
-    The paper does not say how its networks end. Here every channel is averaged over its positions,
-    and a linear readout with weights N(0, sigma_w^2 / channels) and biases N(0, sigma_b^2) follows.
+    The paper does not state the readout. Here every channel is averaged over its positions, and a
+    linear readout with weights N(0, sigma_w^2 / channels) and biases N(0, sigma_b^2) follows.
 
-    Members never meet, and each is drawn from a generator of its own, in the order W^1, W^2, b^2,
-    ..., so that it is the same alone and in a stack. On the CPU all of its numbers are: see
-    ``torch_models.networks.circular``.
+    Members are independent, and a member's parameters are the same, bit for bit, in any ensemble;
+    on the CPU so are its activations and gradients: see ``torch_models.networks.circular``.
 
     Args:
-        nets: one mean field per member; kinds may differ.
+        nets: one mean field per member; the kinds of activation may differ.
         in_channels, channels, depth: shape of every member, each at least 1.
-        seeds: one per member.
         half_width: k, at least 0.
         dimensions: d, 1 or 2.
-        dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
-        out_features: number of classes that the readout tells apart, at least 1.
-        input_scales: one for each member, by which its input is multiplied, positive and finite;
-            ones by default.
-        draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones,
-            that is, kernels flattened to (out, in * offsets) with orthonormal rows, which keeps the
-            variance of every entry and the covariance map.
+        out_features: number of classes, at least 1.
+        seeds, dtype, device, input_scales: see `Ensemble`.
+        draw: see `Ensemble`. `draw_orthogonal_` makes kernels that, flattened to
+            (out, in * offsets), have orthogonal rows; it keeps the variance of every entry and the
+            covariance map.
 
     Attributes:
         weights: depth parameters (members, out, in, 2 k + 1[, 2 k + 1]), and the readout's
@@ -98,39 +94,39 @@ class ConvolutionalEnsemble(Ensemble):
             [(out,) for out in outs],
         )
 
-    def shaped(self, x: Tensor, image_shape: Sequence[int]) -> Tensor:
-        """Rows of a table as the images that ``propagate`` takes.
+    def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """Reshape rows of a data set to images.
 
         Args:
-            x: (n, features).
-            image_shape: (channels, rows, columns) of every row.
+            rows: (n, features).
+            image_shape: (channels, rows, columns) of every image.
 
         Returns:
             (n, channels, rows, columns); with one dimension (n, channels, rows * columns).
 
         Raises:
-            ValueError: if an image has not ``in_channels`` channels or not ``features`` numbers.
+            ValueError: unless an image has ``in_channels`` channels and ``features`` numbers.
         """
-        features, channels = x.shape[-1], image_shape[0]
+        features, channels = rows.shape[-1], image_shape[0]
         if math.prod(image_shape) != features or channels != self.in_channels:
             raise ValueError(
                 f"image_shape must be ({self.in_channels}, rows, columns) with {features} numbers "
-                f"for x of shape {tuple(x.shape)}, got {tuple(image_shape)}"
+                f"for rows of shape {tuple(rows.shape)}, got {tuple(image_shape)}"
             )
-        images = x.view(-1, *image_shape)
+        images = rows.view(-1, *image_shape)
         return images if self.dimensions == 2 else images.flatten(2)
 
     def scaled(self, x: Tensor) -> Tensor:
         """x^0 (members, batch, in_channels, *positions): ``x`` times every member's input scale.
 
-        Takes ``x``, and raises, as ``propagate`` does.
+        Takes the same ``x`` as ``propagate``, and raises the same errors.
         """
         axes = self.dimensions + 2
         channels_at = x.ndim - self.dimensions - 1
         if x.ndim not in (axes, axes + 1) or x.shape[channels_at] != self.in_channels:
             raise ValueError(
                 f"x must have shape (batch, {self.in_channels}, *positions) with "
-                f"{self.dimensions} dimensions of positions, or the members before, "
+                f"{self.dimensions} dimensions of positions, or members as dimension 0, "
                 f"got {tuple(x.shape)}"
             )
         return self.input_scales * x
@@ -138,11 +134,12 @@ class ConvolutionalEnsemble(Ensemble):
     def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (h^l, x^l), (members, batch, channels, *positions), for l = 1..depth.
 
-        Streaming: without gradients, no layer is held longer than its consumer holds it.
+        A generator: without gradients, no layer outlives the caller's reference to it.
 
         Args:
-            x: (batch, in_channels, *positions), shared by the members, or with the members before;
-                at least k positions in each of the d dimensions.
+            x: (batch, in_channels, *positions), shared by the members, or
+                (members, batch, in_channels, *positions); at least k positions in each of the d
+                dimensions.
 
         Raises:
             ValueError: if ``x`` has another shape.
@@ -158,7 +155,7 @@ class ConvolutionalEnsemble(Ensemble):
         return convolve(x, self.weights[layer])
 
     def pull_back(self, grad: Tensor, activations: Tensor) -> Tensor:
-        """The gradient by h^l of what has gradient ``grad`` by ``activations`` x^l (Eq. 21)."""
+        """phi'(h^l) * grad for ``activations`` x^l = phi(h^l), in their shape (Eq. 21)."""
         return self.activation.pull_back(grad.flatten(2), activations.flatten(2)).view_as(grad)
 
     def averages(self, x: Tensor) -> Tensor:
@@ -169,15 +166,14 @@ class ConvolutionalEnsemble(Ensemble):
         """Logits (members, batch, out_features) of the last layer's activations x^L."""
         return convolve(self.averages(x), self.weights[-1], self.biases[-1]).flatten(2)
 
-    def select(self, members: Sequence[int]) -> ConvolutionalEnsemble:
-        """A new ensemble of copies of the given members, in that order."""
-        rows = list(members)
-        chosen = ConvolutionalEnsemble(
-            [self.nets[row] for row in rows],
+    def on_meta(self, nets: Sequence[MeanField], seeds: Sequence[int]) -> ConvolutionalEnsemble:
+        """An ensemble of the same shape and dtype with these members, on the device "meta"."""
+        return ConvolutionalEnsemble(
+            nets,
             self.in_channels,
             self.channels,
             self.depth,
-            [self.seeds[row] for row in rows],
+            seeds,
             self.half_width,
             self.dimensions,
             dtype=self.weights[0].dtype,
@@ -185,7 +181,6 @@ class ConvolutionalEnsemble(Ensemble):
             out_features=self.out_features,
             draw=self.draw,
         )
-        return self.copied_into(chosen, rows)
 
     def extra_repr(self) -> str:
         """Sizes."""

@@ -1,4 +1,4 @@
-"""Stacks of dense networks (Eq. 1): many members, one batched matrix product a layer."""
+"""Ensembles of dense networks (Eq. 1): one batched matrix product a layer."""
 
 from __future__ import annotations
 
@@ -23,18 +23,14 @@ class DenseEnsemble(Ensemble):
     ``width`` units, and a linear readout. Layer 1 keeps its input's variance (App. D); the others
     and the readout have weights N(0, sigma_w^2/width) and biases N(0, sigma_b^2).
 
-    Members never meet: no number of one depends on another. Every member is drawn from a generator
-    of its own, in the order W^1, W^2, b^2, ..., so that it equals, bit for bit, the same member
-    drawn alone, or a Sequential of Linear layers put through ``edge_of_chaos_`` with the same seed.
+    Members are independent, and a member's parameters equal, bit for bit, those of the same member
+    in any other ensemble, and of a Sequential of Linear layers that ``edge_of_chaos_`` initialized
+    from the same seed.
 
     Args:
-        nets: one mean field per member; kinds may differ.
+        nets: one mean field per member; the kinds of activation may differ.
         in_features, width, depth, out_features: shape of every member, each at least 1.
-        seeds: one per member.
-        dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
-        draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones.
-        input_scales: what the inputs of each member are multiplied by, 1 by default, so that
-            members of different input variance (App. C) can share their images.
+        seeds, dtype, device, draw, input_scales: see `Ensemble`.
 
     Attributes:
         weights: depth + 1 parameters (members, out, in), the readout last.
@@ -74,17 +70,17 @@ class DenseEnsemble(Ensemble):
         self.add_parameters(list(zip(outs, ins, strict=True)), [(1, out) for out in outs])
 
     def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
-        """The rows (n, features) of a data set as inputs: for a dense network just these.
+        """The rows (n, features) of a data set themselves.
 
         Raises:
-            ValueError: if they have another number of features than ``in_features``.
+            ValueError: unless ``features`` is ``in_features``.
         """
         if rows.shape[-1] != self.in_features:
             raise ValueError(f"dataset must have {self.in_features} features, got {rows.shape[-1]}")
         return rows
 
     def scaled(self, x: Tensor) -> Tensor:
-        """x^0 of every member, (members, batch, in_features): the input times its scale."""
+        """x^0 (members, batch, in_features): ``x`` times the input scale of every member."""
         return x * self.input_scales
 
     def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -119,33 +115,31 @@ class DenseEnsemble(Ensemble):
     def layers(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the pre-activations h^1..h^L (members, batch, width); takes ``x`` as ``propagate``.
 
-        Streaming: without gradients, no layer is held longer than its consumer holds it.
+        A generator: without gradients, no layer outlives the caller's reference to it.
         """
         for h, _ in self.propagate(x):
             yield h
 
-    def select(self, members: Sequence[int]) -> DenseEnsemble:
-        """A new ensemble of copies of the given members, in that order."""
-        rows = list(members)
-        chosen = DenseEnsemble(
-            [self.nets[row] for row in rows],
+    def on_meta(self, nets: Sequence[MeanField], seeds: Sequence[int]) -> DenseEnsemble:
+        """An ensemble of the same shape and dtype with these members, on the device "meta"."""
+        return DenseEnsemble(
+            nets,
             self.in_features,
             self.width,
             self.depth,
             self.out_features,
-            [self.seeds[row] for row in rows],
+            seeds,
             dtype=self.weights[0].dtype,
             device="meta",
             draw=self.draw,
         )
-        return self.copied_into(chosen, rows)
 
     @torch.no_grad()
     def network(self, member: int) -> nn.Sequential:
-        """A member as a network of its own: Linear layers with its activation between them.
+        """A member as a Sequential of Linear layers with its activation between them.
 
         Parameters are copies. The first layer's weights are multiplied by the member's input scale,
-        so that the network takes inputs (batch, in_features) as the ensemble does, and its logits
+        so the network takes the inputs (batch, in_features) of the ensemble, and its logits
         (batch, out_features) are the member's up to rounding.
         """
         phi = SparseActivation.from_theory(self.nets[member].activation).to(self.weights[0])
@@ -154,7 +148,7 @@ class DenseEnsemble(Ensemble):
         layers: list[nn.Module] = []
         for weight, bias in zip(weights, self.biases, strict=True):
             outs, ins = weight.shape
-            layer = nn.Linear(ins, outs, device="meta")  # which draws no random numbers
+            layer = nn.Linear(ins, outs, device="meta")  # draws no random numbers
             layer.weight = nn.Parameter(weight)
             layer.bias = nn.Parameter(bias[member, 0].clone())
             layers += [layer, phi]

@@ -1,12 +1,13 @@
-"""Ensembles of networks, whatever their architecture: what their members have in common."""
+"""The base class of ensembles: many independent networks whose parameters are batched."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from torch_models.networks.activations import SparseActivation
@@ -16,35 +17,32 @@ if TYPE_CHECKING:
     from sparsity_theory import MeanField
 
 DrawInPlace = Callable[[Tensor, float, torch.Generator | None], None]
-"""Fills a tensor with random numbers of a given variance."""
-
-Kind = TypeVar("Kind", bound="Ensemble")
+"""Fills a tensor with random numbers of a given variance, in place."""
 
 
 class Ensemble(nn.Module):
-    """Networks of one shape side by side: every parameter and buffer has the members first.
+    """Independent networks of one shape; dimension 0 of every parameter and buffer is the member.
 
-    Members never meet: no number of one depends on another. Every member is drawn from a generator
-    of its own, in the order W^1, W^2, b^2, ..., so that it is the same, bit for bit, alone and in
-    any ensemble.
+    No output of a member depends on another member. Each is drawn from its own generator, in the
+    order W^1, W^2, b^2, ..., so its parameters are the same, bit for bit, in any ensemble.
 
     Args:
-        nets: one mean field per member; kinds may differ.
+        nets: one mean field per member; the kinds of activation may differ.
         seeds: one per member.
-        sizes: the numbers that make up the shape, by name, each at least 1; ``depth`` and
-            ``out_features`` among them.
+        sizes: attributes that state the shape, each at least 1; ``depth`` and ``out_features``
+            among them.
         draw: how weights are drawn: `draw_` for Gaussian, `draw_orthogonal_` for orthogonal ones.
-        input_scales: what the inputs of each member are multiplied by, 1 by default, so that
-            members of different input variance (App. C) can share their images.
-        input_axes: of an input with the members before it.
+        input_scales: one positive factor per member by which its input is multiplied, 1 by default:
+            members of different input variance (App. C) can then share one batch.
+        input_axes: number of dimensions of an input (members, batch, ...).
         dtype, device: of the parameters. Numbers are drawn on the CPU whatever the device.
 
     Attributes:
         nets: the mean field of every member.
-        seeds: what each was drawn from.
+        seeds: the seed that each was drawn from.
         depth: number of hidden layers.
-        out_features: number of classes that the readout tells apart.
-        weights, biases: those of the hidden layers and, last, of the readout.
+        out_features: number of classes.
+        weights, biases: depth + 1 parameters each, the readout's last.
         input_scales: buffer (members, 1, ..., 1).
 
     Raises:
@@ -88,7 +86,7 @@ class Ensemble(nn.Module):
     def add_parameters(
         self, weights: Sequence[Sequence[int]], biases: Sequence[Sequence[int]]
     ) -> None:
-        """Make parameters of these shapes, without the members, and draw them."""
+        """Register one parameter (members, *shape) for each shape, and draw them."""
         like = self.input_scales
 
         def parameter(shape: Sequence[int]) -> nn.Parameter:
@@ -104,7 +102,7 @@ class Ensemble(nn.Module):
         return len(self.nets)
 
     def reset_parameters(self) -> None:
-        """Draw every member anew from its seed."""
+        """Draw every member again from its seed."""
         fan_ins = [weight[0, 0].numel() for weight in self.weights]
         for member, (net, seed) in enumerate(zip(self.nets, self.seeds, strict=True)):
             generator = torch.Generator().manual_seed(seed)
@@ -114,11 +112,11 @@ class Ensemble(nn.Module):
                 draw_(bias[member], law.bias_variance, generator)
 
     def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
-        """The rows (n, features) of a data set as inputs of the networks."""
+        """Reshape rows (n, features) of a data set to inputs (n, ...) of ``propagate``."""
         raise NotImplementedError
 
     def scaled(self, x: Tensor) -> Tensor:
-        """x^0 of every member: the input times its scale, with the members before."""
+        """x^0 (members, batch, ...): ``x`` times the input scale of every member."""
         raise NotImplementedError
 
     def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -126,28 +124,35 @@ class Ensemble(nn.Module):
         raise NotImplementedError
 
     def transform(self, layer: int, x: Tensor) -> Tensor:
-        """W^l x, without the bias, for l = layer + 1 and x with the members before."""
+        """W^l x, without the bias, for l = layer + 1 and x (members, batch, ...)."""
         raise NotImplementedError
 
     def readout(self, x: Tensor) -> Tensor:
         """Logits (members, batch, out_features) of the last activations."""
         raise NotImplementedError
 
+    def on_meta(self, nets: Sequence[MeanField], seeds: Sequence[int]) -> Self:
+        """An ensemble of the same shape and dtype with these members, on the device "meta"."""
+        raise NotImplementedError
+
     def select(self, members: Sequence[int]) -> Self:
         """A new ensemble of copies of the given members, in that order."""
-        raise NotImplementedError
+        rows = list(members)
+        chosen = self.on_meta([self.nets[row] for row in rows], [self.seeds[row] for row in rows])
+        state = {name: values[rows] for name, values in self.state_dict().items()}
+        chosen.load_state_dict(state, assign=True)
+        return chosen
+
+    def as_tensor(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """``x`` in the dtype and on the device of the parameters."""
+        weight = self.weights[0]
+        return torch.as_tensor(x, dtype=weight.dtype, device=weight.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (members, batch, out_features); takes ``x`` as ``propagate`` does."""
         for _, activations in self.propagate(x):
             last = activations
         return self.readout(last)
-
-    def copied_into(self, chosen: Kind, members: Sequence[int]) -> Kind:
-        """``chosen``, an ensemble without memory of its own, with copies of these members."""
-        state = {name: values[list(members)] for name, values in self.state_dict().items()}
-        chosen.load_state_dict(state, assign=True)
-        return chosen
 
     @torch.no_grad()
     def assign(self, members: Sequence[int], other: Ensemble) -> None:
@@ -158,7 +163,7 @@ class Ensemble(nn.Module):
 
 
 def _input_scales(scales: Sequence[float] | None, members: int) -> Tensor:
-    """One factor a member, in float64; None is all ones."""
+    """One factor per member (members,), in float64; ones for None."""
     scales = [1.0] * members if scales is None else list(scales)
     if len(scales) != members:
         raise ValueError(f"input_scales must be one per net: got {len(scales)} for {members} nets")

@@ -1,4 +1,4 @@
-"""What trained networks do on labelled data: accuracy, loss and sparsity."""
+"""Accuracy, loss and sparsity on labelled data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparsity_theory._types import Array
 from torch_models.networks.losses import cross_entropy
 from torch_models.networks.threads import reproducible_threads
 
 if TYPE_CHECKING:
     from torch_models.networks.ensemble import Ensemble
-
-Floats = NDArray[np.float64]
 
 EVALUATION_BATCH = 512
 """Samples per forward pass in ``evaluate``; bounds its memory, not its result."""
@@ -24,29 +23,31 @@ EVALUATION_BATCH = 512
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the members do on labelled data.
+    """Accuracy, loss and sparsity of every member.
 
     ``accuracy`` counts a sample with a NaN among its logits as wrong; ``loss`` is the mean
-    cross-entropy (NaN or inf where the network is); ``sparsity`` is the share of exact zeros of
+    cross-entropy (NaN or inf where the logits are); ``sparsity`` is the share of exact zeros of
     phi(h^l) in every layer.
     """
 
-    accuracy: Floats  # (members,)
-    loss: Floats  # (members,)
-    sparsity: Floats  # (members, depth)
+    accuracy: Array  # (members,)
+    loss: Array  # (members,)
+    sparsity: Array  # (members, depth)
 
 
 @torch.no_grad()
 def evaluate(
     ensemble: Ensemble, x: Tensor | NDArray[np.floating], y: Tensor | NDArray[np.integer]
 ) -> Evaluation:
-    """Accuracy, loss and sparsity of every member on inputs that it propagates and labels (n,).
+    """Accuracy, loss and sparsity of every member, without gradients; NaN if n = 0.
 
-    No gradients; NaN where there is no sample.
+    Args:
+        ensemble: the networks.
+        x: n inputs shared by the members, as ``ensemble.propagate`` takes them.
+        y: their labels (n,).
     """
-    weight = ensemble.weights[0]
-    x = torch.as_tensor(x, dtype=weight.dtype, device=weight.device)
-    y = torch.as_tensor(y, dtype=torch.int64, device=weight.device)
+    x = ensemble.as_tensor(x)
+    y = torch.as_tensor(y, dtype=torch.int64, device=x.device)
     correct = torch.zeros(ensemble.members, dtype=torch.int64, device=x.device)
     loss = torch.zeros(ensemble.members, dtype=torch.float64, device=x.device)
     nonzero = torch.zeros(ensemble.members, ensemble.depth, dtype=torch.int64, device=x.device)

@@ -1,4 +1,4 @@
-"""The edge-of-chaos initialization, in place, for any module of linear and convolutional layers."""
+"""Edge-of-chaos initialization, in place, of any module of linear and convolutional layers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GaussianLaw(NamedTuple):
 
 
 def layer_laws(net: MeanField, fan_ins: Iterable[int]) -> Iterator[GaussianLaw]:
-    """The laws of a network's layers, from the number of inputs that each unit of a layer sums.
+    """Yield the law of each layer, from its fan-in: the number of inputs that each unit sums.
 
     The first layer keeps its input's variance: weights N(0, 1/fan_in), no bias (App. D). All others
     have weights N(0, sigma_w^2/fan_in) and biases N(0, sigma_b^2) (Sec. 1.1).
@@ -51,9 +51,9 @@ def layer_laws(net: MeanField, fan_ins: Iterable[int]) -> Iterator[GaussianLaw]:
 def draw_(tensor: Tensor, variance: float, generator: torch.Generator | None) -> None:
     """Fill ``tensor`` with N(0, variance), in place.
 
-    The numbers depend on the generator, the shape and the dtype, and not on the tensor's memory
-    layout; they are drawn on the generator's device, so a CPU generator gives the same weights on
-    every device. Nothing is drawn for variance 0 or for a tensor without memory (device "meta").
+    The numbers depend on the generator, the shape and the dtype, and not on the tensor's strides;
+    they are drawn on the generator's device, so a CPU generator gives the same weights on every
+    device. Nothing is drawn for variance 0 or on the device "meta".
     """
     if tensor.is_meta:
         return
@@ -67,11 +67,12 @@ def draw_(tensor: Tensor, variance: float, generator: torch.Generator | None) ->
 
 @torch.no_grad()
 def draw_orthogonal_(tensor: Tensor, variance: float, generator: torch.Generator | None) -> None:
-    """Fill a matrix with a random orthogonal one, scaled to entries of ``variance``, in place.
+    """Fill a matrix with a random orthogonal one times a factor, in place.
 
-    Uniform over orthogonal matrices (Haar): the Q of a Gaussian matrix's QR decomposition with the
-    signs of R's diagonal. Of a matrix that is not square the shorter side is orthogonal. A vector,
-    such as a bias, is drawn by `draw_`. Arguments as there.
+    The factor gives every entry the ``variance``. Uniform over orthogonal matrices (Haar): the Q of
+    a Gaussian matrix's QR decomposition with the signs of R's diagonal. The shorter side of a
+    rectangular matrix is orthogonal. A tensor that is not a matrix, such as a bias, is drawn by
+    `draw_`, which takes the same arguments.
     """
     if tensor.is_meta or tensor.ndim != 2 or variance == 0:
         draw_(tensor, variance, generator)
@@ -101,7 +102,7 @@ def edge_of_chaos_(
 
     Raises:
         ValueError: if ``module`` has no such layer, or a lazy one whose size is not known yet, or
-            if ``net`` is not a single initialization. Nothing has been changed then.
+            if ``net`` is not a single initialization. ``module`` is unchanged then.
     """
     layers = [layer for layer in module.modules() if isinstance(layer, INITIALIZED_LAYERS)]
     if not layers:

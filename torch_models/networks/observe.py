@@ -1,4 +1,4 @@
-"""What happens in every layer of every member: variance, sparsity and gradients."""
+"""Variance, sparsity, covariances and gradients in every layer of every member."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparsity_theory._types import Array
 from torch_models.networks.ensemble import Ensemble
 from torch_models.networks.losses import cross_entropy
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -24,64 +23,63 @@ class LayerStatistics:
     zeros of phi(h^l); ``gradient_rms`` the root mean square of the gradient by h^l, if measured.
     """
 
-    variance: Floats
-    sparsity: Floats
-    gradient_rms: Floats | None = None
+    variance: Array
+    sparsity: Array
+    gradient_rms: Array | None = None
 
 
 @torch.no_grad()
 def observe(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> LayerStatistics:
-    """Variance and sparsity of every layer on inputs that the ensemble propagates.
+    """Variance and sparsity of every layer on ``x``, as ``ensemble.propagate`` takes it.
 
     One forward pass without gradients that holds one layer at a time. Squares are summed in
-    float64, so that q^l is right as long as h^l is finite.
+    float64, so q^l is right whenever h^l is finite.
     """
     variance, sparsity = [], []
-    for h, activations in ensemble.propagate(_to_ensemble(ensemble, x)):
+    for h, activations in ensemble.propagate(ensemble.as_tensor(x)):
         variance.append(_mean_square(h))
         sparsity.append(1 - activations.flatten(1).count_nonzero(dim=1).double() / h[0].numel())
     return LayerStatistics(_by_member(variance), _by_member(sparsity))
 
 
 @torch.no_grad()
-def observe_covariances(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Floats:
-    """Mean products over units, or channels and positions, of h^l between all inputs of a batch.
+def observe_covariances(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Array:
+    """Covariances of h^l between all inputs of a batch: means over units, channels, positions.
 
     Returns:
-        (members, depth, batch, batch): q^l of every input on the diagonal, and off it the
-        correlation of two inputs times the root of the product of theirs.
+        (members, depth, batch, batch): q^l of every input on the diagonal; off it, the correlation
+        of two inputs times the root of the product of their q^l.
     """
     products = [
         (units @ units.mT) / units.shape[-1]
-        for h, _ in ensemble.propagate(_to_ensemble(ensemble, x))
+        for h, _ in ensemble.propagate(ensemble.as_tensor(x))
         for units in [h.flatten(2).double()]
     ]
-    covariances: Floats = torch.stack(products, dim=1).cpu().numpy()
+    covariances: Array = torch.stack(products, dim=1).cpu().numpy()
     return covariances
 
 
 @torch.no_grad()
-def jacobian_spectrum(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Floats:
+def jacobian_spectrum(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Array:
     """Eigenvalues of J J^T, J = D^L W^L ... D^2 W^2, for one input (a batch of one) (Eq. 25).
 
-    Layers 2 to L, all with the weights of the initialization: what becomes of a small change of x^1
-    on its way to x^L. Of a convolutional network, W^l is the whole linear map, of channels times
-    positions.
+    J is the Jacobian of x^L by x^1: layers 2 to L. In a convolutional network, units are channels
+    times positions.
 
     Returns:
-        (members, units), ascending; their roots are the singular values.
+        (members, units), ascending: the squares of J's singular values.
     """
-    layers = ensemble.propagate(_to_ensemble(ensemble, x))
+    layers = ensemble.propagate(ensemble.as_tensor(x))
     _, activations = next(layers)
     like = activations[0, 0]
-    changes = torch.eye(like.numel()).to(like).view(1, -1, *like.shape)
-    changes = changes.expand(ensemble.members, *changes.shape[1:])
+    tangents = torch.eye(like.numel()).to(like).view(1, -1, *like.shape)
+    tangents = tangents.expand(ensemble.members, *tangents.shape[1:])
     for layer, (_, activations) in enumerate(layers, start=1):
-        changed = ensemble.transform(layer, changes).flatten(2)
-        rows = activations.flatten(2).expand_as(changed)
-        changes = ensemble.activation.pull_back(changed, rows).view_as(changes)
-    values = torch.linalg.svdvals(changes.flatten(2))
-    squares: Floats = values.double().square().flip(-1).cpu().numpy()
+        transformed = ensemble.transform(layer, tangents).flatten(2)
+        rows = activations.flatten(2).expand_as(transformed)
+        tangents = ensemble.activation.pull_back(transformed, rows).view_as(tangents)
+    values = torch.linalg.svdvals(tangents.flatten(2))
+    squares: Array = values.double().square().flip(-1).cpu().numpy()
     return squares
 
 
@@ -90,15 +88,14 @@ def observe_gradients(
     x: Tensor | NDArray[np.floating],
     y: Tensor | NDArray[np.integer] | None = None,
     seed: int = 0,
-) -> Floats:
+) -> Array:
     """Root mean square of delta^l over samples and units, (members, depth) (Eqs. 20-21).
 
     With labels ``y`` (batch,), delta^l is the gradient of each sample's cross-entropy by h^l.
-    Without, a random vector of norm one (drawn from ``seed``, one for each sample, the same for all
-    members) is sent back from h^L, independent of the weights as Eq. 24 supposes. NaN where a
-    member's h^l is not finite.
+    Without, delta^L is a random unit vector (drawn from ``seed``, one per sample, the same for all
+    members), independent of the weights as Eq. 24 supposes. NaN where a member's h^l is not finite.
     """
-    inputs = _to_ensemble(ensemble, x).detach().requires_grad_()  # even if the weights are frozen
+    inputs = ensemble.as_tensor(x).detach().requires_grad_()  # so that frozen weights do not matter
     with torch.enable_grad():
         layers, activations = zip(*ensemble.propagate(inputs), strict=True)
         if y is None:
@@ -109,7 +106,7 @@ def observe_gradients(
             loss = cross_entropy(ensemble.readout(activations[-1]), labels).sum()
             deltas = torch.autograd.grad(loss, layers)
     sizes = [_mean_square(delta).sqrt() for delta in deltas]
-    finite = [h.isfinite().flatten(1).all(-1) for h in layers]  # where not, phi' means nothing
+    finite = [h.isfinite().flatten(1).all(-1) for h in layers]
     return _by_member([s.where(f, math.nan) for s, f in zip(sizes, finite, strict=True)])
 
 
@@ -118,16 +115,16 @@ def gradient_growth(
     x: Tensor | NDArray[np.floating],
     y: Tensor | NDArray[np.integer] | None = None,
     seed: int = 0,
-) -> Floats:
+) -> Array:
     """Mean squared gradient at h^1 over that at h^L, (members,): the backward gain.
 
     In theory (Eq. 24, layers of equal width) chi(q^1) chi(q^2) ... chi(q^{L-1}), so 1 on the edge
-    of chaos at q*. Without labels, one more sample of the same image is one more random direction.
-    0 if no gradient arrives at h^1, NaN if none leaves h^L or the network is not finite.
+    of chaos at q*. Without labels, each repetition of an input adds a random direction. 0 if the
+    gradient at h^1 is zero, NaN if that at h^L is zero or h^l is not finite.
     """
     delta = observe_gradients(ensemble, x, y, seed)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        growth: Floats = np.square(delta[:, 0] / delta[:, -1])
+        growth: Array = np.square(delta[:, 0] / delta[:, -1])
     return growth
 
 
@@ -138,19 +135,14 @@ def _mean_square(values: Tensor) -> Tensor:
 
 
 def _random_directions(like: Tensor, seed: int) -> Tensor:
-    """One random unit vector per sample, shared by the members, in the shape of h^l."""
+    """One random unit vector per sample, the same for all members, in the shape of ``like``."""
     drawn = torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed))
     directions = torch.nn.functional.normalize(drawn.flatten(1)).view_as(drawn).to(like)
     expanded: Tensor = directions.expand_as(like)
     return expanded
 
 
-def _by_member(layers: list[Tensor]) -> Floats:
+def _by_member(layers: list[Tensor]) -> Array:
     """(members, depth) from one (members,) per layer."""
-    stacked: Floats = torch.stack(layers, dim=-1).double().cpu().numpy()
+    stacked: Array = torch.stack(layers, dim=-1).double().cpu().numpy()
     return stacked
-
-
-def _to_ensemble(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Tensor:
-    weight = ensemble.weights[0]
-    return torch.as_tensor(x, dtype=weight.dtype, device=weight.device)

@@ -1,8 +1,8 @@
-"""Inference that reads only the weights of active units: what the zeros of phi(h) are worth.
+"""Inference that reads only the weights of active units, to use the zeros of phi(h).
 
 In a layer h = W x + b (Eq. 1), a unit with x_j = 0 adds nothing. With a share s of zeros, one
-input needs a share 1 - s of W's columns, and at small batches reading W is what a layer costs.
-Where this pays, and by how much, is measured in ``docs/does-sparsity-pay.md``.
+input needs a share 1 - s of W's columns, and at small batches the time of a layer is that of
+reading W. ``docs/does-sparsity-pay.md`` measures at which sizes this is faster, and by how much.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from torch_models.networks.activations import SparseActivation
 Module = TypeVar("Module", bound=nn.Module)
 
 ZEROS_STAY = (nn.Dropout, nn.Flatten, nn.Identity)
-"""Between an activation and a Linear layer these keep every zero; Dropout is off at inference."""
+"""Modules that keep every zero; Dropout is the identity at inference."""
 
 
 class SparseInputLinear(nn.Module):
     """A Linear layer for inference on inputs with many exact zeros: it reads active columns only.
 
     The outputs equal those of ``linear`` up to the order of summation, whatever share of the inputs
-    is zero; NaN and infinite inputs are active, and do what they do there. W is stored with one
-    contiguous row for each *input* unit, and one call of ``embedding_bag`` adds up the active rows,
-    each times its x_j. The layer neither looks at how many units are active nor falls back on the
-    dense product: from which batch on that is faster depends on the share, the width and the
-    machine. Keep ``linear`` for large batches.
+    is zero; NaN and infinite inputs count as active and propagate as they do there. W is stored
+    with one contiguous row for each *input* unit, and one call of ``embedding_bag`` sums the active
+    rows, each times its x_j. The layer does not fall back on the dense product when many units are
+    active: from which batch size on that is faster depends on the share, the width and the machine.
+    Keep ``linear`` for large batches.
 
     Why ``embedding_bag``: at batch 1 and s = 0.85 the other operations that torch and SciPy have
     for this sum (a product with the gathered columns, CSR matrices) took 1.15 to 3.9 times as long
@@ -39,15 +39,15 @@ class SparseInputLinear(nn.Module):
     ``python tools/measure.py sparse-inference`` measures it.
 
     Args:
-        linear: the trained layer. Its weights are copied, and trained no further here.
+        linear: the trained layer. Its weights are copied; the copies are not trainable.
 
     Attributes:
         columns: buffer (in_features, out_features), W transposed: row j is column j of W.
         bias: buffer (out_features,), or None.
 
     Raises:
-        ValueError: if a weight is NaN or infinite: the dense product makes NaN of it and x_j = 0,
-            which is skipped here.
+        ValueError: if a weight is NaN or infinite: times x_j = 0 it gives NaN in the dense
+            product, and is skipped here.
     """
 
     columns: Tensor
@@ -69,12 +69,12 @@ class SparseInputLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return W x + b, (..., out_features), for x (..., in_features).
 
-        On a CUDA device this waits for the device, as the number of active units sets the sizes.
+        On a CUDA device this synchronizes, because sizes depend on the number of active units.
 
         Raises:
             ValueError: if ``x`` has another number of features or dtype than the layer.
-            RuntimeError: if ``x`` requires a gradient: that of an inactive unit is not zero, but
-                would need its column.
+            RuntimeError: if ``x`` requires a gradient: that of an inactive unit would need its
+                column.
         """
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(f"x must have shape (..., {self.in_features}), got {tuple(x.shape)}")
@@ -96,10 +96,10 @@ class SparseInputLinear(nn.Module):
         return h.view(*x.shape[:-1], self.out_features)
 
     def _bags(self, active: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-        """The active units of all samples one after the other, and where each sample's begin.
+        """Indices and offsets for ``embedding_bag``: active units, and where each sample's begin.
 
-        ``active`` are their places among all inputs. One sample, the case that gains most, goes
-        without the three small operations, a third of the time of a layer 300 wide.
+        ``active`` are indices into the flattened inputs. A single sample, the case that gains most,
+        skips three small operations that take a third of the time of a layer 300 wide.
         """
         if samples == 1:
             return active, active.new_zeros(1)
@@ -119,16 +119,16 @@ def with_sparse_inputs(
 ) -> Module:
     """A copy of a trained ``module``, for inference, whose layers use the zeros of activations.
 
-    In every Sequential of the module, one inside another included, a Linear layer that follows one
-    of ``activations`` becomes a `SparseInputLinear`; Dropout, Flatten and Identity may stand
-    between. All others stay as they are: the first, whose inputs are dense, and layers that a
-    ``forward`` of your own calls (make those yourself). So do subclasses of Linear and layers with
-    hooks, which may compute something else. The copy is in evaluation mode.
+    In every Sequential of the module, nested ones included, a Linear layer that follows one of
+    ``activations`` becomes a `SparseInputLinear`; Dropout, Flatten and Identity may stand between.
+    All other layers are copied as they are: the first, whose inputs are dense, layers that a custom
+    ``forward`` calls (replace those yourself), subclasses of Linear, and layers with hooks, which
+    may compute something else. The copy is in evaluation mode.
 
     Args:
-        module: any module; it is left as it is.
-        activations: kinds of modules whose outputs have zeros worth using, ``nn.ReLU`` for example.
-            They decide what is fast, never what is computed.
+        module: any module; it is not changed.
+        activations: types of modules whose outputs have many zeros, ``nn.ReLU`` for example. They
+            decide which layers become sparse, never what is computed.
 
     Raises:
         ValueError: if nothing follows such an activation, or a layer's weights are not finite.
@@ -152,24 +152,24 @@ def with_sparse_inputs(
 def _on_zeros(
     sequence: nn.Sequential, activations: tuple[type[nn.Module], ...]
 ) -> Iterator[tuple[nn.Sequential, int]]:
-    """Where plain Linear layers on the outputs of an activation stand: holder and index."""
+    """Yield the Sequential and index of each plain Linear layer that follows an activation."""
     zeros = False
-    for holder, index in _steps(sequence):
-        layer = holder[index]
+    for parent, index in _flattened(sequence):
+        layer = parent[index]
         if zeros and _is_plain_linear(layer):
-            yield holder, index
+            yield parent, index
         zeros = isinstance(layer, activations) or (zeros and isinstance(layer, ZEROS_STAY))
 
 
-def _steps(sequence: nn.Sequential) -> Iterator[tuple[nn.Sequential, int]]:
-    """What the inputs pass through one after the other, sequences inside this one opened up."""
+def _flattened(sequence: nn.Sequential) -> Iterator[tuple[nn.Sequential, int]]:
+    """Yield the Sequential and index of each layer in the order of the forward pass."""
     for index, layer in enumerate(sequence):
         if isinstance(layer, nn.Sequential):
-            yield from _steps(layer)
+            yield from _flattened(layer)
         else:
             yield sequence, index
 
 
 def _is_plain_linear(layer: nn.Module) -> bool:
-    """Whether its outputs are W x + b with W and b as they stand there."""
+    """Whether this is nn.Linear itself, without hooks."""
     return type(layer) is nn.Linear and not (layer._forward_hooks or layer._forward_pre_hooks)

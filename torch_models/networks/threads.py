@@ -1,9 +1,9 @@
-"""CPU threads, so that a member's numbers are the same, bit for bit, alone and in any stack.
+"""CPU threads, set so that a member's results are the same, bit for bit, in any ensemble.
 
-A batched product gives each matrix product to one thread, but a stack of one is handed to the plain
-product, which may split its sums among threads and so round them differently. Two threads were seen
-to do so only where the result has at most eleven rows or columns, in 2500 products of random shapes
-up to 1000; four or more do it anywhere.
+`torch.bmm` computes each matrix product on one thread, but for a batch of one it calls the plain
+matrix product, which may split its sums among threads and so round them differently. In 2500
+products of random shapes up to 1000, two threads did so only where the result had at most eleven
+rows or columns; four or more did it at any size.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 SPLIT_SUMS = 32
-"""Results with fewer rows or columns than this are left to one thread."""
+"""A product whose result has fewer rows or columns than this is taken on one thread."""
 
 SAFE_THREADS = 2
-"""More than these could split the sums of larger results too."""
+"""With more threads than this, sums may be split at any size of the result."""
 
 
 @contextmanager
 def num_threads(number: int) -> Iterator[None]:
-    """Work on this many CPU threads meanwhile; on one, sums are done in one piece."""
+    """Set torch's number of CPU threads within the block; one thread never splits a sum."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -33,17 +33,17 @@ def num_threads(number: int) -> Iterator[None]:
 
 
 def reproducible_threads(members: int, *sides: int) -> AbstractContextManager[None]:
-    """One thread if the products of a lone member could round otherwise than those of a stack.
+    """One thread where a single member's products could round differently than in an ensemble.
 
-    And if two threads sleep between products: waking them then takes longer than they save, at
-    widths up to some hundreds.
+    Also where OMP_WAIT_POLICY is PASSIVE: threads then sleep between products, and at widths up to
+    some hundreds waking them takes longer than they save.
 
     Args:
-        members: in the stack.
+        members: in the ensemble; with more than one, nothing is changed.
         sides: rows and columns of the products' results.
     """
     if members > 1:
         return nullcontext()
-    alike = min(sides) >= SPLIT_SUMS and torch.get_num_threads() <= SAFE_THREADS
+    whole_sums = min(sides) >= SPLIT_SUMS and torch.get_num_threads() <= SAFE_THREADS
     spinning = os.environ.get("OMP_WAIT_POLICY", "").upper() != "PASSIVE"
-    return nullcontext() if alike and spinning else num_threads(1)
+    return nullcontext() if whole_sums and spinning else num_threads(1)

@@ -1,4 +1,4 @@
-"""The forward and backward pass of an ensemble, written out, by its architecture."""
+"""The forward and backward pass of an ensemble, chosen by its architecture."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch_models.training.dense import DenseBackpropagation
 def backpropagation(
     ensemble: Ensemble, precision: str = "float32"
 ) -> DenseBackpropagation | ConvolutionalBackpropagation:
-    """What sends batches forward and their errors back through an ensemble, and takes SGD steps.
+    """Forward pass, backward pass and SGD step of this ensemble.
 
     Raises:
-        ValueError: for a precision that there is not: convolutional networks have float32 only.
+        ValueError: for an unknown precision; convolutional networks have float32 only.
         TypeError: for an ensemble of another architecture.
     """
     if isinstance(ensemble, DenseEnsemble):

@@ -1,7 +1,7 @@
-"""DenseBackpropagation through a stack of convolutional networks, written out.
+"""The training step of an ensemble of convolutional networks, written out.
 
-It is what autograd computes. Every gradient is there before any weight changes, so that a step can
-still be refused.
+It computes what autograd does. All gradients are computed before any weight is updated, so that a
+diverged member can be left out of the update.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from torch_models.networks.circular import bias_gradient, kernel_gradient, norms, pull_back
+from torch_models.networks.circular import bias_gradient, input_gradient, kernel_gradient, norms
 from torch_models.networks.losses import cross_entropy, cross_entropy_error
 from torch_models.training.sgd import sgd_step_
 
@@ -20,47 +20,49 @@ if TYPE_CHECKING:
 
 
 class ConvolutionalBackpropagation:
-    """The way of batches through a stack, there and back, one after the other.
+    """Forward pass, backward pass and SGD step of an ensemble, batch after batch.
 
     Attributes:
-        stack: the networks, not updated until `sgd_step`.
-        losses: mean cross-entropy of every member in the last batch, (members,).
-        weight_gradients, bias_gradients: of the members' losses, one for each of the stack's
-            weights and biases, in their shapes.
+        ensemble: the networks, not updated until `sgd_step`.
+        losses: mean cross-entropy of every member over the last batch, (members,).
+        weight_gradients, bias_gradients: of each member's loss by each of the ensemble's weights
+            and biases, in their shapes.
     """
 
-    stack: ConvolutionalEnsemble
+    ensemble: ConvolutionalEnsemble
     losses: Tensor
     weight_gradients: list[Tensor]
     bias_gradients: list[Tensor]
 
-    def __init__(self, stack: ConvolutionalEnsemble) -> None:
-        self.stack = stack
+    def __init__(self, ensemble: ConvolutionalEnsemble) -> None:
+        self.ensemble = ensemble
 
     @torch.no_grad()
     def forward_backward(self, x: Tensor, labels: Tensor) -> ConvolutionalBackpropagation:
-        """Send a batch (batch, in_channels, *positions) there and back; returns itself.
+        """Compute losses and gradients on a batch; returns itself.
 
-        The loss of a member is the mean cross-entropy over the batch; members do not mix.
+        Args:
+            x: (batch, in_channels, *positions).
+            labels: (batch,), int64.
         """
-        stack = self.stack
-        weights, inputs = list(stack.weights), [stack.scaled(x)]
-        inputs += [activations for _, activations in stack.propagate(x)]
-        averages, positions = stack.averages(inputs[-1]), inputs[-1][0, 0, 0].numel()
-        logits = stack.readout(inputs[-1])
+        ensemble = self.ensemble
+        weights, inputs = list(ensemble.weights), [ensemble.scaled(x)]
+        inputs += [activations for _, activations in ensemble.propagate(x)]
+        averages, positions = ensemble.averages(inputs[-1]), inputs[-1][0, 0, 0].numel()
+        logits = ensemble.readout(inputs[-1])
         self.losses = cross_entropy(logits, labels).mean(-1)
         error = cross_entropy_error(logits, labels)
         errors = [error.view(*error.shape, *averages.shape[3:])]
-        shares = pull_back(errors[0], weights[-1]).expand_as(inputs[-1]) / positions
-        errors.append(stack.pull_back(shares, inputs[-1]))
+        shares = input_gradient(errors[0], weights[-1]).expand_as(inputs[-1]) / positions
+        errors.append(ensemble.pull_back(shares, inputs[-1]))
         for weight, activations in zip(
             reversed(weights[1:-1]), reversed(inputs[1:-1]), strict=True
         ):
-            errors.append(stack.pull_back(pull_back(errors[-1], weight), activations))
+            errors.append(ensemble.pull_back(input_gradient(errors[-1], weight), activations))
 
         errors.reverse()
-        entering = [*inputs[:-1], averages]
-        self.weight_gradients = list(map(kernel_gradient, entering, errors, weights))
+        layer_inputs = [*inputs[:-1], averages]
+        self.weight_gradients = list(map(kernel_gradient, layer_inputs, errors, weights))
         self.bias_gradients = list(map(bias_gradient, errors))
         return self
 
@@ -74,13 +76,13 @@ class ConvolutionalBackpropagation:
 
     @torch.no_grad()
     def sgd_step(self, learning_rate: float, frozen: Tensor | None = None) -> None:
-        """Take the step of plain gradient descent, in place.
+        """Update weights and biases in place by plain SGD.
 
         Args:
             learning_rate: of all members.
-            frozen: (members,), True for those that keep their weights whatever their gradients.
+            frozen: (members,), True for members that are not updated.
         """
-        parameters = [*self.stack.weights, *self.stack.biases]
+        parameters = [*self.ensemble.weights, *self.ensemble.biases]
         gradients = self.weight_gradients + self.bias_gradients
         for parameter, gradient in zip(parameters, gradients, strict=True):
             sgd_step_(parameter, gradient, learning_rate, frozen)

@@ -1,8 +1,8 @@
-"""DenseBackpropagation through a stack of dense networks, written out (Eqs. 20-23).
+"""The training step of an ensemble of dense networks, written out (Eqs. 20-23).
 
-It is what autograd computes, but as plain gradient descent needs them one at a time, the gradients
-of all layers between the first and the readout share the memory of one. The errors of all layers
-are there before any weight changes, so that a step can still be refused.
+It computes what autograd does, but plain SGD needs the weight gradients one at a time, so those of
+all layers between the first and the readout share one buffer. The errors of all layers are computed
+before any weight is updated, so that a diverged member can be left out of the update.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from torch_models.networks.losses import cross_entropy, cross_entropy_error
 from torch_models.networks.threads import reproducible_threads
-from torch_models.training.in_place import in_place
-from torch_models.training.precision import check_precision, multiplied, products_in
+from torch_models.training.in_place import in_place_activation
+from torch_models.training.precision import cast_ensemble, check_precision, matmul_precision
 from torch_models.training.sgd import sgd_step_
 from torch_models.training.step_memory import StepMemory
 
@@ -25,122 +25,127 @@ if TYPE_CHECKING:
 
 
 class DenseBackpropagation:
-    """The way of batches through a stack, there and back, one after the other.
+    """Forward pass, backward pass and SGD step of an ensemble, batch after batch.
 
-    All batches use the same memory, so what is read here is of the last one.
+    All batches share one set of buffers, so losses, norms and gradients are those of the last one.
 
     Args:
-        stack: the networks.
-        precision: of the products, one of `precision.PRECISIONS`.
+        ensemble: the networks.
+        precision: of matrix products, one of `precision.PRECISIONS`.
 
     Attributes:
-        stack: as given, not updated until `sgd_step`. Its parameters must stay in their memory.
-        losses: mean cross-entropy of every member, (members,).
-        memory: what enters every layer, and its errors.
+        ensemble: as given, not updated until `sgd_step`. Its parameters must not be reallocated.
+        losses: mean cross-entropy of every member over the last batch, (members,).
+        memory: the inputs and errors of every layer.
 
     Raises:
-        ValueError: for a precision that there is not, or not on this device.
+        ValueError: for an unknown precision, or one that the device does not have.
     """
 
-    stack: DenseEnsemble
+    ensemble: DenseEnsemble
     losses: Tensor
     memory: StepMemory
 
-    def __init__(self, stack: DenseEnsemble, precision: str = "float32") -> None:
-        check_precision(precision, stack.weights[0].device)
-        self.stack, self._precision = stack, precision
-        self._dtype = stack.weights[0].dtype  # of losses, norms and updates
-        self._seen = multiplied(stack, precision)
-        self._weights = [weight.detach() for weight in self._seen.weights]  # once, not once a step
+    def __init__(self, ensemble: DenseEnsemble, precision: str = "float32") -> None:
+        check_precision(precision, ensemble.weights[0].device)
+        self.ensemble, self._precision = ensemble, precision
+        self._dtype = ensemble.weights[0].dtype  # of losses, norms and updates
+        self._cast = cast_ensemble(ensemble, precision)
+        self._weights = [weight.detach() for weight in self._cast.weights]  # once, not every step
         self._transposed = [weight.mT for weight in self._weights]
-        self._phi = in_place(self._seen.activation, stack.members, self._seen.weights[0])
-        self._room: StepMemory | None = None
+        self._phi = in_place_activation(self._cast.activation, ensemble.members, self._weights[0])
+        self._allocated: StepMemory | None = None
 
     @torch.no_grad()
     def forward_backward(self, x: Tensor, labels: Tensor) -> DenseBackpropagation:
-        """Send a batch (batch, in_features) forward and its errors back; returns itself.
+        """Compute losses, errors and the first layer's gradient on a batch; returns itself.
 
-        The loss of a member is the mean cross-entropy over the batch; members do not mix.
+        Args:
+            x: (batch, in_features).
+            labels: (batch,), int64.
         """
         self.memory = self._memory_for(len(x))
-        stack = self.stack
-        with products_in(self._precision):
-            with reproducible_threads(stack.members, len(x), stack.width):
+        ensemble = self.ensemble
+        with matmul_precision(self._precision):
+            with reproducible_threads(ensemble.members, len(x), ensemble.width):
                 self._forward(x)
-            with reproducible_threads(stack.members, len(x), stack.out_features):
-                self._compare(labels)
-            with reproducible_threads(stack.members, len(x), stack.width, stack.in_features):
+            with reproducible_threads(ensemble.members, len(x), ensemble.out_features):
+                self._loss_and_error(labels)
+            with reproducible_threads(
+                ensemble.members, len(x), ensemble.width, ensemble.in_features
+            ):
                 self._backward()
         return self
 
     def first_gradient_norm(self) -> Tensor:
-        """Norm of the gradient by the first layer's weights, (members,)."""
+        """Frobenius norm of the gradient by the first layer's weights, (members,)."""
         return self._norm(self.memory.first_gradient)
 
     def gradient_norms(self) -> Tensor:
-        """Frobenius norm of the gradient by each layer's weights, (members, depth + 1) (Eq. 23)."""
-        with products_in(self._precision):
+        """Frobenius norms by every layer's weights, (members, depth + 1), the readout last."""
+        with matmul_precision(self._precision):
             return torch.stack([self._norm(gradient) for gradient in self._gradients()], dim=-1)
 
     @torch.no_grad()
     def sgd_step(self, learning_rate: float, frozen: Tensor | None = None) -> None:
-        """Take the step of plain gradient descent, in place (Eqs. 22 and 23).
+        """Update weights and biases in place by plain SGD (Eqs. 22 and 23).
 
         Args:
             learning_rate: of all members.
-            frozen: (members,), True for those that keep their weights whatever their gradients.
+            frozen: (members,), True for members that are not updated.
         """
-        stack, errors = self.stack, self.memory.errors
-        layers = zip(stack.weights, stack.biases, self._gradients(), errors, strict=True)
-        with products_in(self._precision):
+        ensemble, errors = self.ensemble, self.memory.errors
+        layers = zip(ensemble.weights, ensemble.biases, self._gradients(), errors, strict=True)
+        with matmul_precision(self._precision):
             for weight, bias, gradient, error in layers:
                 sgd_step_(weight, gradient, learning_rate, frozen)
-                share = error.sum(1, keepdim=True, dtype=self._dtype)
-                sgd_step_(bias, share, learning_rate, frozen)
-        if self._seen is not stack:
-            torch._foreach_copy_(list(self._seen.parameters()), list(stack.parameters()))
+                bias_gradient = error.sum(1, keepdim=True, dtype=self._dtype)
+                sgd_step_(bias, bias_gradient, learning_rate, frozen)
+        if self._cast is not ensemble:
+            torch._foreach_copy_(list(self._cast.parameters()), list(ensemble.parameters()))
 
     def _memory_for(self, batch: int) -> StepMemory:
-        if self._room is None or self._room.batch < batch:
-            self._room = StepMemory.of(self._seen, batch)
-        return self._room if self._room.batch == batch else self._room.cut(batch)
+        if self._allocated is None or self._allocated.batch < batch:
+            self._allocated = StepMemory.of(self._cast, batch)
+        same = self._allocated.batch == batch
+        return self._allocated if same else self._allocated.narrow(batch)
 
     def _forward(self, x: Tensor) -> None:
         """Eq. 1, layer by layer."""
-        seen, inputs = self._seen, self.memory.inputs
-        torch.mul(x, self.stack.input_scales, out=inputs[0])
-        layers = zip(self._transposed, seen.biases, inputs, inputs[1:], strict=False)
-        for weight, bias, entering, leaving in layers:
-            self._phi.activate_(torch.baddbmm(bias, entering, weight, out=leaving))
+        cast, inputs = self._cast, self.memory.inputs
+        torch.mul(x, self.ensemble.input_scales, out=inputs[0])
+        layers = zip(self._transposed, cast.biases, inputs, inputs[1:], strict=False)
+        for weight, bias, x_in, x_out in layers:
+            self._phi.activate_(torch.baddbmm(bias, x_in, weight, out=x_out))
 
-    def _compare(self, labels: Tensor) -> None:
-        """The losses, and the readout's errors."""
-        logits = self._seen.readout(self.memory.inputs[-1]).to(self._dtype)
+    def _loss_and_error(self, labels: Tensor) -> None:
+        """The losses, and the error of the readout."""
+        logits = self._cast.readout(self.memory.inputs[-1]).to(self._dtype)
         self.losses = cross_entropy(logits, labels).mean(-1)
         cross_entropy_error(logits, labels, out=self.memory.errors[-1])
 
     def _backward(self) -> None:
-        """Eq. 21, as D^l (W^{l+1})^T delta^{l+1}; then layer 1's gradient, which may refuse it."""
+        """Errors by Eq. 21, as D^l (W^{l+1})^T delta^{l+1}, and the gradient of layer 1."""
         inputs, errors = self.memory.inputs, self.memory.errors
-        for layer in range(self.stack.depth, 0, -1):
+        for layer in range(self.ensemble.depth, 0, -1):
             error = torch.bmm(errors[layer], self._weights[layer], out=errors[layer - 1])
             self._phi.pull_back_(error, inputs[layer])
         torch.bmm(errors[0].mT, inputs[0], out=self.memory.first_gradient)
 
     def _gradients(self) -> Iterator[Tensor]:
-        """Of every layer's weights (Eq. 23), each in the memory of the one before.
+        """Yield the gradient by every layer's weights (Eq. 23), each overwriting the one before.
 
-        On a CPU a product into warm memory and a subtraction from cold weights are faster than a
-        product that adds to cold weights itself (``asv run --python=same --bench WeightUpdate``).
+        On a CPU a product into a buffer in cache and a subtraction from the weights are faster than
+        a product that adds to the weights (``asv run --python=same --bench WeightUpdate``).
         """
         memory = self.memory
         yield memory.first_gradient
-        members, width = self.stack.members, self.stack.width
-        for entering, error in zip(memory.inputs[1:-1], memory.errors[1:-1], strict=True):
+        members, width = self.ensemble.members, self.ensemble.width
+        for x_in, error in zip(memory.inputs[1:-1], memory.errors[1:-1], strict=True):
             with reproducible_threads(members, width):
-                torch.bmm(error.mT, entering, out=memory.gradient)
+                torch.bmm(error.mT, x_in, out=memory.gradient)
             yield memory.gradient
-        with reproducible_threads(members, self.stack.out_features, width):
+        with reproducible_threads(members, self.ensemble.out_features, width):
             gradient = torch.bmm(memory.errors[-1].mT, memory.inputs[-1], out=memory.last_gradient)
         yield gradient
 

@@ -1,66 +1,75 @@
-"""When a member counts as diverged, and finding out without waiting for the device."""
+"""When a member counts as diverged, and detecting it without synchronizing with the device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from sparsity_theory import MeanField
+
 GRADIENT_LIMIT = 1e6
-"""A member whose first-layer gradient has a larger norm than this has diverged."""
+"""A member has diverged if the norm of its gradient by the first layer's weights is above this."""
 
 KEPT_SPARSITY = 0.5
-"""A member whose sparsity falls below this part of what it was made for has diverged."""
+"""A member has diverged if its sparsity is below this share of the mean field's."""
 
-DivergenceKind = Literal["non-finite loss", "gradient above 1e6", "sparsity lost"]
+DivergenceKind = Literal["non-finite loss", "gradient above 1e6", "sparsity halved"]
 
-IN_A_STEP: tuple[DivergenceKind, ...] = ("non-finite loss", "gradient above 1e6")
-"""The kinds that a single step shows, the weightier first."""
+STEP_DIVERGENCES: tuple[DivergenceKind, ...] = ("non-finite loss", "gradient above 1e6")
+"""The kinds that `DivergenceMonitor` detects; the first is reported where both hold."""
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """How a member left the training: in which step and epoch (both counted from 1), and why."""
+    """In which step and epoch (both counted from 1) a member diverged, and how."""
 
     step: int
     epoch: int
     kind: DivergenceKind
 
 
-class Watch:
-    """Looks at every step of a stack, where the stack is; the host may read later what was found.
+class DivergenceMonitor:
+    """Records, on the device, the first step in which each member of an ensemble diverged.
 
     Args:
-        members: of the stack.
-        step: the number of steps already taken.
-        device: of the stack.
+        members: of the ensemble.
+        step: number of steps already taken.
+        device: of the ensemble.
     """
 
     def __init__(self, members: int, step: int, device: torch.device) -> None:
         self._now = torch.full((), step, dtype=torch.int64, device=device)
-        self._step = torch.zeros(members, dtype=torch.int64, device=device)  # 0: well
+        self._step = torch.zeros(members, dtype=torch.int64, device=device)  # 0: not diverged
         self._kind = torch.zeros(members, dtype=torch.int64, device=device)
 
     @property
     def frozen(self) -> Tensor:
-        """The members that have diverged, (members,) of booleans."""
+        """Which members have diverged, (members,), bool."""
         return self._step > 0
 
-    def look(self, losses: Tensor, norms: Tensor) -> None:
-        """See one more step: the members' losses and the norms of their first gradients."""
+    def update(self, losses: Tensor, norms: Tensor) -> None:
+        """Check one more step: its losses and first-layer gradient norms, both (members,)."""
         self._now.add_(1)
-        sound = torch.stack([losses.isfinite(), norms <= GRADIENT_LIMIT])  # NaN is not
-        new = sound.all(0).logical_not() & (self._step == 0)
-        kind = sound.to(torch.int8).argmin(0)  # the first that is not
+        passed = torch.stack([losses.isfinite(), norms <= GRADIENT_LIMIT])  # False for NaN
+        new = passed.all(0).logical_not() & (self._step == 0)
+        kind = passed.to(torch.int8).argmin(0)  # the first check that failed
         torch.where(new, kind, self._kind, out=self._kind)
         torch.where(new, self._now, self._step, out=self._step)
 
     def read(self) -> Iterator[tuple[int, int, DivergenceKind]]:
-        """Wait for the device, and give the place, step and kind of all that have diverged."""
+        """Synchronize, and yield the index, step and kind of every diverged member."""
         found = zip(self._step.tolist(), self._kind.tolist(), strict=True)
-        for place, (step, kind) in enumerate(found):
+        for index, (step, kind) in enumerate(found):
             if step:
-                yield place, step, IN_A_STEP[kind]
+                yield index, step, STEP_DIVERGENCES[kind]
+
+
+def sparsity_halved(net: MeanField, sparsity: float) -> bool:
+    """Whether a sparsity is below `KEPT_SPARSITY` times the mean field's (at q*, or else at 1)."""
+    q = 1.0 if net.q_star is None else net.q_star
+    return sparsity < KEPT_SPARSITY * float(net.activation.sparsity(q))

@@ -1,7 +1,7 @@
-"""What makes a training step fast on a GPU: kernels fused by the compiler, one CUDA graph a step.
+"""What makes a training step fast on a GPU: compiled kernels, and one CUDA graph per step.
 
-A step of a deep stack is about a thousand small kernels, and launching each by itself takes the
-host longer than the device needs to run it. A graph is launched once and needs no host after that.
+A step of a deep ensemble is about a thousand small kernels, and launching them one by one takes the
+host longer than the device needs to run them. A CUDA graph is launched as a whole.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor
 
 
 class CapturedStep:
-    """``step`` with whatever memory it used when it was captured, on batches of one size.
+    """``step``, captured as a CUDA graph for batches of one size.
 
     Args:
-        step: takes the indices of a batch, and has run on one of this size, so that its kernels are
-            loaded. It must not wait for the device, and every tensor that it reads or writes must
-            stay where it is.
-        batch: indices, of the size of all batches to come. Nothing is run on them yet.
+        step: takes the indices of a batch. It must have run on a batch of this size before, so that
+            kernels are loaded and memory is allocated; it must not synchronize with the device, and
+            every tensor that it reads or writes must keep its address.
+        batch: indices, of the size of all later batches. Capturing does not run the step on them.
     """
 
     def __init__(self, step: Callable[[Tensor], None], batch: Tensor) -> None:
@@ -31,18 +31,18 @@ class CapturedStep:
             step(self._batch)
 
     def __call__(self, batch: Tensor) -> None:
-        """Launch the step on this batch."""
+        """Replay the step on this batch."""
         self._batch.copy_(batch)
         self._graph.replay()
 
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """The one on which all steps of a device are captured; torch's own is of one device only."""
+    """The stream for captures on this device; torch's default one is of a single device."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 @cache
 def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The function as torch's compiler fuses it: once, for tensors of any size."""
+    """``torch.compile`` of the function, once, for tensors of any size."""
     return torch.compile(function, dynamic=True)

@@ -1,10 +1,10 @@
-"""phi and its pull-back in place, for the step that is written out (Eqs. 20-23).
+"""phi and its backward pass in place, for the training step that is written out (Eqs. 20-23).
 
-The numbers are those of `activations.SparseActivation`, which autograd needs out of place. There
-are two forms. On a CPU the library's own kernels with plain numbers for bounds run several times
-faster than any with tensors, and a call costs little: so members that stand side by side with the
-same kinks share one. On a GPU a launch costs more than the elements: so all members share it,
-whatever their kinks, and the compiler makes one kernel of the few operations.
+The values are those of `activations.SparseActivation`, which autograd needs out of place. There are
+two implementations. On a CPU, torch's own kernels with Python numbers for bounds run several times
+faster than any with tensors, and a call is cheap: adjacent members with the same kinks share one.
+On a GPU a launch takes longer than the elements: all members share one, whatever their kinks, and
+``torch.compile`` fuses its few operations into one kernel.
 """
 
 from __future__ import annotations
@@ -25,56 +25,58 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 
-class InPlace(Protocol):
-    """phi of a stack, on tensors (members, batch, width)."""
+class InPlaceActivation(Protocol):
+    """phi of an ensemble, on tensors (members, batch, width)."""
 
     def activate_(self, h: Tensor) -> Tensor:
-        """Put phi(h) in the place of ``h``, and return it."""
+        """Overwrite ``h`` by phi(h), and return it."""
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
-        """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
+        """Overwrite ``error`` by error * phi'(h), where y = phi(h), and return it."""
 
 
-def in_place(activation: SparseActivation, members: int, like: Tensor) -> InPlace:
-    """The form that is fast where ``like`` is, with kinks in its precision."""
+def in_place_activation(
+    activation: SparseActivation, members: int, like: Tensor
+) -> InPlaceActivation:
+    """The implementation for the device of ``like``, with kinks in its dtype."""
     kinks = activation.kinks(like.dtype)
-    return AllMembers(kinks) if like.is_cuda else neighbours(kinks, activation.odd, members)
+    return AllMembers(kinks) if like.is_cuda else group_by_kinks(kinks, activation.odd, members)
 
 
-def neighbours(kinks: Kinks, odd: Tensor, members: int) -> InPlace:
-    """phi with plain numbers: one call for all members if they are alike, or one a group."""
+def group_by_kinks(kinks: Kinks, odd: Tensor, members: int) -> InPlaceActivation:
+    """phi with Python numbers: one call per group of adjacent members that have the same kinks."""
     dtype = kinks.tau.dtype
     values = torch.stack([kinks.tau, kinks.m, kinks.top, odd.to(dtype)])
     rows = values.reshape(4, -1).expand(4, members).T.tolist()
-    phis: list[InPlace] = []
+    phis: list[InPlaceActivation] = []
     sizes = []
     for (tau, m, top, is_odd), run in groupby(rows):
         one_sided = OneSided(torch.tensor(tau, dtype=dtype), m, top)
         phis.append(Odd(tau, m, top) if is_odd else one_sided)
         sizes.append(len(list(run)))
-    return phis[0] if len(phis) == 1 else Neighbours(phis, sizes)
+    return phis[0] if len(phis) == 1 else MemberGroups(phis, sizes)
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """Members side by side that have the same kinks share a call.
+class MemberGroups:
+    """Groups of adjacent members, each with a phi of its own.
 
     Attributes:
-        phis: of each group of neighbours.
-        sizes: how many they are.
+        phis: one per group.
+        sizes: number of members in each group.
     """
 
-    phis: list[InPlace]
+    phis: list[InPlaceActivation]
     sizes: list[int]
 
     def activate_(self, h: Tensor) -> Tensor:
-        """Put phi(h) in the place of ``h``, and return it."""
+        """Overwrite ``h`` by phi(h), and return it."""
         for phi, part in zip(self.phis, torch.split(h, self.sizes), strict=True):
             phi.activate_(part)
         return h
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
-        """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
+        """Overwrite ``error`` by error * phi'(h), where y = phi(h), and return it."""
         parts = torch.split(error, self.sizes), torch.split(y, self.sizes)
         for phi, own_error, own_y in zip(self.phis, *parts, strict=True):
             phi.pull_back_(own_error, own_y)
@@ -85,7 +87,7 @@ class Neighbours:
 class OneSided:
     """ReLU_tau and CReLU_{tau,m} (Eqs. 7 and 9)."""
 
-    tau: Tensor  # (): a number would have to become a tensor at every call
+    tau: Tensor  # (): a number would be converted to a tensor in every call
     m: float
     top: float
 
@@ -95,7 +97,7 @@ class OneSided:
         return shifted
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
-        """Pass what lies strictly between the kinks."""
+        """Zero ``error`` except strictly between the kinks."""
         aten.hardtanh_backward.grad_input(error, y, 0.0, self.top, grad_input=error)
         return error
 
@@ -115,7 +117,7 @@ class Odd:
         return clipped
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
-        """Pass what lies strictly between the kinks."""
+        """Zero ``error`` except strictly between the kinks."""
         aten.hardtanh_backward.grad_input(error, y, -self.top, self.top, grad_input=error)
         aten.softshrink_backward.grad_input(error, y, 0.0, grad_input=error)
         return error
@@ -123,16 +125,16 @@ class Odd:
 
 @dataclass(frozen=True)
 class AllMembers:
-    """All members at once, each with kinks of its own."""
+    """All members in one compiled kernel, each with its own kinks."""
 
     kinks: Kinks
 
     def activate_(self, h: Tensor) -> Tensor:
-        """Put phi(h) in the place of ``h``, and return it."""
+        """Overwrite ``h`` by phi(h), and return it."""
         return compiled(shrink_and_clip)(h, self.kinks, out=h)
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
-        """Put ``error`` times phi'(h), where y = phi(h), in its place, and return it."""
+        """Overwrite ``error`` by error * phi'(h), where y = phi(h), and return it."""
         return compiled(_pull_back_)(error, y, self.kinks.top)
 
 

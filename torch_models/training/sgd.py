@@ -1,4 +1,4 @@
-"""Plain gradient descent of one parameter of a stack (Eqs. 22 and 23)."""
+"""The SGD update of one parameter of an ensemble (Eqs. 22 and 23)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ def sgd_step_(
     """Subtract ``learning_rate`` times the gradient, in place.
 
     Args:
-        parameter: the members first.
+        parameter: (members, ...).
         gradient: of the same shape.
         learning_rate: of all members.
-        frozen: (members,), True for those that keep what they have, whatever their gradients.
+        frozen: (members,), True for members that are not updated, even if their gradients are NaN.
     """
     if frozen is None:
         parameter.sub_(gradient, alpha=learning_rate)
         return
     keep = frozen.view(-1, *[1] * (gradient.ndim - 1))
-    step = compiled(_sgd_step_unless_) if parameter.is_cuda else _sgd_step_unless_
+    step = compiled(_masked_sgd_step_) if parameter.is_cuda else _masked_sgd_step_
     step(parameter, gradient, learning_rate, keep)
 
 
-def _sgd_step_unless_(
+def _masked_sgd_step_(
     parameter: Tensor, gradient: Tensor, learning_rate: float, keep: Tensor
 ) -> Tensor:
-    descended = parameter.sub(gradient, alpha=learning_rate)
-    return torch.where(keep, parameter, descended, out=parameter)
+    updated = parameter.sub(gradient, alpha=learning_rate)
+    return torch.where(keep, parameter, updated, out=parameter)

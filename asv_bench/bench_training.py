@@ -24,7 +24,8 @@ try:
     from asv_bench.loops.setting import LEARNING_RATE, past_the_first_steps, random_dataset
     from torch_models.networks.dense import DenseEnsemble
     from torch_models.networks.observe import gradient_growth, observe
-    from torch_models.training.loop import Schedule, Training
+    from torch_models.training.loop import Training
+    from torch_models.training.schedule import Schedule
 
     MISSING = ""
 except ModuleNotFoundError as error:  # the benchmarks of the theory run without torch

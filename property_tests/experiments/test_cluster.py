@@ -1,4 +1,4 @@
-"""Sweeps whose stacks are trained by the workers of a Dask cluster."""
+"""Sweeps whose ensembles are trained by the workers of a Dask cluster."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoin
 from torch_models.experiments.sweep import LOCKS, SweepSummary, lock_path, record_path, sweep
 from torch_models.networks.threads import num_threads
 from torch_models.records.runs import Run
-from torch_models.training.loop import Schedule, Training
+from torch_models.training.loop import Training
+from torch_models.training.schedule import Schedule
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def checkpoint_at(runs: list[Run], folder: Path, steps: int) -> None:
     for _ in range(steps):
         training.advance()
     training.write_back()
-    for member in training.alive:
+    for member in training.training_members:
         save_checkpoint(folder, runs[member].name, training, member)
 
 

@@ -75,7 +75,7 @@ def test_a_layer_is_the_sum_over_channels_and_offsets_written_out(
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
-def test_a_convolutional_member_is_the_same_alone_and_in_a_stack(dimensions: int) -> None:
+def test_a_convolutional_member_is_the_same_alone_and_in_an_ensemble(dimensions: int) -> None:
     nets = [NETS["relu"], NETS["cst"], NETS["crelu"]]
     x = torch.randn(2, 3, *(4, 5)[:dimensions], generator=torch.Generator().manual_seed(1))
 
@@ -301,7 +301,7 @@ def test_the_spectrum_of_a_convolutional_jacobian_has_the_moments_of_a_dense_one
         (lambda n: ConvolutionalEnsemble([n], 1, 1, 1, [1], 1, 3), "dimensions must be 1 or 2"),
     ],
 )
-def test_a_convolutional_stack_that_makes_no_sense_is_refused(
+def test_a_convolutional_ensemble_that_makes_no_sense_is_refused(
     make: Callable[[st.MeanField], object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

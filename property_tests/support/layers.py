@@ -33,7 +33,7 @@ MEMBERS_OF_EACH_KIND, WIDTH, DEPTH = 4, 300, 12
 
 @cache
 def wide_networks() -> dict[str, Layers]:
-    """One stack with four members of each kind, 300 wide and 12 deep, in float64."""
+    """One ensemble with four members of each kind, 300 wide and 12 deep, in float64."""
     nets = [net for net in NETS.values() for _ in range(MEMBERS_OF_EACH_KIND)]
     ensemble = DenseEnsemble(nets, 50, WIDTH, DEPTH, 1, range(len(nets)), dtype=torch.float64)
     sigma_w2, sigma_b2 = (

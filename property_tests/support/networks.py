@@ -1,4 +1,4 @@
-"""Small stacks with a member of each kind, and inputs and a data set for them."""
+"""Small ensembles with a member of each kind, and inputs and a data set for them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def alone(ensemble: DenseEnsemble, k: int) -> DenseEnsemble:
 
 
 def same_parameters(ensemble: DenseEnsemble, k: int, other: DenseEnsemble, j: int = 0) -> bool:
-    """Whether member k of one stack equals member j of another, bit for bit."""
+    """Whether member k of one ensemble equals member j of another, bit for bit."""
     pairs = zip(ensemble.parameters(), other.parameters(), strict=True)
     return all(torch.equal(own[k], theirs[j]) for own, theirs in pairs)
 

@@ -1,4 +1,4 @@
-"""Convolutional stacks in training: the same as anybody's network of torch layers, and repeatable.
+"""Convolutional ensembles in training: the same as a network of torch's layers, and repeatable.
 
 Nothing here is random but the seeds, which are fixed: the tests pass always or never.
 """
@@ -57,7 +57,7 @@ def labels(samples: int) -> Tensor:
 
 
 class Anybodys(nn.Module):
-    """One member of a stack, written with torch's own layers."""
+    """One member of an ensemble, written with torch's own layers."""
 
     def __init__(self, stack: ConvolutionalEnsemble, member: int) -> None:
         super().__init__()
@@ -259,7 +259,9 @@ def test_rows_that_do_not_fit_the_image_are_named(image_shape: tuple[int, ...]) 
         ({"input_scales": [1.0, 1.0, 1.0, math.nan]}, "input_scales must be positive and finite"),
     ],
 )
-def test_a_stack_that_cannot_be_trained_is_refused(changed: dict[str, Any], message: str) -> None:
+def test_an_ensemble_that_cannot_be_trained_is_refused(
+    changed: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         small_stack(**changed)
 

@@ -1,4 +1,4 @@
-"""Members of a stack: drawn, seen, selected and put back one by one."""
+"""Members of an ensemble: drawn, seen, selected and put back one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("k", range(4))
-def test_a_member_is_drawn_the_same_alone_and_in_a_stack(k: int) -> None:
+def test_a_member_is_drawn_the_same_alone_and_in_an_ensemble(k: int) -> None:
     assert same_parameters(small_ensemble(), k, alone(small_ensemble(), k))
 
 
@@ -51,7 +51,7 @@ def test_selected_members_are_copies() -> None:
         ({"nets": [st.edge_of_chaos(st.ShiftedReLU([0.1, 0.2]))] * 4}, "numbers|single"),
     ],
 )
-def test_a_stack_that_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -> None:
+def test_an_ensemble_that_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -> None:
     shape: dict[str, Any] = {"in_features": 4, "width": 5, "depth": 2, "out_features": 3}
     settings = {"nets": list(NETS.values()), "seeds": range(4), **shape, **changed}
     with pytest.raises(ValueError, match=message):

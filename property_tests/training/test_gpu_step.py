@@ -17,7 +17,8 @@ from torch_models.networks.dense import DenseEnsemble
 from torch_models.training import in_place, sgd
 from torch_models.training import loop as training
 from torch_models.training.gpu import CapturedStep
-from torch_models.training.loop import RECORDED_STEPS, Schedule, Training
+from torch_models.training.loop import RECORDED_STEPS, Training
+from torch_models.training.schedule import Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -69,14 +70,14 @@ def test_captured_steps_that_nobody_watches_train_as_steps_do(
         finished.append(trained)
     looked, ahead = finished
     assert isinstance(ahead._captured, Traced)
-    assert ahead._captured.launches > ahead.steps_an_epoch
+    assert ahead._captured.launches > ahead.steps_per_epoch
     assert looked.divergences == ahead.divergences
     sound, *steps = [end and end.step for end in looked.divergences]
     assert sound is None
     for step in steps:
         assert step is not None
         assert step > RECORDED_STEPS + 1
-        assert step % looked.steps_an_epoch
+        assert step % looked.steps_per_epoch
     for own, other in zip(looked.ensemble.parameters(), ahead.ensemble.parameters(), strict=True):
         assert torch.equal(own, other)
     for ours, theirs in zip(looked.epochs, ahead.epochs, strict=True):
@@ -85,7 +86,7 @@ def test_captured_steps_that_nobody_watches_train_as_steps_do(
 
 
 def test_gradients_are_recorded_up_to_the_step_in_which_a_member_diverges() -> None:
-    """Whether or not it still stands in the stack."""
+    """Whether or not it still stands in the ensemble."""
     for kind in (Training, RunningAhead):
         trained = kind(broken(small_ensemble(), [1], 1e9), small_dataset(), Schedule(1, 0.05, 16))
         for _ in range(3):
@@ -109,7 +110,7 @@ class Uncaptured:
 def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
     """On a CUDA device of torch's making that has no numbers: whoever asks for one is told so."""
     monkeypatch.setattr(training, "CapturedStep", Uncaptured)
-    monkeypatch.setattr(training, "_check_fit", lambda *_: None)  # it reads labels, before any step
+    monkeypatch.setattr(training, "check_fit", lambda *_: None)  # it reads labels, before any step
     for module in (in_place, sgd):
         monkeypatch.setattr(module, "compiled", lambda function: function)
     ensemble, dataset = small_ensemble(), small_dataset(samples=300)
@@ -118,8 +119,8 @@ def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
 
 
 def test_within_an_epoch_the_host_never_waits_for_the_device(on_a_fake_gpu: Training) -> None:
-    assert on_a_fake_gpu.steps_an_epoch > RECORDED_STEPS + 2
-    for _ in range(on_a_fake_gpu.steps_an_epoch - 1):
+    assert on_a_fake_gpu.steps_per_epoch > RECORDED_STEPS + 2
+    for _ in range(on_a_fake_gpu.steps_per_epoch - 1):
         on_a_fake_gpu.advance()
     with pytest.raises(DataDependentOutputException):  # its end is where it must
         on_a_fake_gpu.advance()
@@ -189,7 +190,7 @@ def test_a_captured_step_trains_as_the_step_itself(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.gpu
-def test_a_stack_trains_on_a_gpu_as_on_the_cpu() -> None:
+def test_an_ensemble_trains_on_a_gpu_as_on_the_cpu() -> None:
     """To the rounding of two libraries, over one epoch of 35 steps."""
     ends = []
     for device in ("cpu", "cuda"):

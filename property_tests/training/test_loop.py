@@ -1,4 +1,4 @@
-"""Training: plain SGD on stacks, whose members neither meet nor notice that others diverge."""
+"""Training: plain SGD on ensembles, whose members do not depend on each other, diverged or not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from torch_models.networks.evaluation import evaluate
 from torch_models.networks.threads import reproducible_threads
 from torch_models.training.backpropagation import backpropagation
 from torch_models.training.divergence import Divergence
-from torch_models.training.loop import EpochStatistics, Schedule, Training, train
+from torch_models.training.epochs import EpochStatistics
+from torch_models.training.loop import Training, train
+from torch_models.training.schedule import Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,7 +82,7 @@ def digits_like(
 
 
 @pytest.mark.parametrize(("features", "classes"), [(20, 5), (8, 40)])
-def test_a_member_trains_the_same_alone_and_in_a_stack(
+def test_a_member_trains_the_same_alone_and_in_an_ensemble(
     threads: int, features: int, classes: int
 ) -> None:
     data, ensemble = digits_like(features, classes)
@@ -96,7 +98,7 @@ def test_a_member_trains_the_same_alone_and_in_a_stack(
             assert ours.validation_accuracy[k] == theirs.validation_accuracy[0]
 
 
-def test_a_member_is_measured_the_same_alone_and_in_a_stack(threads: int) -> None:
+def test_a_member_is_measured_the_same_alone_and_in_an_ensemble(threads: int) -> None:
     data, ensemble = digits_like(features=8)
     x, y = data.train_x, data.train_y
     stack = ensemble()
@@ -113,7 +115,7 @@ def test_a_member_is_measured_the_same_alone_and_in_a_stack(threads: int) -> Non
 def test_a_lone_network_uses_no_more_threads_than_its_numbers_bear(
     threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many for a stack; two for a lone network, unless they sleep; one for a narrow product."""
+    """Many for an ensemble; two for one member, unless they sleep; one for a narrow product."""
 
     def used(members: int, *sides: int) -> int:
         with reproducible_threads(members, *sides):
@@ -179,7 +181,7 @@ def test_each_member_is_held_to_the_sparsity_it_was_made_for() -> None:
         for bias in list(ensemble.biases)[:-1]:
             bias[2] += 2.0  # beyond tau = 1.04, so that most units are active
     result = train(ensemble, small_dataset(), epochs=1, learning_rate=1e-6, batch_size=10)
-    lost = Divergence(step=7, epoch=1, kind="sparsity lost")
+    lost = Divergence(step=7, epoch=1, kind="sparsity halved")
     assert result.divergences == (None, None, lost)
     assert 0.2 < result.epochs[0].sparsity[1].mean() < 0.425
 
@@ -277,7 +279,7 @@ def test_a_training_goes_on_from_its_state_as_if_never_stopped() -> None:
     for _ in range(7):
         whole.advance()
     whole.write_back()
-    assert whole.alive == [0, 3]
+    assert whole.training_members == [0, 3]
     other = Training(copy.deepcopy(ensemble), small_dataset(), schedule)
     other.resume(whole.state())
     for each in (whole, other):

@@ -1,4 +1,4 @@
-"""The memory of a stack in training is known before any of it is taken."""
+"""The memory of an ensemble in training is known before any of it is taken."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from property_tests.support.sweeps import dataset_of, small_runs
 from torch_models.experiments.build import GPU_SHARE, TOGETHER, ensemble_size
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.evaluation import evaluate
-from torch_models.training.loop import Schedule, Training
+from torch_models.training.loop import Training
 from torch_models.training.memory_plan import member_memory
 from torch_models.training.precision import PRECISIONS
+from torch_models.training.schedule import Schedule
 from torch_models.training.step_memory import StepMemory
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -80,14 +81,14 @@ def test_training_takes_no_more_than_planned_and_not_much_less(
             broken(ensemble, [1], math.inf), data, Schedule(2, 1e-6, batch_size, 0, precision)
         )
         training.advance()
-        assert len(training.alive) == members - 1
+        assert len(training.training_members) == members - 1
         with torch.no_grad():
-            training._survivors.stack.weights[-1][3] = math.inf
+            training._members.ensemble.weights[-1][3] = math.inf
         while not training.finished:
             training.advance()
-        assert len(training.alive) == members - 2
+        assert len(training.training_members) == members - 2
         training.write_back()
-        evaluate(ensemble.select(training.alive), seen, data.validation_y)
+        evaluate(ensemble.select(training.training_members), seen, data.validation_y)
     images = data.train_x.nbytes + seen.nbytes
     planned = members * member_memory(64, width, depth, 5, batch_size, precision).total
     assert planned / 2 < peak.peak - images < planned
@@ -100,7 +101,7 @@ def test_the_plan_states_the_bytes_that_are_allocated() -> None:
     assert 4 * plan.step == StepMemory.of(stack, 7).nbytes
     parts = plan.parameters + plan.step + plan.evaluation + plan.copies
     assert plan.total == parts
-    assert [plan.largest_stack(n * parts + extra) for n, extra in ((0, 1), (3, -1), (3, 0))] == [
+    assert [plan.largest_ensemble(n * parts + extra) for n, extra in ((0, 1), (3, -1), (3, 0))] == [
         0,
         2,
         3,

@@ -17,9 +17,9 @@ from torch_models.networks.dense import DenseEnsemble
 from torch_models.training import in_place, sgd
 from torch_models.training.backpropagation import backpropagation
 from torch_models.training.dense import DenseBackpropagation
-from torch_models.training.divergence import GRADIENT_LIMIT, IN_A_STEP, Watch
+from torch_models.training.divergence import GRADIENT_LIMIT, STEP_DIVERGENCES, DivergenceMonitor
 from torch_models.training.gpu import compiled
-from torch_models.training.in_place import AllMembers, OneSided, neighbours
+from torch_models.training.in_place import AllMembers, OneSided, group_by_kinks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,7 +51,7 @@ def pre_activations(dtype: torch.dtype) -> Tensor:
 def forms(activation: SparseActivation, dtype: torch.dtype) -> list[Any]:
     """Both ways in which phi is taken in place."""
     kinks = activation.kinks(dtype)
-    return [neighbours(kinks, activation.odd, len(MIXED)), AllMembers(kinks)]
+    return [group_by_kinks(kinks, activation.odd, len(MIXED)), AllMembers(kinks)]
 
 
 def agree_with_the_module(dtype: torch.dtype) -> None:
@@ -91,7 +91,7 @@ def test_the_compiler_does_not_change_what_it_fuses() -> None:
     keep = torch.tensor([False, True, False]).view(3, 1, 1)
     updates = [
         step(parameter.clone(), gradient, 0.1, keep)
-        for step in (sgd._sgd_step_unless_, compiled(sgd._sgd_step_unless_))
+        for step in (sgd._masked_sgd_step_, compiled(sgd._masked_sgd_step_))
     ]
     torch.testing.assert_close(updates[1], updates[0], rtol=2e-7, atol=1e-8)
     assert torch.equal(updates[1][1], parameter[1])
@@ -99,7 +99,7 @@ def test_the_compiler_does_not_change_what_it_fuses() -> None:
 
 def test_one_phi_for_all_members_is_taken_in_one_call() -> None:
     activation = SparseActivation.from_theory(MIXED[0])
-    found = neighbours(activation.kinks(torch.float32), activation.odd, 5)
+    found = group_by_kinks(activation.kinks(torch.float32), activation.odd, 5)
     assert isinstance(found, OneSided)
 
 
@@ -145,19 +145,19 @@ def test_batches_of_any_size_share_the_memory_of_the_largest() -> None:
             )
 
 
-def test_a_watch_keeps_of_each_member_the_first_step_that_was_not_sound() -> None:
+def test_the_monitor_keeps_of_each_member_the_first_step_in_which_it_diverged() -> None:
     """A loss that is no number weighs more than a gradient; the limit itself is still allowed."""
-    watch = Watch(members=5, step=7, device=torch.device("cpu"))
+    monitor = DivergenceMonitor(members=5, step=7, device=torch.device("cpu"))
     beyond = math.nextafter(GRADIENT_LIMIT, math.inf)
     for losses, norms in (
         ([1.0] * 5, [GRADIENT_LIMIT] * 5),
         ([1.0, 1.0, math.inf, 1.0, 1.0], [0.0, beyond, beyond, 1.0, math.nan]),
         ([1.0, math.nan, 1.0, -math.inf, 1.0], [0.0, 0.0, beyond, 0.0, 0.0]),
     ):
-        watch.look(*(torch.tensor(values, dtype=torch.float64) for values in (losses, norms)))
-    assert watch.frozen.tolist() == [False, True, True, True, True]
-    loss, gradient = IN_A_STEP
-    assert list(watch.read()) == [(1, 9, gradient), (2, 9, loss), (3, 10, loss), (4, 9, gradient)]
+        monitor.update(*(torch.tensor(values, dtype=torch.float64) for values in (losses, norms)))
+    assert monitor.frozen.tolist() == [False, True, True, True, True]
+    loss, gradient = STEP_DIVERGENCES
+    assert list(monitor.read()) == [(1, 9, gradient), (2, 9, loss), (3, 10, loss), (4, 9, gradient)]
 
 
 @pytest.mark.parametrize("poison", [*NO_NUMBERS, 1e30])

@@ -261,7 +261,7 @@ class SweepProgress:
         self.progress.reset(
             self.ensemble,
             description=f"{networks}: {self.labels}",
-            total=training.schedule.epochs * training.steps_an_epoch,
+            total=training.schedule.epochs * training.steps_per_epoch,
             completed=training.step,
             visible=True,
         )
@@ -274,7 +274,7 @@ class SweepProgress:
         self.progress.update(
             self.ensemble, completed=training.step, shown=shown + _accuracies(training)
         )
-        if not self.console.is_terminal and training.step % training.steps_an_epoch == 0:
+        if not self.console.is_terminal and training.step % training.steps_per_epoch == 0:
             self.console.print(
                 f"  {self.labels}: epoch {len(training.epochs)} of {training.schedule.epochs}"
                 f"{_accuracies(training)}",

@@ -69,7 +69,7 @@ def ensemble_size(asked: int | None, experiment: Experiment, dataset: Dataset, d
         dataset.features, experiment.width, experiment.depth, dataset.classes, experiment.batch_size
     )
     images = sum(x.nbytes for x in (dataset.train_x, dataset.validation_x))
-    most = member.largest_stack(int(GPU_SHARE * free) - images)
+    most = member.largest_ensemble(int(GPU_SHARE * free) - images)
     if (asked or 1) > most:
         raise ValueError(
             f"together must be at most {max(most, 0)}: a network takes {member.total / 1e6:.3g} MB "

@@ -19,7 +19,9 @@ from torch import Tensor
 
 from torch_models.networks.ensemble import Ensemble
 from torch_models.records.files import clear_temporaries, replacing, to_plain
-from torch_models.training.loop import EpochStatistics, Training, TrainingState
+from torch_models.training.epochs import EpochStatistics
+from torch_models.training.loop import Training
+from torch_models.training.state import TrainingState
 
 ORDER = "order"
 """The tensor with the state of the generator of the samples' order; the others are parameters."""

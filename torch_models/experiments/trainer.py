@@ -28,7 +28,8 @@ from torch_models.records.run_record import (
     RunRecord,
 )
 from torch_models.records.runs import Experiment, Run
-from torch_models.training.loop import Schedule, Training
+from torch_models.training.loop import Training
+from torch_models.training.schedule import Schedule
 
 CHECKPOINT_SECONDS = 60.0
 """Time between two checkpoints of an ensemble: what an interruption costs at most."""
@@ -91,7 +92,7 @@ def train_runs(
     progress.on_start(runs, training)
     saved, recorded = time.monotonic(), set[int]()
     while True:
-        if finished := sorted(training.ended - recorded):
+        if finished := sorted(training.finished_members - recorded):
             training.write_back()
             made = _provenance(time.perf_counter() - began, len(runs), device)
             chosen = ensemble.select(finished)
@@ -116,7 +117,7 @@ def train_runs(
         progress.on_step(training)
         if folder and time.monotonic() - saved >= checkpoint_seconds:
             training.write_back()
-            for member in training.alive:
+            for member in training.training_members:
                 save_checkpoint(folder, runs[member].name, training, member)
             saved = time.monotonic()
 

@@ -174,7 +174,7 @@ def three_rows_budget(data: str = "digits", **changes: Any) -> Budget:
 def runs_of(
     table: int | None, budget: Budget, designs: Iterable[Design], seeds: Sequence[int]
 ) -> list[Run]:
-    """One run a design and seed: the first seed of all designs comes first, so that a table fills."""
+    """One run a design and seed, the first seed of every design first, so that a table fills up."""
     designs = list(designs)
     return [
         Run(table, design, budget.name, budget.experiment, seed)

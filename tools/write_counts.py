@@ -17,11 +17,11 @@ from marks import between
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- counts: python tools/write_counts.py ledger.json -->", "<!-- end of counts -->"
-JUDGES = ("certified", "identity", "statistical", "trained", "misprint")
+EVIDENCE = ("certified", "identity", "statistical", "trained", "misprint")
 
 
 def counts(ledger: dict[str, Any]) -> str:
-    """A table of verified claims by judge, and what is not verified.
+    """A table of verified claims by evidence, and what is not verified.
 
     Raises:
         SystemExit: for the ledger of a partial run, whose counts say nothing.
@@ -29,12 +29,16 @@ def counts(ledger: dict[str, Any]) -> str:
     if not ledger["run"]["complete"]:
         raise SystemExit("error: a partial run's ledger; run pytest without -k, -m or files")
     claims = ledger["claims"]
-    verified = Counter(claim["judge"] for claim in claims if claim["verdict"] == "verified")
+    sources = Counter(claim["source"] for claim in claims)
+    verified = Counter(claim["evidence"] for claim in claims if claim["verdict"] == "verified")
     others = Counter(claim["verdict"] for claim in claims if claim["verdict"] != "verified")
-    rows = [f"| {judge} | {verified[judge]} |" for judge in JUDGES if verified[judge]]
+    rows = [f"| {kind} | {verified[kind]} |" for kind in EVIDENCE if verified[kind]]
     rest = "".join(f", {number} {verdict}" for verdict, number in sorted(others.items()))
-    total = f"{len(claims)} claims: {sum(verified.values())} verified{rest}."
-    return "\n".join([total, "", "| judge | verified |", "| --- | ---: |", *rows])
+    total = (
+        f"{sources['paper']} claims of the paper, {sources['library']} of this library: "
+        f"{sum(verified.values())} verified{rest}."
+    )
+    return "\n".join([total, "", "| evidence | verified |", "| --- | ---: |", *rows])
 
 
 def main() -> int:

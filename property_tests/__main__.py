@@ -28,7 +28,7 @@ def claims(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """List the paper's claims with their judges, or one of them with the tests that judge it.
+    """List the claims with their evidence, or one of them with the tests that judge it.
 
     Nothing is run: ``pytest`` gives the verdicts.
     """
@@ -84,11 +84,12 @@ def _functions(links: Sequence[Link]) -> dict[str, list[Link]]:
 def _record(claim: Claim, links: Sequence[Link]) -> dict[str, Any]:
     return {
         "id": claim.id,
+        "source": claim.source,
         "statement": claim.statement,
         "domain": claim.domain,
-        "judge": claim.judge,
+        "evidence": claim.evidence,
         "tests": [
-            {"test": test, "judges": sorted({link.judge for link in own}), "cases": len(own)}
+            {"test": test, "evidence": sorted({link.evidence for link in own}), "cases": len(own)}
             for test, own in _functions(links).items()
         ],
     }
@@ -98,28 +99,30 @@ def _print_all(
     chosen: Sequence[Claim], tests: Mapping[str, Sequence[Link]], console: Console
 ) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("claim", "judge", "tests", "statement"):
+    for column in ("claim", "source", "evidence", "tests", "statement"):
         table.add_column(column, justify="right" if column == "tests" else "left")
     for claim in chosen:
         number = len(_functions(tests[claim.id]))
-        table.add_row(claim.id, claim.judge, str(number), escape(claim.statement))
+        row = (claim.id, claim.source, claim.evidence, str(number), escape(claim.statement))
+        table.add_row(*row)
     console.print(table)
-    judges = Counter(claim.judge for claim in chosen)
+    kinds = Counter(claim.evidence for claim in chosen)
     untested = sum(not tests[claim.id] for claim in chosen)
-    by_judge = ", ".join(f"{number} {judge}" for judge, number in judges.most_common())
-    console.print(f"\n{len(chosen)} claims admit: {by_judge}. {untested} have no test.")
+    by_kind = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    console.print(f"\n{len(chosen)} claims admit: {by_kind}. {untested} have no test.")
 
 
 def _print_one(claim: Claim, links: Sequence[Link], console: Console) -> None:
     console.print(f"{claim.id}: {claim.statement}", soft_wrap=True, markup=False)
     console.print(f"domain: {claim.domain}", soft_wrap=True, markup=False)
-    console.print(f"strongest judge it admits: {claim.judge}")
+    console.print(f"source: {claim.source}")
+    console.print(f"strongest evidence that it admits: {claim.evidence}")
     if not links:
         console.print("no test judges it yet")
     for test, own in _functions(links).items():
-        judges = ", ".join(sorted({f"{each.judge} {each.half or ''}".strip() for each in own}))
+        kinds = sorted({f"{each.evidence} {each.reading or ''}".strip() for each in own})
         cases = f", {len(own)} cases" if len(own) > 1 else ""
-        console.print(f"  {test}  ({judges}{cases})", soft_wrap=True, markup=False)
+        console.print(f"  {test}  ({', '.join(kinds)}{cases})", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from property_tests.claims import JUDGES as EVIDENCE
-
+from property_tests.ledger.claims import EVIDENCE
 from sparsity_theory.published.tables import published_rows
 from torch_models.records.files import read_record
 from torch_models.records.results import Record, RowSummary, find_records, summarize
 from torch_models.reports import sparse_inference
 from torch_models.reports.tables import FORMATS
 
-EVIDENCE_KEY = "judge"
 """Of a claim in the ledger, and the head of the README's table."""
 
 ROOT = Path(__file__).parents[1]
@@ -153,12 +151,16 @@ def counts(ledger: dict[str, Any]) -> str:
     if not ledger["run"]["complete"]:
         raise SystemExit("error: a partial run's ledger; run pytest without -k, -m or files")
     claims = ledger["claims"]
-    verified = Counter(claim[EVIDENCE_KEY] for claim in claims if claim["verdict"] == "verified")
+    verified = Counter(claim["evidence"] for claim in claims if claim["verdict"] == "verified")
     others = Counter(claim["verdict"] for claim in claims if claim["verdict"] != "verified")
     rows = [f"| {kind} | {verified[kind]} |" for kind in EVIDENCE if verified[kind]]
     rest = "".join(f", {number} {verdict}" for verdict, number in sorted(others.items()))
-    total = f"{len(claims)} claims: {verified.total()} verified{rest}."
-    return "\n".join([total, "", f"| {EVIDENCE_KEY} | verified |", "| --- | ---: |", *rows])
+    sources = Counter(claim["source"] for claim in claims)
+    total = (
+        f"{sources['paper']} claims of the paper, {sources['library']} of this library: "
+        f"{verified.total()} verified{rest}."
+    )
+    return "\n".join([total, "", "| evidence | verified |", "| --- | ---: |", *rows])
 
 
 def precision(record: dict[str, Any]) -> str:
@@ -167,7 +169,7 @@ def precision(record: dict[str, Any]) -> str:
     lines.append("| :--- | :--- | ---: | ---: | ---: | ---: |")
     for title, failed in (("that train", False), ("that fail", True)):
         published = [each for each in published_rows(2) if each.failed == failed]
-        rows = [record["rows"][each.row.slug] for each in published]
+        rows = [record["rows"][each.design.slug] for each in published]
         for name in rows[0]:
             cells = [
                 median_and_largest([row[name][error] for row in rows])

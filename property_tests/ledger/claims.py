@@ -1,4 +1,4 @@
-"""The claims of the paper, and how the outcomes of tests decide them. No pytest in here."""
+"""The claims, and how the outcomes of tests decide them. No pytest in here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-JUDGES = ("certified", "identity", "statistical", "trained", "misprint")
+EVIDENCE = ("certified", "identity", "statistical", "trained", "misprint")
 """Strongest first; ``misprint`` stands apart: it needs a refutation and a verification."""
 
 VERDICTS = ("refuted", "open", "skipped", "not run", "verified")
 """In the order in which a reader wants to see them."""
 
-HALVES = ("printed", "meant")
-"""A misprint is verified when what is printed is refuted and what is meant is verified."""
+READINGS = ("printed", "corrected")
+"""A misprint is verified when what is printed is refuted and the corrected reading is verified."""
+
+SOURCES = ("paper", "library")
+"""Who claims it: the paper, or this library beyond it."""
 
 
 class ClaimError(ValueError):
@@ -25,22 +28,23 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper; ``judge`` is the strongest one that it admits."""
+    """One statement; ``evidence`` is the strongest kind that it admits."""
 
     id: str
+    source: str
     statement: str
     domain: str
-    judge: str
+    evidence: str
 
 
 @dataclass(frozen=True)
 class Link:
-    """The test ``nodeid`` judges the claim ``claim`` (one half of it if it is a misprint)."""
+    """The test ``nodeid`` judges the claim ``claim`` (one reading of it if it is a misprint)."""
 
     nodeid: str
     claim: str
-    judge: str
-    half: str | None = None
+    evidence: str
+    reading: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Entry:
 
     claim: Claim
     verdict: str
-    judge: str
+    evidence: str
     reason: str
     tests: tuple[tuple[Link, str], ...]
 
@@ -71,16 +75,17 @@ def load_claims(path: Path) -> dict[str, Claim]:
     claims: dict[str, Claim] = {}
     for number, table in enumerate(tables, start=1):
         name = table.get("id", f"number {number}")
-        if set(table) != {"id", "statement", "domain", "judge"}:
+        if set(table) != {field.name for field in fields(Claim)}:
             raise ClaimError(
-                f"{path}: claim {name!r} must have id, statement, domain and judge, "
+                f"{path}: claim {name!r} must have id, source, statement, domain and evidence, "
                 f"and has {', '.join(sorted(table)) or 'nothing'}"
             )
-        if table["judge"] not in JUDGES:
-            raise ClaimError(
-                f"{path}: claim {name!r} has the judge {table['judge']!r}; "
-                f"allowed are {', '.join(JUDGES)}"
-            )
+        for field, allowed in (("source", SOURCES), ("evidence", EVIDENCE)):
+            if table[field] not in allowed:
+                raise ClaimError(
+                    f"{path}: claim {name!r} has the {field} {table[field]!r}; "
+                    f"allowed are {', '.join(allowed)}"
+                )
         if name in claims:
             raise ClaimError(f"{path}: two claims have the id {name!r}")
         claims[name] = Claim(**table)
@@ -108,13 +113,13 @@ def link(
     claims: Mapping[str, Claim],
     nodeid: str,
     ids: Iterable[str],
-    judge: str | None = None,
-    half: str | None = None,
+    evidence: str | None = None,
+    reading: str | None = None,
 ) -> list[Link]:
-    """Links of one marker. A test that names no judge is of the kind its claim asks for.
+    """Links of one marker. A test that names no evidence gives the kind that its claim asks for.
 
-    The one exception: a proof must say that it is one, so a claim that admits ``certified`` is
-    judged by ``identity`` unless the marker says ``judge="certified"``.
+    The one exception: a proof must say that it is one, so for a claim that admits ``certified`` a
+    test is an ``identity`` unless the marker says ``evidence="certified"``.
     """
     ids = tuple(ids)
     if not ids:
@@ -122,25 +127,26 @@ def link(
     unknown = [name for name in ids if name not in claims]
     if unknown:
         raise ClaimError("\n".join(_unknown(name, claims) for name in unknown))
-    if judge is not None and judge not in JUDGES[:-1]:
-        raise ClaimError(f"judge={judge!r}; allowed are {', '.join(JUDGES[:-1])}")
-    misprints = [name for name in ids if claims[name].judge == "misprint"]
-    halves = HALVES if half == "both" else (half,)
-    if misprints and not set(halves) <= set(HALVES):
+    if evidence is not None and evidence not in EVIDENCE[:-1]:
+        raise ClaimError(f"evidence={evidence!r}; allowed are {', '.join(EVIDENCE[:-1])}")
+    misprints = [name for name in ids if claims[name].evidence == "misprint"]
+    readings = READINGS if reading == "both" else (reading,)
+    if misprints and not set(readings) <= set(READINGS):
         raise ClaimError(
-            f'{misprints[0]!r} is a misprint: say half="printed" (the test refutes what is '
-            f'printed), half="meant" (it verifies what is meant) or half="both", not {half!r}'
+            f'{misprints[0]!r} is a misprint: say reading="printed" (the test refutes what is '
+            f'printed), reading="corrected" (it verifies what must be meant) or reading="both", '
+            f"not {reading!r}"
         )
-    if half is not None and not misprints:
-        raise ClaimError(f"half={half!r} is for misprints; none of {', '.join(ids)} is one")
+    if reading is not None and not misprints:
+        raise ClaimError(f"reading={reading!r} is for misprints; none of {', '.join(ids)} is one")
     links: list[Link] = []
     for name in ids:
         if name in misprints:
-            links += [Link(nodeid, name, "misprint", part) for part in halves]
+            links += [Link(nodeid, name, "misprint", each) for each in readings]
         else:
-            admitted = claims[name].judge
+            admitted = claims[name].evidence
             default = "identity" if admitted == "certified" else admitted
-            links.append(Link(nodeid, name, judge or default))
+            links.append(Link(nodeid, name, evidence or default))
     return links
 
 
@@ -179,9 +185,9 @@ def _entry(
     ran = [each for each in links if each.nodeid in outcomes]
 
     def entry(verdict: str, reason: str = "") -> Entry:
-        strongest_first = sorted((each.judge for each in passed), key=JUDGES.index)
-        judge = strongest_first[0] if verdict == "verified" else claim.judge
-        return Entry(claim, verdict, judge, reason, tests)
+        strongest_first = sorted((each.evidence for each in passed), key=EVIDENCE.index)
+        evidence = strongest_first[0] if verdict == "verified" else claim.evidence
+        return Entry(claim, verdict, evidence, reason, tests)
 
     for each in ran:
         if outcomes[each.nodeid].status == "failed":
@@ -191,14 +197,13 @@ def _entry(
     missing = len(links) - len(ran)
     if missing and not (complete and passed):
         return entry("not run", f"{missing} of {len(links)} tests did not run")
-    if claim.judge == "misprint":
-        tested = {each.half for each in links}
-        for half in HALVES:
-            if half not in tested:
-                reason = f'the half "{half}" has no test'
+    if claim.evidence == "misprint":
+        tested = {each.reading for each in links}
+        for reading in READINGS:
+            if reading not in tested:
+                reason = f'the reading "{reading}" has no test'
                 return entry("open", reason) if complete else entry("not run", reason)
-        passed_halves = {each.half for each in passed}
-        if not passed_halves >= set(HALVES):
+        if not {each.reading for each in passed} >= set(READINGS):
             return entry("not run" if missing else "skipped", _first_reason(ran, outcomes))
     if not passed:
         return entry("skipped", _first_reason(ran, outcomes))

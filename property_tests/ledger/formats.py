@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from property_tests.ledger.claims import JUDGES, VERDICTS, Entry
+from property_tests.ledger.claims import EVIDENCE, VERDICTS, Entry
 
 
 def counts(entries: Iterable[Entry]) -> dict[str, int]:
@@ -19,14 +19,21 @@ def counts(entries: Iterable[Entry]) -> dict[str, int]:
     return {verdict: seen[verdict] for verdict in VERDICTS}
 
 
+def totals(entries: Iterable[Entry]) -> str:
+    """``151 claims of the paper, 9 of this library``."""
+    sources = Counter(entry.claim.source for entry in entries)
+    own = f", {sources['library']} of this library" if sources["library"] else ""
+    return f"{sources['paper']} claims of the paper{own}"
+
+
 def headline(entries: Sequence[Entry]) -> str:
-    """``151 claims: 96 verified (80 identity, 16 misprint), 55 open``."""
-    judges = Counter(entry.judge for entry in entries if entry.verdict == "verified")
-    by_judge = ", ".join(f"{judges[judge]} {judge}" for judge in JUDGES if judges[judge])
+    """``151 claims of the paper, 9 of this library: 96 verified (96 identity), 64 open``."""
+    kinds = Counter(entry.evidence for entry in entries if entry.verdict == "verified")
+    by_kind = ", ".join(f"{kinds[kind]} {kind}" for kind in EVIDENCE if kinds[kind])
     number = counts(entries)
-    parts = [f"{number['verified']} verified" + (f" ({by_judge})" if by_judge else "")]
+    parts = [f"{number['verified']} verified" + (f" ({by_kind})" if by_kind else "")]
     parts += [f"{number[v]} {v}" for v in VERDICTS if v != "verified" and number[v]]
-    return f"{len(entries)} claims: " + ", ".join(parts)
+    return f"{totals(entries)}: " + ", ".join(parts)
 
 
 def short_list(ids: Iterable[str]) -> str:
@@ -86,12 +93,12 @@ def terminal_lines(entries: Sequence[Entry], width: int) -> list[tuple[str, str]
     if rest:
         ids = short_list(entry.claim.id for entry in rest)
         lines += [("not run", line) for line in _wrap("not run  ", ids, width)]
-    for judge in JUDGES:
+    for kind in EVIDENCE:
         ids = short_list(
-            e.claim.id for e in entries if e.verdict == "verified" and e.judge == judge
+            e.claim.id for e in entries if e.verdict == "verified" and e.evidence == kind
         )
         if ids:
-            wrapped = _wrap(f"{'verified':<9}{judge}: ", ids, width, hang=11)
+            wrapped = _wrap(f"{'verified':<9}{kind}: ", ids, width, hang=11)
             lines += [("verified", line) for line in wrapped]
     for each in entries:
         if each.verdict == "verified" and each.reason:
@@ -120,14 +127,20 @@ def as_json(entries: Sequence[Entry], run: dict[str, Any]) -> str:
         "claims": [
             {
                 "id": entry.claim.id,
+                "source": entry.claim.source,
                 "statement": entry.claim.statement,
                 "domain": entry.claim.domain,
-                "admits": entry.claim.judge,
-                "judge": entry.judge if entry.verdict == "verified" else None,
+                "admits": entry.claim.evidence,
+                "evidence": entry.evidence if entry.verdict == "verified" else None,
                 "verdict": entry.verdict,
                 "reason": entry.reason,
                 "tests": [
-                    {"test": link.nodeid, "judge": link.judge, "half": link.half, "outcome": status}
+                    {
+                        "test": link.nodeid,
+                        "evidence": link.evidence,
+                        "reading": link.reading,
+                        "outcome": status,
+                    }
                     for link, status in entry.tests
                 ],
             }
@@ -137,20 +150,21 @@ def as_json(entries: Sequence[Entry], run: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-_COLUMNS = ("claim", "statement", "domain", "judge", "verdict", "tested in")
+_COLUMNS = ("claim", "source", "statement", "domain", "evidence", "verdict", "tested in")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    judge = entry.judge
-    if entry.verdict == "verified" and judge != entry.claim.judge:
-        judge += f" (admits {entry.claim.judge})"
+    evidence = entry.evidence
+    if entry.verdict == "verified" and evidence != entry.claim.evidence:
+        evidence += f" (admits {entry.claim.evidence})"
     verdict = entry.verdict + (f": {entry.reason}" if entry.reason else "")
     tests = sorted({re.sub(r"\[.*", "", link.nodeid) for link, _ in entry.tests})
     return (
         entry.claim.id,
+        entry.claim.source,
         entry.claim.statement,
         entry.claim.domain,
-        judge,
+        evidence,
         verdict,
         ", ".join(tests),
     )

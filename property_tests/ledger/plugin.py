@@ -1,14 +1,14 @@
-"""A pytest plugin that turns test outcomes into verdicts on the claims of the paper.
+"""A pytest plugin that turns test outcomes into verdicts on the claims.
 
 A test names what it judges::
 
-    @pytest.mark.claim("Eq. 17", "Eq. 52")                    # the judge that the claims ask for
-    @pytest.mark.claim("Sec. 2 slope", judge="certified")     # a proof says that it is one
-    @pytest.mark.claim("Misprint Eq. 5", half="printed")      # or "meant", or "both"
+    @pytest.mark.claim("Eq. 17", "Eq. 52")                    # the evidence that they ask for
+    @pytest.mark.claim("Sec. 2 slope", evidence="certified")  # a proof says that it is one
+    @pytest.mark.claim("Misprint Eq. 5", reading="printed")   # or "corrected", or "both"
 
 and ``pytest`` ends with every claim by verdict:
 
-verified   all of its tests that ran passed (for a misprint: of both halves)
+verified   all of its tests that ran passed (for a misprint: of both readings)
 refuted    one of its tests failed, or is expected to fail
 skipped    its tests were skipped, for the reason shown
 open       no test judges it
@@ -37,7 +37,7 @@ import pytest
 from property_tests.ledger.claims import ClaimError, Entry, Link, Outcome, decide, link, load_claims
 from property_tests.ledger.formats import FORMATS, headline, terminal_lines
 
-MARKER = "claim(*ids, judge=None, half=None): the claims (of property_tests/claims.toml) it judges"
+MARKER = "claim(*ids, evidence=None, reading=None): the claims (of claims.toml) that it judges"
 CLAIMS = Path(__file__).parents[1] / "claims.toml"
 
 NOTE = "note"

@@ -32,8 +32,11 @@ def test_every_claim_is_listed_with_its_tests_and_every_test_is_there(
 ) -> None:
     assert {"Eq. 1", "Eq. 63", "Table 5 DNN", "Fig. 14", "Misprint Eq. 5"} <= set(listed)
     gap = listed["Eq. 17"]
-    assert gap["judge"] == "certified"
-    assert {"certified", "identity"} == {judge for test in gap["tests"] for judge in test["judges"]}
+    assert gap["evidence"] == "certified"
+    assert gap["source"] == "paper"
+    assert listed["Oracle: input"]["source"] == "library"
+    kinds = {kind for test in gap["tests"] for kind in test["evidence"]}
+    assert kinds == {"certified", "identity"}
     for claim in listed.values():
         for test in claim["tests"]:
             file, _, function = test["test"].partition("::")
@@ -44,7 +47,7 @@ def test_no_claim_that_can_be_decided_without_training_is_left_open(
     listed: dict[str, dict[str, Any]],
 ) -> None:
     untested = [name for name, claim in listed.items() if not claim["tests"]]
-    assert [name for name in untested if listed[name]["judge"] != "trained"] == []
+    assert [name for name in untested if listed[name]["evidence"] != "trained"] == []
 
 
 def test_an_unknown_claim_is_an_error_that_names_the_nearest() -> None:

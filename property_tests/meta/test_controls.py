@@ -153,7 +153,12 @@ def test_the_judge_of_a_claim_rejects_a_wrong_formula(
         judge(**control.arguments)
 
 
+def test_a_control_for_a_claim_that_its_test_does_not_judge_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"has a control for 'Eq\. 1', which it does not judge"):
+        case_of(test_every_identity_and_every_proof_has_a_control, "Eq. 1")
+
+
 def test_every_identity_and_every_proof_has_a_control() -> None:
     controlled = {claim for control in CONTROLS for claim in control.claims}
-    wanted = {c.id for c in load_claims(CLAIMS).values() if c.judge in ("identity", "certified")}
+    wanted = {c.id for c in load_claims(CLAIMS).values() if c.evidence in ("identity", "certified")}
     assert wanted - controlled == set()

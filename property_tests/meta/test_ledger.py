@@ -19,13 +19,14 @@ REPOSITORY = Path(__file__).parents[2]
 CLAIMS_FILE = REPOSITORY / "property_tests" / "claims.toml"
 
 CLAIMS = "\n".join(
-    f'[[claim]]\nid = "{name}"\nstatement = "About {name}."\ndomain = "all"\njudge = "{judge}"\n'
-    for name, judge in (
-        ("Eq. 1", "identity"),
-        ("Eq. 2", "certified"),
-        ("Eq. 3", "statistical"),
-        ("Fig. 4", "identity"),
-        ("Misprint Eq. 5", "misprint"),
+    f'[[claim]]\nid = "{name}"\nsource = "{source}"\n'
+    f'statement = "About {name}."\ndomain = "all"\nevidence = "{evidence}"\n'
+    for name, source, evidence in (
+        ("Eq. 1", "paper", "identity"),
+        ("Eq. 2", "paper", "certified"),
+        ("Eq. 3", "library", "statistical"),
+        ("Fig. 4", "paper", "identity"),
+        ("Misprint Eq. 5", "paper", "misprint"),
     )
 )
 
@@ -53,7 +54,9 @@ def suite(
 
     def run(files: dict[str, str], *options: str, subprocess: bool = False) -> pytest.RunResult:
         for name, source in files.items():
-            (pytester.path / f"{name}.py").write_text("import pytest\n" + dedent(source))
+            file = pytester.path / f"{name}.py"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("import pytest\n" + dedent(source))
         run_pytest = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
         return run_pytest("--ledger", "ledger.json", *options)
 
@@ -85,6 +88,12 @@ ALL_KINDS = {
 }
 
 
+HEADLINE = (
+    "4 claims of the paper, 1 of this library: "
+    "2 verified (2 identity), 1 refuted, 1 open, 1 skipped"
+)
+
+
 def test_a_full_run_gives_every_claim_its_verdict(
     suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
 ) -> None:
@@ -105,7 +114,7 @@ def test_a_full_run_gives_every_claim_its_verdict(
             "skipped*Fig. 4*",
             "*needs a GPU*",
             "verified*identity: Eqs. 1, 2*",
-            "5 claims: 2 verified (2 identity), 1 refuted, 1 open, 1 skipped",
+            HEADLINE,
         ]
     )
 
@@ -139,7 +148,7 @@ def test_workers_report_to_the_controller_of_pytest_xdist(
     pytester.makeini(LEAVE_OUT_SLOW)
     slow = """
         @pytest.mark.slow
-        @pytest.mark.claim("Misprint Eq. 5", half="both")
+        @pytest.mark.claim("Misprint Eq. 5", reading="both")
         def test_slow(): pass
         """
     result = suite({**ALL_KINDS, "test_three": slow}, "-n", "2", subprocess=True)
@@ -175,6 +184,16 @@ def test_a_partial_run_calls_nothing_open(
     found = verdicts(pytester.path / "ledger.json")
     assert {name for name, verdict in found.items() if verdict != "not run"} == judged
     assert "open" not in found.values()
+
+
+def test_a_run_without_one_room_of_the_suite_is_partial(
+    suite: Callable[..., pytest.RunResult], pytester: pytest.Pytester
+) -> None:
+    rooms = {"test_one": ALL_KINDS["test_one"], "room/test_two": ALL_KINDS["test_two"]}
+    suite(rooms, "test_one.py")
+    assert verdicts(pytester.path / "ledger.json")["Fig. 4"] == "not run"
+    suite(rooms)
+    assert verdicts(pytester.path / "ledger.json")["Fig. 4"] == "skipped"
 
 
 def test_a_claim_with_a_deselected_test_is_not_verified(
@@ -245,10 +264,13 @@ def test_an_unknown_id_fails_collection_and_says_what_was_meant(
     ("marker", "complaint"),
     [
         ("claim()", "*name at least one claim*"),
-        ('claim("Eq. 1", judge="opinion")', "*judge='opinion'; allowed are certified, identity*"),
-        ('claim("Eq. 1", half="meant")', "*half='meant' is for misprints*"),
-        ('claim("Misprint Eq. 5")', "*'Misprint Eq. 5' is a misprint: say half=*"),
-        ('claim("Misprint Eq. 5", half="most")', "*not 'most'*"),
+        (
+            'claim("Eq. 1", evidence="opinion")',
+            "*evidence='opinion'; allowed are certified, identity*",
+        ),
+        ('claim("Eq. 1", reading="corrected")', "*reading='corrected' is for misprints*"),
+        ('claim("Misprint Eq. 5")', "*'Misprint Eq. 5' is a misprint: say reading=*"),
+        ('claim("Misprint Eq. 5", reading="most")', "*not 'most'*"),
         ('claim("Eq. 1", wrong=1)', "*unexpected keyword argument 'wrong'*"),
     ],
 )
@@ -297,10 +319,13 @@ def test_a_ledger_is_written_in_every_format(
     markdown = (pytester.path / "ledger.md").read_text()
     page = (pytester.path / "ledger.html").read_text()
     for text in (markdown, page):
-        assert "5 claims: 2 verified (2 identity), 1 refuted, 1 open, 1 skipped" in text
+        assert HEADLINE in text
         for name in ("Eq. 1", "Eq. 2", "Eq. 3", "Fig. 4", "Misprint Eq. 5"):
             assert name in text
-    assert "| Eq. 2 | About Eq. 2. | all | identity (admits certified) | verified |" in markdown
+    assert (
+        "| Eq. 2 | paper | About Eq. 2. | all | identity (admits certified) | verified |"
+        in markdown
+    )
     facts = json.loads((pytester.path / "ledger.json").read_text())["run"]
     assert facts["complete"] is True
     assert {"python", "numpy", "hypothesis profile"} <= set(facts)
@@ -327,14 +352,14 @@ def test_a_broken_claims_file_stops_the_run(
 # ---------------------------------------------------------------- without pytest in between
 
 PAPER = {
-    "Eq. 2": Claim("Eq. 2", "A proof is possible.", "all", "certified"),
-    "Eq. 3": Claim("Eq. 3", "Networks show it.", "all", "statistical"),
-    "Misprint Eq. 5": Claim("Misprint Eq. 5", "A slip.", "all", "misprint"),
+    "Eq. 2": Claim("Eq. 2", "paper", "A proof is possible.", "all", "certified"),
+    "Eq. 3": Claim("Eq. 3", "library", "Networks show it.", "all", "statistical"),
+    "Misprint Eq. 5": Claim("Misprint Eq. 5", "paper", "A slip.", "all", "misprint"),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "judge", "expected"),
+    ("name", "evidence", "expected"),
     [
         ("Eq. 3", None, "statistical"),
         ("Eq. 3", "identity", "identity"),
@@ -342,36 +367,37 @@ PAPER = {
         ("Eq. 2", "certified", "certified"),
     ],
 )
-def test_the_judge_is_the_claims_own_unless_said_and_a_proof_must_be_said(
-    name: str, judge: str | None, expected: str
+def test_the_evidence_is_the_claims_own_unless_said_and_a_proof_must_be_said(
+    name: str, evidence: str | None, expected: str
 ) -> None:
-    assert [each.judge for each in link(PAPER, "test", [name], judge=judge)] == [expected]
+    links = link(PAPER, "test", [name], evidence=evidence)
+    assert [each.evidence for each in links] == [expected]
 
 
 @pytest.mark.parametrize(
     ("outcomes", "verdict"),
     [
-        ({"printed": "passed", "meant": "passed"}, "verified"),
-        ({"printed": "passed", "meant": "failed"}, "refuted"),
-        ({"printed": "failed", "meant": "passed"}, "refuted"),
+        ({"printed": "passed", "corrected": "passed"}, "verified"),
+        ({"printed": "passed", "corrected": "failed"}, "refuted"),
+        ({"printed": "failed", "corrected": "passed"}, "refuted"),
         ({"printed": "passed"}, "open"),
-        ({"meant": "passed"}, "open"),
-        ({"printed": "passed", "meant": "skipped"}, "skipped"),
+        ({"corrected": "passed"}, "open"),
+        ({"printed": "passed", "corrected": "skipped"}, "skipped"),
         ({}, "open"),
     ],
 )
-def test_a_misprint_needs_both_halves(outcomes: dict[str, str], verdict: str) -> None:
-    links = [Link(half, "Misprint Eq. 5", "misprint", half) for half in outcomes]
-    results = {half: Outcome(status) for half, status in outcomes.items()}
+def test_a_misprint_needs_both_readings(outcomes: dict[str, str], verdict: str) -> None:
+    links = [Link(reading, "Misprint Eq. 5", "misprint", reading) for reading in outcomes]
+    results = {reading: Outcome(status) for reading, status in outcomes.items()}
     entries = {entry.claim.id: entry for entry in decide(PAPER, links, results, complete=True)}
     assert entries["Misprint Eq. 5"].verdict == verdict
 
 
-def test_the_strongest_judge_that_passed_is_the_one_named() -> None:
+def test_the_strongest_evidence_that_passed_is_the_one_named() -> None:
     links = [Link("a", "Eq. 2", "statistical"), Link("b", "Eq. 2", "certified")]
     both = decide(PAPER, links, {"a": Outcome("passed"), "b": Outcome("passed")}, complete=True)
     one = decide(PAPER, links, {"a": Outcome("passed"), "b": Outcome("skipped")}, complete=True)
-    assert (both[0].judge, one[0].judge) == ("certified", "statistical")
+    assert (both[0].evidence, one[0].evidence) == ("certified", "statistical")
 
 
 def test_ids_are_listed_with_runs_joined() -> None:
@@ -388,7 +414,9 @@ def test_the_printed_ledger_names_every_claim_within_the_width(width: int) -> No
     claims = load_claims(CLAIMS_FILE)
     names = list(claims)
     links = [
-        each for name in names[::3] for each in link(claims, name, [name], half=_half(claims[name]))
+        each
+        for name in names[::3]
+        for each in link(claims, name, [name], reading=_reading(claims[name]))
     ]
     results = {
         each.nodeid: Outcome("passed" if i % 2 else "failed") for i, each in enumerate(links)
@@ -398,18 +426,24 @@ def test_the_printed_ledger_names_every_claim_within_the_width(width: int) -> No
     assert max(map(len, lines)) <= width
     listed = sum(entry.verdict != "verified" for entry in entries)
     assert sum(not line.startswith(" ") for line in lines) >= listed
-    assert headline(entries).startswith(f"{len(claims)} claims: ")
+    papers = sum(claim.source == "paper" for claim in claims.values())
+    total = f"{papers} claims of the paper, {len(claims) - papers} of this library: "
+    assert headline(entries).startswith(total)
 
 
-def _half(claim: Claim) -> str | None:
-    return "both" if claim.judge == "misprint" else None
+def _reading(claim: Claim) -> str | None:
+    return "both" if claim.evidence == "misprint" else None
+
+
+CLAIM_A = '[[claim]]\nid = "A"\nstatement = ""\ndomain = ""\n'
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('[[claim]]\nid = "A"\n', "claim 'A' must have id, statement, domain and judge"),
-        ('[[claim]]\nid = "A"\nstatement = ""\ndomain = ""\njudge = "x"', "has the judge 'x'"),
+        ('[[claim]]\nid = "A"\n', "claim 'A' must have id, source, statement, domain"),
+        (f'{CLAIM_A}evidence = "x"\nsource = "paper"', "has the evidence 'x'"),
+        (f'{CLAIM_A}evidence = "identity"\nsource = "y"', "has the source 'y'"),
         ("[[claim", "cannot read the claims file"),
     ],
 )

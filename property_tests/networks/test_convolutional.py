@@ -264,7 +264,7 @@ def test_the_jacobian_of_a_convolutional_network_is_that_of_autograd(
         assert np.allclose(spectrum[member], values, rtol=1e-10, atol=1e-10 * values.max())
 
 
-@pytest.mark.claim("Eq. 28", "Eq. 30", judge="statistical")
+@pytest.mark.claim("Eq. 28", "Eq. 30", evidence="statistical")
 def test_the_spectrum_of_a_convolutional_jacobian_has_the_moments_of_a_dense_one() -> None:
     """Of its circulant blocks each is a Gaussian matrix, so in the limit nothing else is seen.
 

@@ -18,7 +18,7 @@ from torch_models.networks.observe import jacobian_spectrum
 
 @pytest.mark.parametrize("weights", DRAWS)
 @pytest.mark.parametrize("kind", ["relu", "st", "crelu", "cst"])
-@pytest.mark.claim("Eq. 28", "Eq. 30", judge="statistical")
+@pytest.mark.claim("Eq. 28", "Eq. 30", evidence="statistical")
 def test_the_spectrum_of_the_jacobian_has_the_moments_of_free_probability(
     kind: str, weights: str
 ) -> None:

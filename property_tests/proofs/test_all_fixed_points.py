@@ -26,7 +26,7 @@ ROWS = [
     pytest.param(
         row,
         id=f"{table} {row['kind']} {row['s']} {row['slope']}",
-        marks=pytest.mark.claim(f"Table {table[-1]} fixed points", judge="certified"),
+        marks=pytest.mark.claim(f"Table {table[-1]} fixed points", evidence="certified"),
     )
     for table, content in read_tables().items()
     for row in content["rows"]
@@ -38,7 +38,7 @@ THREE = {("cst", "0.80"), ("cst", "0.85"), ("crelu", "0.90"), ("cst", "0.90")}
 """Kinds and sparsities of the tables at which the slope 0.9 comes with three fixed points."""
 
 
-@pytest.mark.claim("Sec. 3.1 bifurcation", judge="certified")
+@pytest.mark.claim("Sec. 3.1 bifurcation", evidence="certified")
 @pytest.mark.control(
     "Sec. 3.1 bifurcation",
     "Table 2 fixed points",
@@ -60,7 +60,7 @@ def test_every_row_of_the_tables_has_one_fixed_point_or_three(row: dict[str, Any
             assert 1 in point
 
 
-@pytest.mark.claim("Fig. 4a", judge="certified")
+@pytest.mark.claim("Fig. 4a", evidence="certified")
 @pytest.mark.control(
     "Fig. 4a", replace="property_tests.support.proofs.with_chi", by=weights_times(0.5)
 )
@@ -77,7 +77,7 @@ def test_crelu_at_85_percent_and_slope_0_9_has_one_fixed_point_and_v_stays_near_
     prove(lambda q: positive(net.chi(q) - 1), q=(1.01, 1.4))
 
 
-@pytest.mark.claim("Fig. 4b", judge="certified")
+@pytest.mark.claim("Fig. 4b", evidence="certified")
 @pytest.mark.control(
     "Fig. 4b", replace="property_tests.support.proofs.with_chi", by=weights_times(0.5)
 )
@@ -90,7 +90,7 @@ def test_cst_at_85_percent_and_slope_0_9_has_three_fixed_points() -> None:
     assert len(the_fixed_points(designed("cst", "0.85", "0.8"))) == 1
 
 
-@pytest.mark.claim("Sec. 3.1 bifurcation", judge="certified")
+@pytest.mark.claim("Sec. 3.1 bifurcation", evidence="certified")
 @pytest.mark.parametrize("tau", [0.25, 1.0, 2.0])
 def test_above_the_fixed_point_the_variance_map_grows_with_the_clip(tau: float) -> None:
     """So for every tau > 0 there is one m at which new fixed points are born, and none at tau = 0.
@@ -128,7 +128,7 @@ def test_above_the_fixed_point_the_variance_map_grows_with_the_clip(tau: float) 
     prove(lambda m, q: positive(-growth(m, q)), m=(1, 2), q=(1 / 4, 1 / 2))
 
 
-@pytest.mark.claim("Sec. 3.1 bifurcation", judge="certified")
+@pytest.mark.claim("Sec. 3.1 bifurcation", evidence="certified")
 @pytest.mark.parametrize(
     ("kind", "s"),
     [("crelu", "0.7"), ("crelu", "0.85"), ("crelu", "0.95"), ("cst", "0.5"), ("cst", "0.85")],
@@ -148,7 +148,11 @@ def test_new_fixed_points_are_born_at_the_clip_that_the_library_finds(kind: str,
     ("kind", "tau", "m"),
     [
         pytest.param(
-            kind, tau, m, marks=pytest.mark.claim(name, judge="certified"), id=f"{name} {tau} {m}"
+            kind,
+            tau,
+            m,
+            marks=pytest.mark.claim(name, evidence="certified"),
+            id=f"{name} {tau} {m}",
         )
         for name, kind in (("Fig. 10", "crelu"), ("Fig. 11", "cst"))
         for tau, m in GRID

@@ -46,7 +46,7 @@ def test_closed_forms_are_the_integrals_that_define_them(form: Form, growth: For
     vanishes_and_grows_by(form, growth)
 
 
-@pytest.mark.claim("Eq. 17", "Eq. 52", "Eq. 18", "Eq. 55", judge="certified")
+@pytest.mark.claim("Eq. 17", "Eq. 52", "Eq. 18", "Eq. 55", evidence="certified")
 @pytest.mark.control("Eq. 17", "Eq. 18", "Eq. 52", "Eq. 55", replace="SLOPE", by=form_doubled)
 def test_chi_1_exceeds_the_slope_by_exactly_the_gap() -> None:
     """Exact: E[phi'^2] less ``SLOPE`` is w gamma(a + w), which is positive.
@@ -57,7 +57,7 @@ def test_chi_1_exceeds_the_slope_by_exactly_the_gap() -> None:
     assert positive_everywhere(W)
 
 
-@pytest.mark.claim("Sec. 3 stability", "Eq. 17", "Eq. 18", "Eq. 52", "Eq. 55", judge="certified")
+@pytest.mark.claim("Sec. 3 stability", "Eq. 17", "Eq. 18", "Eq. 52", "Eq. 55", evidence="certified")
 @pytest.mark.control("Sec. 3 stability", replace="with_chi", by=weights_times(2))
 @pytest.mark.parametrize("kind", ["crelu", "cst"])
 def test_the_fixed_point_of_the_clipped_kinds_is_stable(kind: str) -> None:
@@ -80,7 +80,7 @@ def test_the_fixed_point_of_the_clipped_kinds_is_stable(kind: str) -> None:
     prove(stable, tau=(0, 1.5), m=(0.5, 2))
 
 
-@pytest.mark.claim("Sec. 3 stability", judge="certified")
+@pytest.mark.claim("Sec. 3 stability", evidence="certified")
 def test_with_a_negative_threshold_the_fixed_point_is_stable_wherever_there_is_an_edge() -> None:
     """-1/2 <= V'(q*) < 1 for every a.
 
@@ -96,7 +96,7 @@ def test_with_a_negative_threshold_the_fixed_point_is_stable_wherever_there_is_a
     refute(lambda a, w: positive(1 + stability(a, w)), a=(-3.1, -2.9), w=(2.9, 3.1))
 
 
-@pytest.mark.claim("Fig. 3 slope", judge="certified")
+@pytest.mark.claim("Fig. 3 slope", evidence="certified")
 @pytest.mark.control("Fig. 3 slope", replace="stability_growth", by=opposite)
 def test_the_slope_at_the_fixed_point_grows_with_the_clip_and_tends_to_one() -> None:
     """V'(q*) = SLOPE / MASS, whose derivative is gamma(z) F / MASS^2 with F = w z MASS - SLOPE.
@@ -112,7 +112,7 @@ def test_the_slope_at_the_fixed_point_grows_with_the_clip_and_tends_to_one() -> 
     assert 1 - stability(arb(0), arb(8)) < 1e-12
 
 
-@pytest.mark.claim("Fig. 3 slope", judge="certified")
+@pytest.mark.claim("Fig. 3 slope", evidence="certified")
 def test_with_a_negative_threshold_the_slope_first_falls_below_zero() -> None:
     """Exact: with a < 0, F (above) starts at zero and falls as long as w < -a / 2, and V' with it.
 
@@ -122,7 +122,7 @@ def test_with_a_negative_threshold_the_slope_first_falls_below_zero() -> None:
     prove(lambda a, w: positive(-stability(a, w)), a=(-1.1, -0.9), w=(0.4, 0.6))
 
 
-@pytest.mark.claim("Fig. 3 curvature", judge="certified")
+@pytest.mark.claim("Fig. 3 curvature", evidence="certified")
 @pytest.mark.control("Fig. 3 curvature", replace="curvature", by=opposite)
 def test_the_curvature_falls_below_zero_once_and_then_rises() -> None:
     """V''(q*) = CURVATURE / MASS for q* = 1, whose derivative is gamma(z) N / MASS^2.
@@ -147,7 +147,7 @@ def test_the_curvature_falls_below_zero_once_and_then_rises() -> None:
     prove(lambda a, w: positive(curvature(a, w)), a=(1.7321, 3), w=(0.25, 3))
 
 
-@pytest.mark.claim("Fig. 3 curvature", judge="certified")
+@pytest.mark.claim("Fig. 3 curvature", evidence="certified")
 def test_beyond_the_square_root_of_three_the_curvature_is_never_negative() -> None:
     """Computed: the counterexample to the unlimited claim, and the sparsities at sqrt(3)."""
     refute(lambda a, w: positive(-curvature(a, w)), a=(1.74, 3), w=(0.25, 0.5))
@@ -156,7 +156,7 @@ def test_beyond_the_square_root_of_three_the_curvature_is_never_negative() -> No
     assert abs(1 - 2 * end - arb("0.9167")) < 5e-5
 
 
-@pytest.mark.claim("App. A existence", judge="certified")
+@pytest.mark.claim("App. A existence", evidence="certified")
 @pytest.mark.control("App. A existence", replace="MEAN_SQUARE", by=form_doubled)
 @pytest.mark.parametrize("kind", ["crelu", "cst"])
 def test_the_edge_of_chaos_exists_for_every_threshold_from_zero_up(kind: str) -> None:
@@ -179,14 +179,14 @@ def test_the_edge_of_chaos_exists_for_every_threshold_from_zero_up(kind: str) ->
     prove(lambda tau, m: positive(with_chi(kind, tau, m).sigma_b2), tau=(0, 3), m=(1 / 8, 2.5))
 
 
-@pytest.mark.claim("App. A existence", judge="certified")
+@pytest.mark.claim("App. A existence", evidence="certified")
 def test_a_relu_with_a_negative_threshold_has_no_edge_of_chaos() -> None:
     """Exact: without clip sigma_b^2 is a B / tail(a) with B > 0 (above). Computed on a box."""
     prove(lambda tau: positive(-with_chi("relu", tau).sigma_b2), tau=(-2, -1 / 64))
     refute(lambda tau: positive(with_chi("relu", tau).sigma_b2), tau=(-1, 1))
 
 
-@pytest.mark.claim("App. A existence", judge="certified")
+@pytest.mark.claim("App. A existence", evidence="certified")
 def test_a_clipped_relu_with_a_negative_threshold_has_an_edge_of_chaos_up_to_one_clip_only() -> (
     None
 ):
@@ -212,7 +212,7 @@ def test_a_clipped_relu_with_a_negative_threshold_has_an_edge_of_chaos_up_to_one
         st.edge_of_chaos(st.ClippedReLU(-1.0, 0.8))
 
 
-@pytest.mark.claim("App. D growth", judge="certified")
+@pytest.mark.claim("App. D growth", evidence="certified")
 @pytest.mark.control("App. D growth", replace="with_chi", by=weights_times(0.25))
 @pytest.mark.parametrize("kind", ["relu", "st", "crelu", "cst"])
 def test_weights_of_the_edge_of_chaos_would_grow_the_variance_of_a_dense_input(kind: str) -> None:

@@ -14,7 +14,7 @@ SPLIT = 1.5
 """The angle that divides correlations near one from those near zero and below."""
 
 
-@pytest.mark.claim("Sec. 2 correlations", "App. A ordered", judge="certified")
+@pytest.mark.claim("Sec. 2 correlations", "App. A ordered", evidence="certified")
 @pytest.mark.parametrize(
     ("kind", "tau"), [("crelu", (0.0, 2.0)), ("cst", (0.5, 2.0))], ids=["crelu", "cst"]
 )
@@ -41,7 +41,11 @@ def test_correlation_maps_of_the_clipped_kinds_bend_upwards_near_one(
             tau,
             m,
             marks=pytest.mark.claim(
-                name, "Sec. 2 correlations", "App. A ordered", "App. A chaotic", judge="certified"
+                name,
+                "Sec. 2 correlations",
+                "App. A ordered",
+                "App. A chaotic",
+                evidence="certified",
             ),
             id=f"{name} {tau} {m}",
         )

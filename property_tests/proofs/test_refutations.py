@@ -69,7 +69,7 @@ def test_threshold_and_clip_in_each_others_place_are_refuted() -> None:
     refute(lambda tau, m: nearly(m, tau), tau=(1.4395, 1.4396), m=(1.5342, 1.5343))
 
 
-@pytest.mark.claim("Misprint Eq. 13", "Misprint Eq. 17", half="both")
+@pytest.mark.claim("Misprint Eq. 13", "Misprint Eq. 17", reading="both")
 def test_the_gap_with_q_outside_of_the_root_is_refuted() -> None:
     """The printed m / (sqrt(2 pi) q) at q = 2, where m / sqrt(2 pi q) is proved to 1e-3."""
 

@@ -30,7 +30,7 @@ UNCLIPPED_ROWS = [
         row,
         id=f"{table} {row['kind']} {row['s']}",
         marks=pytest.mark.claim(
-            f"Table {2 if table == 'table_2' else 5} fixed points", judge="certified"
+            f"Table {2 if table == 'table_2' else 5} fixed points", evidence="certified"
         ),
     )
     for table, content in read_tables().items()
@@ -40,14 +40,14 @@ UNCLIPPED_ROWS = [
 """Every unclipped row of Tables 2 and 4."""
 
 
-@pytest.mark.claim("Sec. 2 slope", judge="certified")
+@pytest.mark.claim("Sec. 2 slope", evidence="certified")
 @pytest.mark.control("Sec. 2 slope", replace="SLOPE", by=form_doubled)
 def test_without_clip_chi_1_is_the_slope_of_the_variance_map() -> None:
     """Exact, for every tau and q*: the two integrals over the ramp have one limit."""
     assert SLOPE.unclipped() == MASS.unclipped()
 
 
-@pytest.mark.claim("Sec. 2 convexity", judge="certified")
+@pytest.mark.claim("Sec. 2 convexity", evidence="certified")
 @pytest.mark.control("Sec. 2 convexity", replace="CURVATURE", by=form_doubled)
 @pytest.mark.parametrize("kind", ["relu", "st"])
 def test_without_clip_the_variance_map_is_convex(kind: str) -> None:
@@ -63,7 +63,7 @@ def test_without_clip_the_variance_map_is_convex(kind: str) -> None:
     )
 
 
-@pytest.mark.claim("Sec. 2 single fixed point", judge="certified")
+@pytest.mark.claim("Sec. 2 single fixed point", evidence="certified")
 @pytest.mark.control("Sec. 2 single fixed point", replace="with_chi", by=weights_times(0.5))
 @pytest.mark.parametrize("kind", ["relu", "st"])
 def test_without_clip_q_star_is_the_only_fixed_point(kind: str) -> None:
@@ -98,7 +98,7 @@ def test_every_unclipped_row_has_one_fixed_point_unless_its_map_is_the_diagonal(
         assert SLOPE.unclipped() == MASS.unclipped()
 
 
-@pytest.mark.claim("App. B growth", judge="certified")
+@pytest.mark.claim("App. B growth", evidence="certified")
 @pytest.mark.control("App. B growth", replace="with_chi", by=weights_times(0.5))
 @pytest.mark.parametrize("kind", ["relu", "st"])
 def test_above_one_chi_is_the_least_rate_of_growth_above_q_star_and_below_it_variances_fall(
@@ -138,7 +138,7 @@ def elu_mean_square(q: arb) -> arb:
     return q / 2 + tail(arb(0)) - 2 * (q / 2).exp() * tail(root) + (2 * q).exp() * tail(2 * root)
 
 
-@pytest.mark.claim("Footnote 2 ELU", judge="certified")
+@pytest.mark.claim("Footnote 2 ELU", evidence="certified")
 @pytest.mark.control("Footnote 2 ELU", replace="elu_mean_square", by=doubled)
 def test_the_variance_map_of_elu_without_bias_lies_below_the_diagonal() -> None:
     """For sigma_w^2 <= 1 and every q.
@@ -157,7 +157,7 @@ def test_the_variance_map_of_elu_without_bias_lies_below_the_diagonal() -> None:
         assert abs(float(st.MeanField(elu, 1.0).variance_map(q)) - elu_mean_square(arb(q))) < 1e-9
 
 
-@pytest.mark.claim("Fig. 9", judge="certified")
+@pytest.mark.claim("Fig. 9", evidence="certified")
 @pytest.mark.control("Fig. 9", replace="quantile", by=falling)
 def test_at_equal_sparsity_st_curves_more_than_relu_and_both_touch_from_above() -> None:
     """At q*, V'' = a h(a) / 2 with the hazard h = gamma / tail, and a is larger for ST.

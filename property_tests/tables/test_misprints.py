@@ -26,13 +26,13 @@ from property_tests.support.strategies import CLIPPED, UNCLIPPED, Point, points
             "crelu",
             paper.eq_17_gap_printed,
             paper.eq_17_gap,
-            marks=pytest.mark.claim("Misprint Eq. 17", half="both"),
+            marks=pytest.mark.claim("Misprint Eq. 17", reading="both"),
         ),
         pytest.param(
             "cst",
             paper.eq_18_gap_printed,
             paper.eq_18_gap,
-            marks=pytest.mark.claim("Misprint Eq. 18", half="both"),
+            marks=pytest.mark.claim("Misprint Eq. 18", reading="both"),
         ),
     ],
 )
@@ -52,7 +52,7 @@ def test_the_gap_needs_the_variance_under_its_root(
     assert error(as_printed(*arguments), gap, scale=chi) > 1e-12
 
 
-@pytest.mark.claim("Misprint Eq. 16", "Misprint Fig. 3", half="both")
+@pytest.mark.claim("Misprint Eq. 16", "Misprint Fig. 3", reading="both")
 @given(point=points(["cst"], most=6.0, thinnest=1e-2, thickest=3.0))
 def test_the_label_relu_of_tau_and_m_must_mean_the_clipped_relu(point: Point) -> None:
     """Twice ReLU_tau's chi is not CST's, and ReLU_tau's V'(q*) is one on the edge for every m."""
@@ -66,7 +66,7 @@ def test_the_label_relu_of_tau_and_m_must_mean_the_clipped_relu(point: Point) ->
     assert gap > mp.mpf(10) ** -20  # which is 1 - V'(q*) of the clipped one
 
 
-@pytest.mark.claim("Misprint Fig. 10", half="both")
+@pytest.mark.claim("Misprint Fig. 10", reading="both")
 def test_the_columns_of_figure_10_are_thresholds_and_not_sparsities() -> None:
     """tau = 0 is no sparsity the paper tests, and s = 0, 0.25 and 1 have no tau >= 0."""
     assert float(st.ClippedReLU(0.0, 1.0).sparsity()) == 0.5
@@ -78,7 +78,7 @@ def test_the_columns_of_figure_10_are_thresholds_and_not_sparsities() -> None:
         assert 0.5 <= float(st.ClippedReLU(tau, 1.0).sparsity()) < 1
 
 
-@pytest.mark.claim("Misprint Sec. 4 clips", half="both")
+@pytest.mark.claim("Misprint Sec. 4 clips", reading="both")
 def test_the_clips_cited_in_section_4_belong_to_slopes_that_are_not_tabulated() -> None:
     row_clips = [r["m"] for r in rows("table_2") if (r["kind"], r["s"]) == ("cst", "0.85")]
     assert row_clips == ["0.67", "1.00", "1.53"]
@@ -98,7 +98,7 @@ def trained(kind: str, network: str) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.claim("Misprint Sec. 4 maximum", half="both")
+@pytest.mark.claim("Misprint Sec. 4 maximum", reading="both")
 def test_the_most_accurate_networks_are_those_of_the_clipped_relu() -> None:
     assert not {"0.8", "0.85"} & set(trained("relu", "dnn"))
     best = {s: max(values) for s, values in trained("crelu", "dnn").items()}
@@ -106,14 +106,14 @@ def test_the_most_accurate_networks_are_those_of_the_clipped_relu() -> None:
     assert max(best.values()) == 0.94
 
 
-@pytest.mark.claim("Misprint Sec. 4 CST", half="both")
+@pytest.mark.claim("Misprint Sec. 4 CST", reading="both")
 def test_networks_with_clipped_soft_thresholding_fail_from_sparsity_70_percent_on() -> None:
     """At the largest m; Table 2 has 0.27 at s = 0.7 already."""
     at_largest_clip = {s: values[-1] for s, values in trained("cst", "dnn").items()}
     assert {s for s, value in at_largest_clip.items() if value < 0.5} == {"0.7", "0.8", "0.85"}
 
 
-@pytest.mark.claim("Misprint Sec. 4 CNN", half="both")
+@pytest.mark.claim("Misprint Sec. 4 CNN", reading="both")
 def test_unclipped_convolutional_networks_fail_at_other_sparsities_than_printed() -> None:
     """Printed: 60% (ReLU) and 70% (ST). Tabulated: ReLU trains at 60%, ST fails at all three."""
     relu = {s: values[0] > 0.5 for s, values in trained("relu", "cnn").items()}
@@ -141,7 +141,7 @@ def test_shallower_networks_fail_and_train_where_appendix_h_says() -> None:
     assert all(map(consistent, sparsest))
 
 
-@pytest.mark.claim("Misprint Sec. 3.1", half="both")
+@pytest.mark.claim("Misprint Sec. 3.1", reading="both")
 def test_the_kinds_of_table_2_chosen_by_their_clip_are_the_clipped_ones() -> None:
     with_clip = {row["kind"] for row in rows("table_2") if "m" in row}
     assert "st" not in with_clip

@@ -110,8 +110,8 @@ LAST_DIGIT = {
 @pytest.mark.parametrize(
     "table",
     [
-        pytest.param("table_2", marks=pytest.mark.claim("Misprint Table 2 V''", half="both")),
-        pytest.param("table_5", marks=pytest.mark.claim("Misprint Table 5 V''", half="both")),
+        pytest.param("table_2", marks=pytest.mark.claim("Misprint Table 2 V''", reading="both")),
+        pytest.param("table_5", marks=pytest.mark.claim("Misprint Table 5 V''", reading="both")),
     ],
 )
 def test_some_printed_curvatures_are_those_of_the_rounded_clip(table: str) -> None:

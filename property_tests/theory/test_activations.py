@@ -146,7 +146,7 @@ def test_the_five_curves_of_figure_1_go_through_the_points_drawn() -> None:
         assert activation(x).tolist() == y, repr(activation)
 
 
-@pytest.mark.claim("Misprint Eq. 9", half="both")
+@pytest.mark.claim("Misprint Eq. 9", reading="both")
 @given(point=points(CLIPPED), side=hyp.sampled_from([-1.0, 1.0]))
 def test_the_printed_cases_of_the_clipped_kinds_leave_their_kinks_out(
     point: Point, side: float

@@ -143,7 +143,7 @@ def test_the_jacobian_is_the_product_of_slopes_and_weights(kind: str, seed: int)
         assert np.allclose(product[i], row, rtol=0, atol=1e-8)
 
 
-@pytest.mark.claim("Misprint Eq. 20", "Misprint Eq. 21", "Misprint Eq. 23", half="both")
+@pytest.mark.claim("Misprint Eq. 20", "Misprint Eq. 21", "Misprint Eq. 23", reading="both")
 @CASES
 def test_backpropagation_as_printed_is_not_the_gradient(kind: str, seed: int) -> None:
     """Eq. 20 would multiply by D^L twice, Eq. 21 does not fit its shapes, Eq. 23 has h for x."""
@@ -173,7 +173,7 @@ def test_backpropagation_as_printed_is_not_the_gradient(kind: str, seed: int) ->
     assert not np.allclose(np.outer(deltas[layer], hs[layer - 1]), by_weight, rtol=0, atol=1e-3)
 
 
-@pytest.mark.claim("Misprint Eq. 1 indices", half="both")
+@pytest.mark.claim("Misprint Eq. 1 indices", reading="both")
 def test_the_sum_over_inputs_runs_over_the_second_index_of_the_weights() -> None:
     """With h_i = sum_j W_ij x_j the gradient is x_j delta_i (Eq. 23); as printed its transpose."""
     x, delta = np.array([1.0, -2.0, 0.5]), loss_gradient(np.zeros(3))
@@ -185,7 +185,7 @@ def test_the_sum_over_inputs_runs_over_the_second_index_of_the_weights() -> None
     assert not np.allclose(as_printed, np.outer(delta, x), rtol=0, atol=0.1)
 
 
-@pytest.mark.claim("Misprint Eq. 1", half="both")
+@pytest.mark.claim("Misprint Eq. 1", reading="both")
 @given(fan_in=hyp.integers(1, 1000), width=hyp.integers(1, 1000), q=hyp.floats(0.1, 10.0))
 def test_the_sum_over_inputs_ends_at_the_fan_in(fan_in: int, width: int, q: float) -> None:
     """N_{l-1} weights of variance sigma_w^2 / N_{l-1} give Eq. 3; divided by N_l they do not."""

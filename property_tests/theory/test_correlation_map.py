@@ -273,7 +273,7 @@ def test_a_linear_network_keeps_every_correlation(rho: float) -> None:
     agree("R", net.correlation_map(rho), rho, 1e-15, scale=1, rho=rho)
 
 
-@pytest.mark.claim("App. A ordered", "Misprint App. B", half="both")
+@pytest.mark.claim("App. A ordered", "Misprint App. B", reading="both")
 @given(kind=hyp.sampled_from(KINDS), chi=hyp.floats(0.1, 0.95), data=hyp.data())
 def test_in_the_ordered_phase_nearby_inputs_align(
     kind: str, chi: float, data: hyp.DataObject
@@ -314,7 +314,7 @@ FIGURES = [
     pytest.param(
         ACTIVATIONS[kind](*parameters),
         id=f"{name} tau={parameters[0]}" + "".join(f" m={m}" for m in parameters[1:]),
-        marks=pytest.mark.claim(name, judge="identity"),
+        marks=pytest.mark.claim(name, evidence="identity"),
     )
     for name, kind, grid in (
         ("Fig. 6", "relu", [(0.25,), (0.5,), (1.0,)]),
@@ -480,7 +480,7 @@ def test_the_mean_slope_counts_both_halves_of_the_line_with_their_signs(point: G
     agree("E phi'", found, stein, 1e-14, scale=max(map(abs, point.slopes)) + 1e-300, point=point)
 
 
-@pytest.mark.claim("Misprint Eq. 5", half="both")
+@pytest.mark.claim("Misprint Eq. 5", reading="both")
 @given(q=log_uniform(0.01, 100.0), rho=hyp.floats(-1.0, 0.99))
 def test_equation_5_needs_its_bracket_closed_before_the_correlation(q: float, rho: float) -> None:
     """As printed the diagonal would be q (2 - rho), and off it q, whatever rho."""

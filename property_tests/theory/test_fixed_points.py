@@ -41,7 +41,7 @@ def designed(kind: str, slope: float, s: float = 0.85) -> Any:
     return ACTIVATIONS[kind].for_sparsity(s, slope=slope)
 
 
-@pytest.mark.claim("Fig. 4a", judge="identity")
+@pytest.mark.claim("Fig. 4a", evidence="identity")
 def test_crelu_at_85_percent_and_slope_0_9_has_exactly_one_fixed_point() -> None:
     """And V stays within four percent of q from q = 0.8 to 1.4, as the figure shows."""
     phi = designed("crelu", 0.9)
@@ -54,7 +54,7 @@ def test_crelu_at_85_percent_and_slope_0_9_has_exactly_one_fixed_point() -> None
     assert np.all(np.abs(net.variance_map(near) / near - 1) < 0.04)
 
 
-@pytest.mark.claim("Fig. 4b", "Sec. 3.1 bifurcation", judge="identity")
+@pytest.mark.claim("Fig. 4b", "Sec. 3.1 bifurcation", evidence="identity")
 def test_cst_at_85_percent_and_slope_0_9_has_exactly_three_fixed_points() -> None:
     """q*, an unstable one, and a stable one at which chi is above two."""
     phi = designed("cst", 0.9)
@@ -67,7 +67,7 @@ def test_cst_at_85_percent_and_slope_0_9_has_exactly_three_fixed_points() -> Non
     assert crossings("cst", float(phi.tau), float(phi.m)) == 3
 
 
-@pytest.mark.claim("Sec. 3.1 bifurcation", judge="identity")
+@pytest.mark.claim("Sec. 3.1 bifurcation", evidence="identity")
 @pytest.mark.parametrize("kind", CLIPPED)
 @pytest.mark.parametrize(("tau", "m", "number"), [(1.0, 1.5, 1), (1.0, 2.0, 3), (0.5, 2.0, 1)])
 def test_a_larger_clip_brings_two_new_fixed_points_above(
@@ -82,7 +82,7 @@ def test_a_larger_clip_brings_two_new_fixed_points_above(
     ("kind", "tau", "m"),
     [
         pytest.param(
-            kind, tau, m, marks=pytest.mark.claim(name, judge="identity"), id=f"{name} {tau} {m}"
+            kind, tau, m, marks=pytest.mark.claim(name, evidence="identity"), id=f"{name} {tau} {m}"
         )
         for name, kind in (("Fig. 10", "crelu"), ("Fig. 11", "cst"))
         for tau in (0.0, 0.25, 0.5, 1.0)

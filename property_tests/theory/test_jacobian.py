@@ -214,8 +214,8 @@ def random_jacobian(
     return jacobian
 
 
-@pytest.mark.claim("Eq. 29", "Eq. 30", judge="statistical")
-@pytest.mark.claim("Misprint Eq. 29", "Misprint Eq. 30", half="both")
+@pytest.mark.claim("Eq. 29", "Eq. 30", evidence="statistical")
+@pytest.mark.claim("Misprint Eq. 29", "Misprint Eq. 30", reading="both")
 @pytest.mark.parametrize("orthogonal", [False, True], ids=["Gaussian", "orthogonal"])
 @pytest.mark.parametrize(("depth", "mu"), [(1, 0.5), (3, 0.5), (2, 0.15)])
 def test_random_matrices_have_the_second_moment_with_mu_2_over_mu_1_squared(
@@ -261,7 +261,7 @@ def test_the_moment_generating_function_is_the_series_of_its_moments(
 
 
 @pytest.mark.claim("Table 3")
-@pytest.mark.claim("Misprint Table 3 M", half="both")
+@pytest.mark.claim("Misprint Table 3 M", reading="both")
 @given(point=edges(most=4.0), z=hyp.one_of(hyp.floats(1.5, 50.0), hyp.floats(-50.0, -1.5)))
 def test_the_moment_generating_function_of_the_slopes_has_z_minus_one_below(
     point: Point, z: float
@@ -273,7 +273,7 @@ def test_the_moment_generating_function_of_the_slopes_has_z_minus_one_below(
     assert mu / (1 - mp.mpf(z)) * series < 0
 
 
-@pytest.mark.claim("Misprint Table 3 mu", half="both")
+@pytest.mark.claim("Misprint Table 3 mu", reading="both")
 @given(point=edges(["st"]))
 def test_the_mass_of_soft_thresholding_in_table_3_lies_beyond_the_threshold(point: Point) -> None:
     """As printed, with Phi(-tau / sqrt q), it would be more than one: no probability."""

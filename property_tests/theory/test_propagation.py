@@ -164,7 +164,7 @@ def edge_excess(tau: float, m: float, q: float) -> Number:
     return sigma_w2 * function.mean_square(q) + sigma_b2 - mp.mpf(q)
 
 
-@pytest.mark.claim("Sec. 3.1 bifurcation", judge="identity")
+@pytest.mark.claim("Sec. 3.1 bifurcation", evidence="identity")
 @pytest.mark.parametrize("kind", [st.ClippedReLU, st.ClippedSoftThreshold])
 @pytest.mark.parametrize("s", [0.51, 0.6, 0.85, 0.99])
 def test_two_fixed_points_are_born_at_the_bifurcation(
@@ -179,7 +179,7 @@ def test_two_fixed_points_are_born_at_the_bifurcation(
         assert len(st.fixed_points(net)) == number
 
 
-@pytest.mark.claim("Sec. 3.1 bifurcation", judge="identity")
+@pytest.mark.claim("Sec. 3.1 bifurcation", evidence="identity")
 def test_the_rows_of_the_paper_lie_where_the_bifurcation_says() -> None:
     """At s = 0.85 new fixed points are born at V'(q*) = 0.921 for CReLU and 0.840 for CST."""
     crelu, cst = (st.bifurcation(kind, 0.85) for kind in (st.ClippedReLU, st.ClippedSoftThreshold))
@@ -194,7 +194,7 @@ def test_without_a_positive_threshold_there_is_no_bifurcation() -> None:
         st.bifurcation(st.ClippedReLU, 0.5)
 
 
-@pytest.mark.claim("Fig. 4a", judge="identity")
+@pytest.mark.claim("Fig. 4a", evidence="identity")
 def test_the_near_tangency_of_crelu_at_slope_0_9_is_a_slope_of_0_976() -> None:
     """V' rises from 0.9 at q* to 0.976 at q = 1.44, and V stays two percent below the identity."""
     net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, 0.9))

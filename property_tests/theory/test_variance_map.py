@@ -439,7 +439,7 @@ def test_an_equal_threshold_is_a_larger_sparsity_for_the_shifted_relu(point: Poi
     agree("s of ReLU", st.ShiftedReLU(point.tau).sparsity(point.q), one_sided, ULPS, point=point)
 
 
-@pytest.mark.claim("Fig. 9", judge="identity")
+@pytest.mark.claim("Fig. 9", evidence="identity")
 @given(s=hyp.floats(0.501, 0.999), q=hyp.floats(0.01, 10.0))
 def test_for_equal_sparsity_soft_threshold_curves_more_than_the_shifted_relu(
     s: float, q: float
@@ -514,7 +514,7 @@ def test_the_columns_of_table_1_hold_on_the_edge_of_chaos(kind: str, data: hyp.D
 # ---------------------------------------------------------------- misprints
 
 
-@pytest.mark.claim("Misprint Eq. 13", half="both")
+@pytest.mark.claim("Misprint Eq. 13", reading="both")
 @given(point=points(["crelu"], most=3.0, thinnest=1e-2, thickest=3.0))
 def test_equation_13_holds_with_the_variance_under_the_root_only(point: Point) -> None:
     """The two differ by the whole second term times 1 - 1 / sqrt(q), and at q = 1 not at all."""
@@ -526,7 +526,7 @@ def test_equation_13_holds_with_the_variance_under_the_root_only(point: Point) -
     assert error(as_printed, slope) > 1e-12
 
 
-@pytest.mark.claim("Misprint Eq. 37", half="both")
+@pytest.mark.claim("Misprint Eq. 37", reading="both")
 @given(point=points(["relu"], most=6.0))
 def test_the_fourth_line_of_equation_37_needs_its_root_over_the_variance(point: Point) -> None:
     assume(abs(math.log(point.q)) > 0.1 and point.tau > 1e-6 * math.sqrt(point.q))
@@ -537,7 +537,7 @@ def test_the_fourth_line_of_equation_37_needs_its_root_over_the_variance(point: 
     assert error(as_printed, value) > 1e-12
 
 
-@pytest.mark.claim("Misprint Eq. 38", half="both")
+@pytest.mark.claim("Misprint Eq. 38", reading="both")
 @given(point=points(["relu"], most=6.0))
 def test_the_first_line_of_equation_38_needs_a_plus(point: Point) -> None:
     """Wrong at q = 1 already, where only the sign differs."""
@@ -549,7 +549,7 @@ def test_the_first_line_of_equation_38_needs_a_plus(point: Point) -> None:
     assert error(as_printed, slope) > 1e-12
 
 
-@pytest.mark.claim("Misprint Table 1 factor", half="both")
+@pytest.mark.claim("Misprint Table 1 factor", reading="both")
 @given(point=edges(["st"]))
 def test_the_curvature_of_soft_thresholding_in_table_1_is_twice_too_large(point: Point) -> None:
     assume(point.tau > 0)
@@ -561,7 +561,7 @@ def test_the_curvature_of_soft_thresholding_in_table_1_is_twice_too_large(point:
     agree("what is printed", as_printed, 2 * curvature, EXACT, search=False, point=point)
 
 
-@pytest.mark.claim("Misprint Table 1 q*", half="both")
+@pytest.mark.claim("Misprint Table 1 q*", reading="both")
 @given(point=edges(["relu"]), times=hyp.sampled_from([0.25, 0.5, 2.0, 4.0]))
 def test_the_curvature_in_table_1_needs_the_weights_of_the_fixed_point(
     point: Point, times: float

@@ -22,11 +22,10 @@ from typing import Any
 from property_tests.ledger.claims import EVIDENCE
 from sparsity_theory.published.tables import published_rows
 from torch_models.records.files import read_record
-from torch_models.records.results import Record, RowSummary, find_records, summarize
+from torch_models.records.results import RowSummary, find_records, summarize
+from torch_models.records.run_record import RunRecord
 from torch_models.reports import sparse_inference
 from torch_models.reports.tables import FORMATS
-
-"""Of a claim in the ledger, and the head of the README's table."""
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -108,7 +107,7 @@ def page(path: Path, parts: dict[str, str]) -> str:
     return text
 
 
-def part_of_table_2(records: Sequence[Record]) -> str:
+def part_of_table_2(records: Sequence[RunRecord]) -> str:
     """The rows in ``SHOWN`` of dense networks, all settings below one head."""
     shown = [
         replace(summary, rows=tuple(row for row in summary.rows if row.records and is_shown(row)))

@@ -8,7 +8,7 @@ survives. Mutants are drawn at random, so that the share killed in the sample es
 all; its 95% interval (Wilson) is printed.
 
 A survivor that computes the same is listed in ``equivalent_mutants.toml`` with the reason, and then
-does not count. An interrupted run goes on where it stopped when given the same ``--folder``.
+does not count. An interrupted run resumes when given the same ``--folder``.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def report(results: list[tuple[Mutant, bool]], equivalent: dict[Mutant, str]) ->
 
 
 def run(sessions: dict[str, Path], size: int, seed: int) -> None:
-    """Begin the sessions, or go on with them."""
+    """Begin the sessions, or resume them."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_tree(tree)

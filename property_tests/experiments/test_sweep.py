@@ -69,7 +69,7 @@ def only_records_are_left(folder: Path) -> bool:
 
 
 def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
-    """SIGKILL after 0 to 6 more steps and up to 10 ms; each start has another stack size.
+    """SIGKILL after 0 to 6 more steps and up to 10 ms; each start has another ensemble size.
 
     A checkpoint is written after every step or every second one, so that most of the time goes
     there. Whenever the kills come, the end must be the same; that they come while there is work to

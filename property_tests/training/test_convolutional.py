@@ -32,7 +32,7 @@ POSITIONS = (4, 5)
 one_and_two_dimensions = pytest.mark.parametrize("dimensions", [1, 2])
 
 
-def small_stack(members: list[int] | None = None, **changed: Any) -> ConvolutionalEnsemble:
+def small_ensemble(members: list[int] | None = None, **changed: Any) -> ConvolutionalEnsemble:
     """Networks of 3 input channels, 7 channels and 4 layers; by default one of every kind."""
     rows = list(range(len(NETS))) if members is None else members
     settings: dict[str, Any] = {
@@ -59,23 +59,23 @@ def labels(samples: int) -> Tensor:
 class Anybodys(nn.Module):
     """One member of an ensemble, written with torch's own layers."""
 
-    def __init__(self, stack: ConvolutionalEnsemble, member: int) -> None:
+    def __init__(self, ensemble: ConvolutionalEnsemble, member: int) -> None:
         super().__init__()
-        layer: Any = {1: nn.Conv1d, 2: nn.Conv2d}[stack.dimensions]
-        size, k = 2 * stack.half_width + 1, stack.half_width
-        sizes = [stack.in_channels] + [stack.channels] * stack.depth
+        layer: Any = {1: nn.Conv1d, 2: nn.Conv2d}[ensemble.dimensions]
+        size, k = 2 * ensemble.half_width + 1, ensemble.half_width
+        sizes = [ensemble.in_channels] + [ensemble.channels] * ensemble.depth
         hidden = [
             layer(into, out, size, padding=k, padding_mode="circular", dtype=torch.float64)
             for into, out in itertools.pairwise(sizes)
         ]
         self.hidden = nn.ModuleList(hidden)
-        self.last = nn.Linear(stack.channels, stack.out_features, dtype=torch.float64)
-        self.phi = SparseActivation.from_theory(stack.nets[member].activation)
-        self.scale = float(stack.input_scales[member])
+        self.last = nn.Linear(ensemble.channels, ensemble.out_features, dtype=torch.float64)
+        self.phi = SparseActivation.from_theory(ensemble.nets[member].activation)
+        self.scale = float(ensemble.input_scales[member])
         with torch.no_grad():
             own: Any
             for own, weight, bias in zip(
-                [*hidden, self.last], stack.weights, stack.biases, strict=True
+                [*hidden, self.last], ensemble.weights, ensemble.biases, strict=True
             ):
                 own.weight.copy_(weight[member].view_as(own.weight))
                 own.bias.copy_(bias[member])
@@ -100,21 +100,21 @@ def test_a_member_trains_as_a_network_of_torch_s_layers_does(
 ) -> None:
     """Logits, losses, every gradient's norm and every weight, over three steps."""
     scales = [1.0, 0.5, 2.0, math.sqrt(0.75)]
-    stack = small_stack(
+    ensemble = small_ensemble(
         dimensions=dimensions,
         half_width=half_width,
         dtype=torch.float64,
         input_scales=scales,
     )
     x, y = images(12, dimensions, torch.float64), labels(12)
-    theirs = [Anybodys(stack, member) for member in range(stack.members)]
+    theirs = [Anybodys(ensemble, member) for member in range(ensemble.members)]
     optimizers = [torch.optim.SGD(net.parameters(), lr=0.1) for net in theirs]
     for _ in range(3):
         with torch.no_grad():
-            logits = stack(x)
-        batch = backpropagation(stack).forward_backward(x, y)
+            logits = ensemble(x)
+        batch = backpropagation(ensemble).forward_backward(x, y)
         norms = batch.gradient_norms()
-        assert norms.shape == (stack.members, stack.depth + 1)
+        assert norms.shape == (ensemble.members, ensemble.depth + 1)
         assert torch.equal(batch.first_gradient_norm(), norms[:, 0])
         batch.sgd_step(0.1)
         for member, (net, optimizer) in enumerate(zip(theirs, optimizers, strict=True)):
@@ -127,19 +127,22 @@ def test_a_member_trains_as_a_network_of_torch_s_layers_does(
             layers: list[Any] = [*net.hidden, net.last]
             assert same(norms[member], torch.stack([own.weight.grad.norm() for own in layers]))
             optimizer.step()
-            for own, weight, bias in zip(layers, stack.weights, stack.biases, strict=True):
+            for own, weight, bias in zip(layers, ensemble.weights, ensemble.biases, strict=True):
                 assert same(weight[member].view_as(own.weight), own.weight)
                 assert same(bias[member], own.bias)
 
 
 def test_nothing_changes_before_the_descent() -> None:
-    stack = small_stack()
-    before = {name: values.clone() for name, values in stack.state_dict().items()}
-    batch = backpropagation(stack).forward_backward(images(6), labels(6))
+    ensemble = small_ensemble()
+    before = {name: values.clone() for name, values in ensemble.state_dict().items()}
+    batch = backpropagation(ensemble).forward_backward(images(6), labels(6))
     batch.gradient_norms()
-    assert all(torch.equal(before[name], values) for name, values in stack.state_dict().items())
+    for name, values in ensemble.state_dict().items():
+        assert torch.equal(before[name], values)
     batch.sgd_step(0.1)
-    assert not any(torch.equal(before[name], values) for name, values in stack.named_parameters())
+    assert not any(
+        torch.equal(before[name], values) for name, values in ensemble.named_parameters()
+    )
 
 
 def test_the_readout_is_drawn_after_the_layers_with_the_law_of_the_others() -> None:
@@ -160,16 +163,16 @@ def test_the_readout_is_drawn_after_the_layers_with_the_law_of_the_others() -> N
         )
 
 
-def train(stack: ConvolutionalEnsemble, x: Tensor, y: Tensor, steps: int) -> list[Tensor]:
+def train(ensemble: ConvolutionalEnsemble, x: Tensor, y: Tensor, steps: int) -> list[Tensor]:
     """Losses and gradient norms of every step, the logits after the last, and the state."""
     seen = []
     for _ in range(steps):
-        batch = backpropagation(stack).forward_backward(x, y)
+        batch = backpropagation(ensemble).forward_backward(x, y)
         seen += [batch.losses, batch.gradient_norms()]
         batch.sgd_step(0.05)
     with torch.no_grad():
-        seen.append(stack(x))
-    return [*seen, *stack.state_dict().values()]
+        seen.append(ensemble(x))
+    return [*seen, *ensemble.state_dict().values()]
 
 
 @one_and_two_dimensions
@@ -179,9 +182,9 @@ def test_a_member_trains_the_same_bit_for_bit_alone_and_in_any_stack(
 ) -> None:
     """The numbers of channels, samples and positions are such that members lie at odd addresses."""
     x, y = images(13, dimensions, dtype), labels(13)
-    together = train(small_stack(dimensions=dimensions, dtype=dtype), x, y, 3)
+    together = train(small_ensemble(dimensions=dimensions, dtype=dtype), x, y, 3)
     for members in ([0], [1], [2], [3], [3, 1], [2, 0, 3]):
-        apart = train(small_stack(members, dimensions=dimensions, dtype=dtype), x, y, 3)
+        apart = train(small_ensemble(members, dimensions=dimensions, dtype=dtype), x, y, 3)
         for ours, all_ in zip(apart, together, strict=True):
             assert torch.equal(ours, all_[members])
 
@@ -191,7 +194,7 @@ def test_a_member_trains_the_same_with_any_number_of_threads() -> None:
     runs = []
     for number in (1, 2, 3):
         with num_threads(number):
-            runs.append(train(small_stack(channels=32), x, y, 2))
+            runs.append(train(small_ensemble(channels=32), x, y, 2))
     for run in runs[1:]:
         assert all(map(torch.equal, run, runs[0]))
 
@@ -199,7 +202,7 @@ def test_a_member_trains_the_same_with_any_number_of_threads() -> None:
 @pytest.mark.parametrize("poison", [math.nan, math.inf, 1e30])
 def test_a_broken_member_leaves_the_others_as_they_are(poison: float) -> None:
     x, y = images(13), labels(13)
-    well, ill = small_stack(), small_stack()
+    well, ill = small_ensemble(), small_ensemble()
     with torch.no_grad():
         ill.weights[0][1] = poison  # an unclipped member
     expected, found = train(well, x, y, 2), train(ill, x, y, 2)
@@ -210,24 +213,24 @@ def test_a_broken_member_leaves_the_others_as_they_are(poison: float) -> None:
 
 @one_and_two_dimensions
 def test_selected_members_are_copies_that_can_be_put_back(dimensions: int) -> None:
-    stack = small_stack(dimensions=dimensions, input_scales=[1.0, 2.0, 3.0, 4.0])
+    ensemble = small_ensemble(dimensions=dimensions, input_scales=[1.0, 2.0, 3.0, 4.0])
     x = images(3, dimensions)
-    chosen = stack.select([2, 0])
+    chosen = ensemble.select([2, 0])
     assert chosen.seeds == (2, 0)
     assert chosen.nets == (NETS[2], NETS[0])
     assert chosen.input_scales.flatten().tolist() == [3.0, 1.0]
-    before = stack(x).detach()
+    before = ensemble(x).detach()
     assert torch.equal(chosen(x), before[[2, 0]])
     train(chosen, x, labels(3), 1)
-    assert torch.equal(stack(x), before)
-    stack.assign([2, 0], chosen)
-    assert torch.equal(stack(x)[[2, 0]], chosen(x))
-    assert torch.equal(stack(x)[[1, 3]], before[[1, 3]])
+    assert torch.equal(ensemble(x), before)
+    ensemble.assign([2, 0], chosen)
+    assert torch.equal(ensemble(x)[[2, 0]], chosen(x))
+    assert torch.equal(ensemble(x)[[1, 3]], before[[1, 3]])
 
 
 def test_input_scales_multiply_the_input_and_are_saved() -> None:
     scales = [0.5, 1.0, 2.0, math.sqrt(0.75)]
-    scaled, plain = small_stack(input_scales=scales), small_stack()
+    scaled, plain = small_ensemble(input_scales=scales), small_ensemble()
     x = images(3)
     own = torch.stack([scale * x for scale in scales])
     assert torch.equal(scaled(x), plain(own))
@@ -238,7 +241,7 @@ def test_input_scales_multiply_the_input_and_are_saved() -> None:
 @one_and_two_dimensions
 def test_rows_of_a_table_become_images(dimensions: int) -> None:
     x = images(6)
-    found = small_stack(dimensions=dimensions).shaped(x.flatten(1), (3, *POSITIONS))
+    found = small_ensemble(dimensions=dimensions).shaped(x.flatten(1), (3, *POSITIONS))
     assert torch.equal(found, x if dimensions == 2 else x.flatten(2))
 
 
@@ -246,7 +249,7 @@ def test_rows_of_a_table_become_images(dimensions: int) -> None:
 def test_rows_that_do_not_fit_the_image_are_named(image_shape: tuple[int, ...]) -> None:
     message = r"image_shape must be \(3, rows, columns\) with 60 numbers .*\(6, 60\), got "
     with pytest.raises(ValueError, match=message):
-        small_stack().shaped(images(6).flatten(1), image_shape)
+        small_ensemble().shaped(images(6).flatten(1), image_shape)
 
 
 @pytest.mark.parametrize(
@@ -263,30 +266,30 @@ def test_an_ensemble_that_cannot_be_trained_is_refused(
     changed: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        small_stack(**changed)
+        small_ensemble(**changed)
 
 
 def test_training_learns_which_channel_is_bright() -> None:
     """Noise with one of three channels 0.7 brighter; chance is a third."""
     x, y = images(60), torch.arange(60) % 3
     x[torch.arange(60), y] += 0.7
-    stack = small_stack([0, 2], channels=16, depth=6, out_features=3)
+    ensemble = small_ensemble([0, 2], channels=16, depth=6, out_features=3)
     for _ in range(60):
-        batch = backpropagation(stack).forward_backward(x, y)
+        batch = backpropagation(ensemble).forward_backward(x, y)
         batch.sgd_step(0.05)
     assert (batch.losses < 0.5).all()
     with torch.no_grad():
-        assert ((stack(x).argmax(-1) == y).double().mean(-1) > 0.9).all()
+        assert ((ensemble(x).argmax(-1) == y).double().mean(-1) > 0.9).all()
 
 
 @one_and_two_dimensions
 def test_gradients_by_the_layers_are_those_of_autograd(dimensions: int) -> None:
     """With labels those of the losses; without, those of a random vector of norm one."""
-    stack = small_stack(dimensions=dimensions, dtype=torch.float64)
+    ensemble = small_ensemble(dimensions=dimensions, dtype=torch.float64)
     x, y = images(5, dimensions, torch.float64), labels(5)
-    found = observe_gradients(stack, x, y)
-    for member in range(stack.members):
-        net = Anybodys(stack, member)
+    found = observe_gradients(ensemble, x, y)
+    for member in range(ensemble.members):
+        net = Anybodys(ensemble, member)
         layers, activations = [], net.scale * x
         for layer in net.hidden:
             layers.append(layer(activations))
@@ -295,17 +298,22 @@ def test_gradients_by_the_layers_are_those_of_autograd(dimensions: int) -> None:
         loss = nn.functional.cross_entropy(logits, y, reduction="sum")
         deltas = torch.autograd.grad(loss, layers)
         assert found[member] == pytest.approx([float(d.square().mean().sqrt()) for d in deltas])
-    unlabelled = observe_gradients(stack, x)
-    units = stack.channels * math.prod(POSITIONS[:dimensions])
+    unlabelled = observe_gradients(ensemble, x)
+    units = ensemble.channels * math.prod(POSITIONS[:dimensions])
     assert unlabelled[:, -1] == pytest.approx(1 / math.sqrt(units))
-    assert gradient_growth(stack, x) == pytest.approx((unlabelled[:, 0] / unlabelled[:, -1]) ** 2)
+    assert gradient_growth(ensemble, x) == pytest.approx(
+        (unlabelled[:, 0] / unlabelled[:, -1]) ** 2
+    )
 
 
 def test_what_is_observed_of_a_broken_member_is_not_an_error() -> None:
-    stack = small_stack()
+    ensemble = small_ensemble()
     with torch.no_grad():
-        stack.weights[1][1] = math.nan
-    gradients, variance = observe_gradients(stack, images(3)), observe(stack, images(3)).variance
+        ensemble.weights[1][1] = math.nan
+    gradients, variance = (
+        observe_gradients(ensemble, images(3)),
+        observe(ensemble, images(3)).variance,
+    )
     assert np.isnan(gradients[1, 1:]).all()
     assert np.isnan(variance[1, 1:]).all()
     assert np.isfinite(variance[[0, 2, 3]]).all()

@@ -111,14 +111,14 @@ def test_losses_and_gradients_of_a_step_are_those_of_autograd(
     """To the rounding of float64, for every layer of members of all kinds and input scales."""
     nets = [st.MeanField(phi, 1.5, 0.1) for phi in MIXED]
     scales = [0.5 + 0.25 * member for member in range(len(nets))]
-    stack = DenseEnsemble(
+    ensemble = DenseEnsemble(
         nets, 5, width, depth, classes, range(len(nets)), torch.float64, input_scales=scales
     )
     x, y = sphere(5, 1.0, 9), torch.arange(9) % classes
-    losses = torch.stack([torch.nn.functional.cross_entropy(own, y) for own in stack(x)])
-    gradients = torch.autograd.grad(losses.sum(), list(stack.weights))
+    losses = torch.stack([torch.nn.functional.cross_entropy(own, y) for own in ensemble(x)])
+    gradients = torch.autograd.grad(losses.sum(), list(ensemble.weights))
     norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients], dim=1)
-    found = backpropagation(stack).forward_backward(x, y)
+    found = backpropagation(ensemble).forward_backward(x, y)
     torch.testing.assert_close(found.losses, losses.detach(), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found.first_gradient_norm(), norms[:, 0], rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found.gradient_norms(), norms, rtol=1e-12, atol=1e-14)
@@ -126,13 +126,13 @@ def test_losses_and_gradients_of_a_step_are_those_of_autograd(
 
 def test_batches_of_any_size_share_the_memory_of_the_largest() -> None:
     """Each gives what it gives in memory of its own, and nothing larger is allocated for it."""
-    stack = small_ensemble()
-    reused, largest = DenseBackpropagation(stack), 0
+    ensemble = small_ensemble()
+    reused, largest = DenseBackpropagation(ensemble), 0
     for samples in (5, 12, 5, 12, 1):
         largest = max(largest, samples)
         x, y = sphere(20, 1.0, samples, seed=samples).float(), torch.arange(samples) % 5
         ours, fresh = (
-            passes.forward_backward(x, y) for passes in (reused, DenseBackpropagation(stack))
+            passes.forward_backward(x, y) for passes in (reused, DenseBackpropagation(ensemble))
         )
         assert torch.equal(ours.losses, fresh.losses)
         assert torch.equal(ours.gradient_norms(), fresh.gradient_norms())
@@ -162,16 +162,16 @@ def test_the_monitor_keeps_of_each_member_the_first_step_in_which_it_diverged() 
 
 @pytest.mark.parametrize("poison", [*NO_NUMBERS, 1e30])
 def test_a_frozen_member_keeps_its_weights_whatever_its_gradients(poison: float) -> None:
-    stack, well = small_ensemble(), small_ensemble()
+    ensemble, well = small_ensemble(), small_ensemble()
     with torch.no_grad():
-        stack.weights[1][2] = poison
-    before = copy.deepcopy(stack)
+        ensemble.weights[1][2] = poison
+    before = copy.deepcopy(ensemble)
     x, y = sphere(20, 1.0, 9).float(), torch.arange(9) % 5
     frozen = torch.tensor([False, False, True, False])
-    backpropagation(stack).forward_backward(x, y).sgd_step(0.1, frozen)
+    backpropagation(ensemble).forward_backward(x, y).sgd_step(0.1, frozen)
     backpropagation(well).forward_backward(x, y).sgd_step(0.1)
     for own, old, other in zip(
-        stack.parameters(), before.parameters(), well.parameters(), strict=True
+        ensemble.parameters(), before.parameters(), well.parameters(), strict=True
     ):
         torch.testing.assert_close(own[2], old[2], rtol=0, atol=0, equal_nan=True)
         assert torch.equal(own[[0, 1, 3]], other[[0, 1, 3]])

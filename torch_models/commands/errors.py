@@ -1,4 +1,4 @@
-"""How every command of ``sparsity-theory`` ends when it cannot go on."""
+"""How every command of ``sparsity-theory`` ends when it fails."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 MOST_THREADS = 64
-"""Threads that are allowed whatever the number of processors; torch takes as many as it is told."""
+"""Threads that are allowed whatever the number of processors; far more crash torch."""
 
 DEFAULT_THREADS = 2
 """Threads by default: the products are small, and more threads mostly wait for each other."""

@@ -1,4 +1,4 @@
-"""Runs that become records on disk, and go on where they were interrupted.
+"""Runs that become records on disk, and resume where they were interrupted.
 
 May import: records, training, networks, data, sparsity_theory; torch, numpy, safetensors, filelock,
 distributed.

@@ -30,7 +30,7 @@ HISTORY = "history"
 """The part of the file's metadata with the run's name and the figures measured so far, as JSON."""
 
 DIGEST = "sha256"
-"""The part of the metadata that tells a file as it was written from a damaged one."""
+"""The part of the metadata by which a damaged file is recognized."""
 
 
 @dataclass(frozen=True)

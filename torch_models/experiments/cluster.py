@@ -137,7 +137,7 @@ def train_task(
 ) -> list[RunRecord]:
     """Train an ensemble, on a worker.
 
-    The lock files of its runs tell the folder of the sweep from another one of that name.
+    Lock files of its runs show that a folder is that of the sweep, and not another of that name.
     """
     torch.set_num_threads(1)
     check_device(device)

@@ -7,8 +7,10 @@ import gzip
 import lzma
 import math
 import os
+import pickle
 import struct
 from collections.abc import Callable
+from http.client import IncompleteRead
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -27,7 +29,9 @@ from property_tests.support.images import (
     IDX,
     batch_bytes,
     idx_bytes,
+    python_batch,
     write_cifar10,
+    write_cifar10_archive,
     write_mnist,
 )
 from torch_models.data import (
@@ -131,6 +135,71 @@ def test_records_of_cifar10_are_read_plain_or_compressed(suffix: str, tmp_path: 
     np.testing.assert_array_equal(data.test_x.numpy(), normalize_images(records[:, 1:], 1.0))
     assert set(data.checksums) == {*BATCHES, *(path.name for path in folder.iterdir())}
     assert data.source == ("files in CIFAR-10's format, 0 of 6 as published, 6 of fewer images")
+
+
+def test_names_that_unpacking_programs_write_are_read(tmp_path: Path) -> None:
+    """``train-images.idx3-ubyte``, with the published name's checksums; the folder as a str."""
+    folder = write_mnist(tmp_path / "files", train="", test="")
+    before = load_dataset("mnist", folder)
+    for path in list(folder.iterdir()):
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    again = load_dataset("mnist", str(folder))
+    assert again.checksums == before.checksums
+    assert torch.equal(again.train_x, before.train_x)
+
+
+@pytest.mark.parametrize("python", [False, True], ids=["binary version", "Python version"])
+def test_archives_of_cifar10_are_read_as_they_are_published(tmp_path: Path, python: bool) -> None:
+    """In a folder or by themselves, and the Python version unpacked too: the same images."""
+    expected = load_dataset("cifar10", write_cifar10(tmp_path / "files"))
+    name = f"cifar-10-{'python' if python else 'binary'}.tar.gz"
+    archive = write_cifar10_archive(tmp_path / name, python)
+    places = [archive, tmp_path]
+    if python:
+        unpacked = tmp_path / "unpacked" / "cifar-10-batches-py"
+        unpacked.mkdir(parents=True)
+        for batch in BATCHES:
+            (unpacked / batch.removesuffix(".bin")).write_bytes(python_batch(batch))
+        places += [unpacked, unpacked.parent]
+    for place in places:
+        found = load_dataset("cifar10", place)
+        assert torch.equal(found.train_x, expected.train_x)
+        assert torch.equal(found.test_y, expected.test_y)
+        assert found.checksums == expected.checksums
+
+
+def test_a_pickle_that_could_run_code_is_refused(tmp_path: Path) -> None:
+    for batch in BATCHES:
+        (tmp_path / batch.removesuffix(".bin")).write_bytes(pickle.dumps(os.system))
+    with pytest.raises(DataError, match="no batch of CIFAR-10's Python version"):
+        load_dataset("cifar10", tmp_path)
+
+
+def test_a_cut_archive_and_an_empty_folder_are_one_clear_error(tmp_path: Path) -> None:
+    whole = write_cifar10_archive(tmp_path / "whole.tar.gz", python=False).read_bytes()
+    cut = tmp_path / "cifar-10-binary.tar.gz"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz cannot be read"):
+        load_dataset("cifar10", cut)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no test_batch of the Python version, and no archive"):
+        load_dataset("cifar10", tmp_path / "empty")
+
+
+@pytest.mark.parametrize("error", [EOFError("cut off"), IncompleteRead(b"")])
+def test_a_download_that_is_cut_off_is_tried_again_and_then_one_error(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = []
+
+    def fetch(*_: object, **__: object) -> None:
+        attempts.append(error)
+        raise error
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch)
+    with pytest.raises(DataError, match="MNIST could not be fetched from OpenML"):
+        load_dataset("mnist")
+    assert len(attempts) == 2
 
 
 def test_the_five_batches_are_held_out_of_and_trained_on_in_their_order(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import pickle
 import struct
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,3 +62,22 @@ def write_cifar10(folder: Path, suffix: str = "") -> Path:
     for name in BATCHES:
         (folder / f"{name}{suffix}").write_bytes(COMPRESS[suffix](batch_bytes(name)))
     return folder
+
+
+def python_batch(name: str) -> bytes:
+    """The same images as CIFAR-10's Python version has them: pickled."""
+    records = np.frombuffer(batch_bytes(name), np.uint8).reshape(-1, 3073)
+    batch = {b"data": records[:, 1:].copy(), b"labels": records[:, 0].astype(int).tolist()}
+    return pickle.dumps(batch, protocol=2)
+
+
+def write_cifar10_archive(path: Path, python: bool) -> Path:
+    """Write an archive as CIFAR-10 is published, of its Python or its binary version."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name in BATCHES:
+            content = python_batch(name) if python else batch_bytes(name)
+            stored = name.removesuffix(".bin") if python else name
+            member = tarfile.TarInfo(f"cifar-10-batches/{stored}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path

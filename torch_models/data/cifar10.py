@@ -1,4 +1,4 @@
-"""CIFAR-10, from the six files of its binary version or from OpenML."""
+"""CIFAR-10, from its binary or its Python version, unpacked or as published, or from OpenML."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from torch_models.data.cifar10_python import python_name, records_of_python_version
 from torch_models.data.dataset import CLASSES, DataError, RawImages
-from torch_models.data.files import Content, folder_of, merged_checksums, read_content
+from torch_models.data.files import (
+    Content,
+    folder_of,
+    md5,
+    merged_checksums,
+    read_archive,
+    read_content,
+    reason_of,
+)
 from torch_models.data.openml import fetch_images
 
 CIFAR10_SHAPE = (3, 32, 32)
 RECORD_BYTES = 1 + 3 * 32 * 32
 FILE_BYTES = 10_000 * RECORD_BYTES
 
-CIFAR10_FOLDERS = ("cifar10", "cifar-10-batches-bin")
-"""Subfolders of a data folder that are searched too; the archive unpacks to the second."""
+CIFAR10_FOLDERS = ("cifar10", "cifar-10-batches-bin", "cifar-10-batches-py")
+"""Subfolders of a data folder that are searched too; the archives unpack to the last two."""
+
+CIFAR10_ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 
 TEST_BATCH = "test_batch.bin"
 
@@ -32,12 +43,12 @@ CIFAR10_MD5 = {
 
 
 def load_cifar10(data_dir: Path | None) -> RawImages:
-    """Read the six files from a folder, or fetch the images from OpenML if it is None."""
+    """Read the files in a folder, or an archive, or fetch the images from OpenML if it is None."""
     return fetch_cifar10() if data_dir is None else read_cifar10(data_dir)
 
 
 def read_cifar10(folder: Path) -> RawImages:
-    """Read the six files of the binary version, plain or compressed.
+    """Read the six files of the binary or the Python version, or a published archive of them.
 
     Some copies differ in single images that went through a lossy format, so other content than the
     published is accepted, and so are files of fewer images; ``source`` says how many files are as
@@ -46,8 +57,7 @@ def read_cifar10(folder: Path) -> RawImages:
     Raises:
         DataError: naming the first file that is missing or not in the format.
     """
-    folder = folder_of(TEST_BATCH, folder, CIFAR10_FOLDERS)
-    contents = {name: read_content(name, folder) for name in CIFAR10_MD5}
+    contents = _contents(folder)
     records = {name: _parse_records(content) for name, content in contents.items()}
     test = records.pop(TEST_BATCH)
     train = np.concatenate(list(records.values()))
@@ -71,6 +81,50 @@ def fetch_cifar10() -> RawImages:
         image_shape=CIFAR10_SHAPE,
         train=50_000,
     )
+
+
+def _contents(place: Path) -> dict[str, Content]:
+    """The six files of the binary version, by their names; those of the Python version made so."""
+    archives = [place] if place.is_file() else [place / name for name in CIFAR10_ARCHIVES]
+    try:
+        folder = folder_of(TEST_BATCH, place, CIFAR10_FOLDERS)
+    except DataError as error:
+        for archive in archives:
+            if archive.is_file():
+                return _from_archive(archive)
+        for candidate in (place, *(place / name for name in CIFAR10_FOLDERS)):
+            if (candidate / python_name(TEST_BATCH)).is_file():
+                return _from_python_version(candidate)
+        other = f"no {python_name(TEST_BATCH)} of the Python version, and no archive"
+        raise DataError(f"{error}, {other} {' or '.join(CIFAR10_ARCHIVES)}") from error
+    return {name: read_content(name, folder) for name in CIFAR10_MD5}
+
+
+def _from_archive(archive: Path) -> dict[str, Content]:
+    files = read_archive(archive)
+    contents = {}
+    for name in CIFAR10_MD5:
+        if name in files:
+            data = files[name]
+        elif python_name(name) in files:
+            data = records_of_python_version(files[python_name(name)], archive)
+        else:
+            raise DataError(f"{archive} has no file {name} or {python_name(name)}")
+        contents[name] = Content(archive, name, data, {name: md5(data)})
+    return contents
+
+
+def _from_python_version(folder: Path) -> dict[str, Content]:
+    contents = {}
+    for name in CIFAR10_MD5:
+        path = folder / python_name(name)
+        try:
+            stored = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
+        data = records_of_python_version(stored, path)
+        contents[name] = Content(path, name, data, {name: md5(data)})
+    return contents
 
 
 def _source(contents: dict[str, Content]) -> str:

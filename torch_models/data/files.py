@@ -6,6 +6,7 @@ import bz2
 import gzip
 import hashlib
 import lzma
+import tarfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,16 +23,21 @@ DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 @dataclass(frozen=True)
 class Content:
-    """A file's decompressed bytes, and the checksums of the file as stored and of these bytes."""
+    """A file's decompressed bytes, and the checksums of the file as stored and of these bytes.
+
+    ``path`` is where the bytes were read; ``name`` is the published name of the file, whatever the
+    name of the copy.
+    """
 
     path: Path
+    name: str
     data: bytes
     checksums: dict[str, str]
 
     @property
     def md5(self) -> str:
         """Hexadecimal md5 of ``data``."""
-        return self.checksums[content_name(self.path.name)].removeprefix("md5:")
+        return self.checksums[self.name].removeprefix("md5:")
 
 
 def folder_of(name: str, folder: Path, subfolders: tuple[str, ...]) -> Path:
@@ -64,12 +70,32 @@ def read_content(name: str, folder: Path) -> Content:
         data = DECOMPRESS[path.suffix](stored) if path.suffix in DECOMPRESS else stored
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
-    return Content(path, data, {path.name: md5(stored), name: md5(data)})
+    stored_as = name + (path.suffix if path.suffix in DECOMPRESS else "")
+    return Content(path, name, data, {stored_as: md5(stored), name: md5(data)})
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    """The files in a tar archive, compressed or not, by their names without folders.
+
+    Raises:
+        DataError: if the archive cannot be read.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            members = [member for member in archive if member.isfile()]
+            found = {Path(member.name).name: archive.extractfile(member) for member in members}
+            return {name: file.read() for name, file in found.items() if file is not None}
+    except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Names that a file may have, in the order of search; ``.gz`` first, as published."""
-    return (f"{name}.gz", name, f"{name}.xz", f"{name}.bz2")
+    """Names that a file may have, in the order of search; ``.gz`` first, as published.
+
+    Some programs unpack ``train-images-idx3-ubyte.gz`` as ``train-images.idx3-ubyte``.
+    """
+    names = dict.fromkeys((name, name.replace("-idx", ".idx")))
+    return tuple(each + suffix for each in names for suffix in (".gz", "", ".xz", ".bz2"))
 
 
 def content_name(name: str) -> str:

@@ -17,7 +17,7 @@ LOADERS: dict[str, Callable[[Path | None], RawImages]] = {
 }
 
 
-def load_dataset(name: str, data_dir: Path | None = None, seed: int = 0) -> Dataset:
+def load_dataset(name: str, data_dir: Path | str | None = None, seed: int = 0) -> Dataset:
     """Load ``"digits"``, ``"mnist"`` or ``"cifar10"``, with 10% held out of training by ``seed``.
 
     digits: 1,797 images of 8 x 8 that come with scikit-learn, split 1,293 / 144 / 360.
@@ -28,7 +28,8 @@ def load_dataset(name: str, data_dir: Path | None = None, seed: int = 0) -> Data
     Args:
         name: of the data set.
         data_dir: folder of the files, plain or ``.gz``, ``.xz`` or ``.bz2``, or with a subfolder of
-            them that has the name of the data set. Without one, MNIST and CIFAR-10 are fetched from
+            them that has the name of the data set; of CIFAR-10 also the Python version, or a
+            published archive. Without one, MNIST and CIFAR-10 are fetched from
             OpenML, which needs a network; digits take none.
         seed: of the split into training and validation.
 
@@ -40,7 +41,8 @@ def load_dataset(name: str, data_dir: Path | None = None, seed: int = 0) -> Data
         ValueError: for an unknown name.
     """
     check_name(name)
-    return dataset_of(name, LOADERS[name](data_dir), seed)
+    place = None if data_dir is None else Path(data_dir)
+    return dataset_of(name, LOADERS[name](place), seed)
 
 
 def check_name(name: str) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from http.client import HTTPException
 
 import numpy as np
 
 from torch_models.data.dataset import DataError, RawImages
 from torch_models.data.files import md5
+
+ATTEMPTS = 2
+
+BROKEN = (OSError, ValueError, EOFError, HTTPException)
+"""No network, a refusing proxy, or a download that was cut off."""
 
 
 def fetch_images(
@@ -27,18 +33,22 @@ def fetch_images(
     """
     from sklearn.datasets import fetch_openml
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # one for every failed attempt
-            bunch = fetch_openml(
-                dataset, version=1, as_frame=False, parser="liac-arff", n_retries=1
-            )
-    except (OSError, ValueError) as error:  # no network, a refusing proxy, a broken download
-        reason = str(getattr(error, "reason", error)) or type(error).__name__
-        raise DataError(
-            f"{called} could not be fetched from OpenML ({' '.join(reason.split())}); give the "
-            f"folder of {files} with --data-dir"
-        ) from error
+    for attempt in range(ATTEMPTS):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # one for every failed attempt
+                bunch = fetch_openml(
+                    dataset, version=1, as_frame=False, parser="liac-arff", n_retries=0
+                )
+            break
+        except BROKEN as error:
+            if attempt + 1 < ATTEMPTS:
+                continue
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+            raise DataError(
+                f"{called} could not be fetched from OpenML ({' '.join(reason.split())}); give the "
+                f"folder of {files} with --data-dir"
+            ) from error
     pixels, labels = bunch.data.astype(np.uint8, order="C"), bunch.target.astype(np.int64)
     if not np.array_equal(pixels, bunch.data):
         raise DataError(f"OpenML's {dataset} does not hold grey levels from 0 to 255")

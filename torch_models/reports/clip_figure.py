@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import sparsity_theory as st
+from torch_models.reports.canvas import new_figure, save_png
 
 COLOURS = ("#E69F00", "#0072B2", "#009E73")
 
@@ -15,13 +16,7 @@ MARKERS = ("o", "s", "^")
 
 def draw(title: str, found: dict[tuple[float, int], st.StableClip], path: Path) -> None:
     """Draw m and V'(q*) over the sparsity, a line for each width, as PNG at ``path``."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from torch_models.records.files import replacing
-
-    figure = Figure(figsize=(11, 4.4), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 4.4)
     panels = figure.subplots(1, 2)
     widths: Sequence[int] = sorted({w for _, w in found})
     for axes, name, label in zip(panels, ("m", "slope"), ("clip m", "V'(q*)"), strict=True):
@@ -37,5 +32,4 @@ def draw(title: str, found: dict[tuple[float, int], st.StableClip], path: Path) 
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
     figure.suptitle(title, fontweight="bold")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_png(figure, path, 120)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torch_models.records.layers import TITLES, Layers
+from torch_models.reports.canvas import new_figure, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,13 +19,7 @@ SEEN, LAW, LIMIT = "#0072B2", "#B8B8B8", "#222222"
 
 def draw(title: str, seen: dict[str, Layers], path: Path) -> None:
     """Draw one panel for each quantity and write the picture as PNG at ``path``, atomically."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from torch_models.records.files import replacing
-
-    figure = Figure(figsize=(15, 4.2), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(15, 4.2)
     for axes, (name, each) in zip(figure.subplots(1, len(seen)), seen.items(), strict=True):
         _draw_panel(axes, each)
         axes.set(xlabel="layer l", title=TITLES[name])
@@ -33,8 +28,7 @@ def draw(title: str, seen: dict[str, Layers], path: Path) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(title, fontweight="bold")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_png(figure, path, 120)
 
 
 def _draw_panel(axes: Axes, each: Layers) -> None:

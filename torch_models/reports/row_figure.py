@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from torch_models.records.files import replacing
 from torch_models.records.outcomes import LEARNED
 from torch_models.records.row_report import RowReport
 from torch_models.records.run_record import RunRecord
+from torch_models.reports.canvas import new_figure, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,11 +35,7 @@ MOST_SEEDS = 6
 
 def save_figure(report: RowReport, path: Path) -> None:
     """Draw ``report`` and write it as PNG at ``path``, atomically."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(15, 6), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(15, 6)
     left, middle, right = figure.subplots(1, 3)
     draw_variance_map(left, report)
     draw_sparsity(middle, report)
@@ -62,8 +58,7 @@ def save_figure(report: RowReport, path: Path) -> None:
         fontsize=11,
         color=THEORY,
     )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    save_png(figure, path)
 
 
 def draw_variance_map(axes: Axes, report: RowReport) -> None:

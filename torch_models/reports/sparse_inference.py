@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch_models.records.files import replacing
+from torch_models.reports.canvas import new_figure, save_png
 
 Record = dict[str, Any]
 
@@ -123,13 +123,10 @@ def _head(record: Record) -> list[str]:
 def save_figure(record: Record, path: Path) -> None:
     """Draw the speedup over the batch, a panel for each width, and write it as PNG at ``path``."""
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator, ScalarFormatter
 
     widths, sparsities = widths_of(record), record["sparsities"]
-    figure = Figure(figsize=(15, 4.4), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(15, 4.4)
     panels = figure.subplots(1, len(widths), sharey=True, squeeze=False)[0]
     colours = colormaps["viridis"]
     for axes, width in zip(panels, widths, strict=True):
@@ -156,8 +153,7 @@ def save_figure(record: Record, path: Path) -> None:
         f"{hardware['processor']}, {record['threads']} thread{'s' * (record['threads'] > 1)}, "
         f"{record['dtype']}, weights not in the cache; dotted: 1 / (share of W that is read)"
     )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    save_png(figure, path, 110)
 
 
 def _times(ratio: float) -> str:

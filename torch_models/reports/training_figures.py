@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparsity_theory.published.rows import Design
-from torch_models.records.files import replacing
 from torch_models.records.results import RecordGroup, TableSummary
 from torch_models.records.run_record import RunRecord
+from torch_models.reports.canvas import new_figure, save_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def draw_gradient_norms(summaries: Sequence[TableSummary], path: Path) -> None:
         MissingRecords: if no group has them.
     """
     group, by_row = _choose("Fig. 5", summaries, FAILED_ROWS, _failed, "failed run")
-    figure = _figure((12, 4.9))
+    figure = new_figure(12, 4.9)
     for axes, letter, row in zip(figure.subplots(1, 2), "ab", FAILED_ROWS, strict=True):
         record = max(by_row[row], key=lambda each: len(each.gradient_norms))
         _draw_norms(figure, axes, record)
@@ -66,7 +66,7 @@ def draw_losses(summaries: Sequence[TableSummary], path: Path) -> None:
     """
     rows = (*SLOW_ROWS, *QUICK_ROWS)
     group, by_row = _choose("Fig. 14", summaries, rows, lambda record: True, "run")
-    figure = _figure((12, 4.9))
+    figure = new_figure(12, 4.9)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, slow, quick in zip(panels, SLOW_ROWS, QUICK_ROWS, strict=True):
         for place, record in enumerate(by_row[quick]):
@@ -153,15 +153,6 @@ def _draw_loss(axes: Axes, record: RunRecord, colour: str, label: str | None) ->
     )
 
 
-def _figure(size: tuple[float, float]) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _finish(figure: Figure, title: str, group: RecordGroup, note: str, path: Path) -> None:
     """Say what is drawn and on what budget, and write the PNG."""
     for axes in figure.axes:
@@ -170,5 +161,4 @@ def _finish(figure: Figure, title: str, group: RecordGroup, note: str, path: Pat
     budget = "the paper's budget" if group.budget == "full" else f"budget {group.budget}"
     lines = f"{group.experiment.data}, {budget}: {group.description}. {note}"
     figure.supxlabel(lines, fontsize=9, color="#444444")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    save_png(figure, path)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ from property_tests.support.sweeps import (
 )
 from torch_models.experiments.build import build, check_device
 from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, save_checkpoint
-from torch_models.experiments.sweep import LOCKS, SweepSummary, lock_path, record_path, sweep
+from torch_models.experiments.sweep import LOCKS, SweepSummary, keep, lock_path, record_path, sweep
+from torch_models.experiments.trainer import train_runs
+from torch_models.experiments.weights import load_network, weights_path
 from torch_models.networks.threads import num_threads
 from torch_models.records.runs import Run
 from torch_models.training.loop import Training
@@ -273,7 +276,36 @@ def test_the_checkpoint_of_a_finished_run_is_removed(tmp_path: Path) -> None:
     assert only_records_are_left(tmp_path)
 
 
-# --- company ------------------------------------------------------------------------------------
+# --- weights ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", ["dnn", "cnn-1d", "cnn"])
+def test_kept_weights_load_into_a_sequential_that_tests_as_recorded(
+    network: str, tmp_path: Path
+) -> None:
+    """Named by the digest in the record; plain layers with the parameters alone."""
+    (run,) = small_runs(seeds=1, epochs=1)[:1]
+    run = replace(run, experiment=replace(run.experiment, network=network, width=6, depth=3))
+    dataset = dataset_of(run.experiment)
+    (record,) = train_runs([run], dataset, Seen(), folder=tmp_path, keep_weights=True)
+    keep(tmp_path, record)
+    loaded = load_network(record_path(tmp_path, run))
+    assert weights_path(tmp_path, record).stem == record.weights.removeprefix("sha256:")
+    x = dataset.test_x
+    if network != "dnn":
+        x = x.view(-1, *dataset.image_shape)
+        x = x.flatten(2) if network == "cnn-1d" else x
+    with torch.no_grad():
+        accuracy = float((loaded(x).argmax(-1) == dataset.test_y).double().mean())
+    assert accuracy == pytest.approx(record.final.accuracy, abs=1.5 / len(x))
+
+
+def test_weights_are_not_kept_unless_asked(tmp_path: Path) -> None:
+    swept(small_runs(seeds=1, epochs=1), tmp_path)
+    assert only_records_are_left(tmp_path)
+
+
+# --- several processes ---------------------------------------------------------------------------
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:

@@ -20,7 +20,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from flint import arb, ctx
+from .._extras import needs
+
+try:
+    from flint import arb, ctx
+except ModuleNotFoundError as missing:
+    raise needs("sparsity_theory.testing.certify", "flint") from missing
 
 from sparsity_theory._validation import count
 

@@ -16,14 +16,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .._extras import needs
+
 try:
     from hypothesis import strategies
     from hypothesis.strategies import SearchStrategy, composite, one_of, sampled_from
 except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError(
-        "sparsity_theory.testing.strategies needs hypothesis: pip install 'sparsity-theory[test]'",
-        name=missing.name,
-    ) from missing
+    raise needs("sparsity_theory.testing.strategies", "hypothesis") from missing
 
 import sparsity_theory as st
 

@@ -12,7 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flint import arb, ctx
+from .._extras import needs
+
+try:
+    from flint import arb, ctx
+except ModuleNotFoundError as missing:
+    raise needs("sparsity_theory.testing.zeros", "flint") from missing
 
 from sparsity_theory._validation import count
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from sparsity_theory._extras import EXTRAS, needs
+
 try:
     import typer
 
@@ -17,9 +19,9 @@ try:
     from torch_models.commands.table import table
     from torch_models.commands.train_table import train_table
 except ModuleNotFoundError as missing:
-    raise SystemExit(
-        f"error: the command line needs {missing.name}: pip install 'sparsity-theory[cli]'"
-    ) from missing
+    if missing.name not in EXTRAS:
+        raise
+    raise SystemExit(f"error: {needs('the command line', missing.name)}") from missing
 
 import sparsity_theory as st
 

@@ -6,8 +6,17 @@ from typing import NoReturn
 
 import typer
 
+from sparsity_theory._extras import missing, needs
+
 FAILED, BAD_VALUE, INTERRUPTED = 1, 2, 130
 """Exit codes."""
+
+
+def require(command: str, *modules: str) -> None:
+    """End with one line that says what to install, if one of the modules is not there."""
+    module = missing(*modules)
+    if module is not None:
+        fail(str(needs(command, module)), FAILED)
 
 
 def fail(message: str, code: int = BAD_VALUE) -> NoReturn:

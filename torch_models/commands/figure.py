@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from torch_models.commands.errors import FAILED, fail
+from torch_models.commands.errors import FAILED, fail, require
 from torch_models.commands.table import RECORDS, found_records
 from torch_models.records.results import BUDGETS, summarize
 from torch_models.reports.training_figures import FIGURES, MissingRecords
@@ -37,8 +36,7 @@ def figure(
     path = output or Path(f"figure-{number}.png")
     if path.suffix != ".png":
         fail(f"output must end in .png, got {str(path)!r}")
-    if find_spec("matplotlib") is None:
-        fail("figure needs matplotlib: pip install 'sparsity-theory[all]'", FAILED)
+    require("figure", "matplotlib")
     try:
         found = found_records(records)
         FIGURES[number](summarize(found.records, 2, "dnn", budget), path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
-from torch_models.commands.errors import FAILED, fail
+from torch_models.commands.errors import fail, require
 from torch_models.commands.pictures import Picture, check_picture, draw_to
 from torch_models.commands.printing import print_table, table
 from torch_models.measurements.layers import observed_layers
@@ -37,8 +36,7 @@ def observe(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Build random networks and hold every layer against theory; nothing is trained."""
-    if find_spec("torch") is None:
-        fail("observe needs torch: pip install 'sparsity-theory[torch]'", FAILED)
+    require("observe", "torch")
     check_picture(picture)
     try:
         (row,) = chosen_designs(activation, sparsity, slope)

@@ -45,6 +45,13 @@ Cluster = Annotated[
         help="Dask scheduler whose workers train ensembles, tcp://HOST:PORT.", show_default="none"
     ),
 ]
+SaveWeights = Annotated[
+    bool,
+    typer.Option(
+        "--save-weights",
+        help="Keep trained weights beside their record, as safetensors named by their checksum.",
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Repeat finished runs.")]
 
 

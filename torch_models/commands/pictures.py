@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from torch_models.commands.errors import FAILED, fail
+from torch_models.commands.errors import FAILED, fail, require
 
 Picture = Annotated[Path | None, typer.Option(help="PNG file to draw.", show_default="none")]
 
@@ -18,8 +17,7 @@ def check_picture(path: Path | None) -> None:
     """End with one line, before anything is computed, if there can be no picture at ``path``."""
     if path is None:
         return
-    if find_spec("matplotlib") is None:
-        fail("the picture needs matplotlib: pip install 'sparsity-theory[all]'", FAILED)
+    require("the picture", "matplotlib")
     if path.suffix != ".png":
         fail(f"picture must end in .png, got {str(path)!r}")
     if path.is_dir() or not path.absolute().parent.is_dir():

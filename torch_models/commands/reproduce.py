@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from sparsity_theory.published.rows import Design, chosen_designs
-from torch_models.commands.errors import fail
+from torch_models.commands.errors import fail, require
 from torch_models.commands.options import (
     Again,
     Cluster,
     DataDir,
     Device,
     Output,
+    SaveWeights,
     Threads,
     Together,
     Workers,
@@ -29,7 +30,6 @@ from torch_models.commands.printing import number, print_table, table
 from torch_models.commands.sweep import (
     Resources,
     Sweeper,
-    require_packages,
     summary_line,
     sweeper,
 )
@@ -108,6 +108,7 @@ def reproduce(
     workers: Workers = None,
     cluster: Cluster = None,
     again: Again = False,
+    save_weights: SaveWeights = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON list of reports instead of tables.")
     ] = False,
@@ -131,10 +132,12 @@ def reproduce(
             raise ValueError(f"seeds must be at least 1, got {seeds}")
         for row in rows:
             row.net()  # raises where there is no edge of chaos
-        resources = Resources(data_dir, output, threads, together, device, again, workers, cluster)
+        resources = Resources(
+            data_dir, output, threads, together, device, again, workers, cluster, save_weights
+        )
     except ValueError as error:
         fail(str(error))
-    require_packages("reproduce", resources, {"matplotlib": "matplotlib"})
+    require("reproduce", *resources.libraries, "matplotlib")
     console = Console(highlight=False, stderr=as_json)
     with sweeper(resources, console) as train:
         train.print_experiment(budget.experiment)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,12 +34,7 @@ if TYPE_CHECKING:
     from torch_models.records.run_record import RunRecord
     from torch_models.training.loop import Training
 
-NEEDED = {
-    "torch": "torch",
-    "sklearn": "scikit-learn",
-    "safetensors": "safetensors",
-    "filelock": "filelock",
-}
+NEEDED = ("torch", "sklearn", "safetensors", "filelock")
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,7 @@ class Resources:
     again: bool
     workers: int | None
     cluster: str | None
+    save_weights: bool
 
     def __post_init__(self) -> None:
         """Refuse at once what would fail later."""
@@ -69,19 +64,20 @@ class Resources:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if self.workers is not None and self.cluster is not None:
             raise ValueError("workers and cluster do not go together; choose one of them")
+        if self.save_weights and self.cluster is not None:
+            raise ValueError(
+                "save-weights does not go with cluster, whose workers may lack the folder"
+            )
 
     @property
     def distributed(self) -> bool:
         """Whether other processes than this one train."""
         return self.workers is not None or self.cluster is not None
 
-
-def require_packages(command: str, resources: Resources, also: Mapping[str, str] = {}) -> None:
-    """End with one line that names the first package that is missing."""
-    clusters = {"distributed": "distributed"} if resources.distributed else {}
-    for module, package in {**NEEDED, **also, **clusters}.items():
-        if find_spec(module) is None:
-            fail(f"{command} needs {package}: pip install 'sparsity-theory[all]'", FAILED)
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What must be installed to train with them."""
+        return (*NEEDED, "distributed") if self.distributed else NEEDED
 
 
 @contextmanager
@@ -201,11 +197,22 @@ class Sweeper:
 
         resources = self.resources
         if self.client is None:
-            return one_by_one(self.dataset, progress, resources.device, resources.output)
+            return one_by_one(
+                self.dataset,
+                progress,
+                resources.device,
+                resources.output,
+                keep_weights=resources.save_weights,
+            )
         from torch_models.experiments.cluster import on_cluster
 
         return on_cluster(
-            self.client, self.dataset, resources.data_dir, resources.device, resources.output
+            self.client,
+            self.dataset,
+            resources.data_dir,
+            resources.device,
+            resources.output,
+            keep_weights=resources.save_weights,
         )
 
 

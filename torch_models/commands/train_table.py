@@ -8,19 +8,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from torch_models.commands.errors import fail
+from torch_models.commands.errors import fail, require
 from torch_models.commands.options import (
     Again,
     Cluster,
     DataDir,
     Device,
     Output,
+    SaveWeights,
     Threads,
     Together,
     Workers,
     changed,
 )
-from torch_models.commands.sweep import Resources, require_packages, summary_line, sweeper
+from torch_models.commands.sweep import Resources, summary_line, sweeper
 from torch_models.records.runs import Budget, Run, find_budget, rows_named, runs_of
 
 BUDGETS = "the budget's"
@@ -62,6 +63,7 @@ def train_table(
     workers: Workers = None,
     cluster: Cluster = None,
     again: Again = False,
+    save_weights: SaveWeights = False,
 ) -> None:
     """Train the networks of Table 2, 4 or 5: one record a network.
 
@@ -77,14 +79,16 @@ def train_table(
         "data": data,
     }
     try:
-        resources = Resources(data_dir, output, threads, together, device, again, workers, cluster)
+        resources = Resources(
+            data_dir, output, threads, together, device, again, workers, cluster, save_weights
+        )
         plans = [
             _plan(table, row or [], find_budget(budget, table, network, **changes), seeds)
             for table in dict.fromkeys(tables)
         ]
     except ValueError as error:
         fail(str(error))
-    require_packages("train-table", resources)
+    require("train-table", *resources.libraries)
     console = Console(highlight=False)
     with sweeper(resources, console) as train:
         for found, runs in plans:

@@ -1,7 +1,15 @@
 """Images to train on: digits, MNIST and CIFAR-10, from files or from OpenML.
 
-May import: torch, numpy, sklearn.
+May import: sparsity_theory; torch, numpy, sklearn.
 """
+
+from sparsity_theory._extras import needs
+
+try:
+    import torch as torch
+except ModuleNotFoundError as missing:
+    raise needs("torch_models.data", "torch") from missing
+
 
 from torch_models.data.dataset import DataError as DataError
 from torch_models.data.dataset import Dataset

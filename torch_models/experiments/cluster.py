@@ -73,6 +73,7 @@ def on_cluster(
     device: str,
     folder: Path,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    keep_weights: bool = False,
 ) -> Trainer:
     """The trainer that sends every ensemble to a worker, and yields its records when all are there.
 
@@ -84,6 +85,7 @@ def on_cluster(
         folder: of the sweep; a worker that sees it too, because it is on the same machine or the
             folder is shared, writes checkpoints there.
         checkpoint_seconds: time between them.
+        keep_weights: whether such a worker writes trained weights there too.
 
     An ensemble that fails, on a worker without the data for example, does not keep the others from
     being trained; its error is raised after them: `DataError`, or `ClusterError`.
@@ -99,6 +101,7 @@ def on_cluster(
                 device,
                 folder.absolute(),
                 checkpoint_seconds,
+                keep_weights,
                 pure=False,
             )
             for runs in groups
@@ -134,6 +137,7 @@ def train_task(
     device: str,
     folder: Path,
     checkpoint_seconds: float,
+    keep_weights: bool = False,
 ) -> list[RunRecord]:
     """Train an ensemble, on a worker.
 
@@ -147,7 +151,9 @@ def train_task(
     return [
         record
         for group in _at_one_step(runs, shared)
-        for record in train_runs(group, dataset, NoProgress(), device, shared, checkpoint_seconds)
+        for record in train_runs(
+            group, dataset, NoProgress(), device, shared, checkpoint_seconds, keep_weights
+        )
     ]
 
 

@@ -17,6 +17,7 @@ from torch_models.experiments.build import build
 from torch_models.experiments.checkpoints import find_checkpoint, resume, save_checkpoint
 from torch_models.experiments.progress import Progress
 from torch_models.experiments.provenance import commit, hardware, versions
+from torch_models.experiments.weights import save_weights
 from torch_models.networks.ensemble import Ensemble
 from torch_models.networks.evaluation import Evaluation, evaluate
 from torch_models.networks.observe import gradient_growth, observe
@@ -51,13 +52,16 @@ def one_by_one(
     device: str = "cpu",
     folder: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    keep_weights: bool = False,
 ) -> Trainer:
     """The trainer that works in this process, on one group after the other; see `train_runs`."""
 
     def train(groups: Iterable[Sequence[Run]]) -> Iterator[RunRecord]:
         for runs in groups:
             dataset = dataset_of(runs[0].experiment)
-            yield from train_runs(runs, dataset, progress, device, folder, checkpoint_seconds)
+            yield from train_runs(
+                runs, dataset, progress, device, folder, checkpoint_seconds, keep_weights
+            )
 
     return train
 
@@ -69,11 +73,13 @@ def train_runs(
     device: str = "cpu",
     folder: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    keep_weights: bool = False,
 ) -> Iterator[RunRecord]:
     """Train runs of one experiment, yielding the record of each as soon as it is finished.
 
     With a ``folder``, checkpoints are written there, and training resumes from those that it finds
-    there, if all runs have one. They must stand at one step.
+    there, if all runs have one. They must stand at one step. With ``keep_weights`` the trained
+    weights are written there too, before the record of their run is yielded.
     """
     began = time.perf_counter()
     ensemble = build(runs, dataset, device)
@@ -99,7 +105,7 @@ def train_runs(
             x = chosen.shaped(dataset.test_x, dataset.image_shape)
             tested = evaluate(chosen, x, dataset.test_y)
             for place, member in enumerate(finished):
-                yield RunRecord(
+                record = RunRecord(
                     run=runs[member],
                     data=dataset.description(),
                     initialization=before[member],
@@ -110,6 +116,9 @@ def train_runs(
                     weights=_digest(chosen, place),
                     provenance=made,
                 )
+                if folder and keep_weights:
+                    save_weights(folder, record, chosen, place)
+                yield record
             recorded.update(finished)
         if training.finished:
             return

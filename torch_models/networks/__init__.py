@@ -3,6 +3,14 @@
 May import: sparsity_theory; torch, numpy.
 """
 
+from sparsity_theory._extras import needs
+
+try:
+    import torch as torch
+except ModuleNotFoundError as missing:
+    raise needs("torch_models.networks", "torch") from missing
+
+
 from torch_models.networks.activations import (
     ClippedReLU,
     ClippedSoftThreshold,

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from torch_models.networks.activations import SparseActivation
 from torch_models.networks.ensemble import DrawInPlace, Ensemble
 from torch_models.networks.initialization import draw_
 
@@ -133,26 +132,6 @@ class DenseEnsemble(Ensemble):
             device="meta",
             draw=self.draw,
         )
-
-    @torch.no_grad()
-    def network(self, member: int) -> nn.Sequential:
-        """A member as a Sequential of Linear layers with its activation between them.
-
-        Parameters are copies. The first layer's weights are multiplied by the member's input scale,
-        so the network takes the inputs (batch, in_features) of the ensemble, and its logits
-        (batch, out_features) are the member's up to rounding.
-        """
-        phi = SparseActivation.from_theory(self.nets[member].activation).to(self.weights[0])
-        weights = [weight[member].clone() for weight in self.weights]
-        weights[0] *= self.input_scales[member]
-        layers: list[nn.Module] = []
-        for weight, bias in zip(weights, self.biases, strict=True):
-            outs, ins = weight.shape
-            layer = nn.Linear(ins, outs, device="meta")  # draws no random numbers
-            layer.weight = nn.Parameter(weight)
-            layer.bias = nn.Parameter(bias[member, 0].clone())
-            layers += [layer, phi]
-        return nn.Sequential(*layers[:-1])
 
     def extra_repr(self) -> str:
         """Sizes."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from torch_models.networks.activations import SparseActivation
 from torch_models.networks.initialization import draw_, layer_laws
+from torch_models.networks.sequential import as_sequential
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
@@ -153,6 +154,21 @@ class Ensemble(nn.Module):
         for _, activations in self.propagate(x):
             last = activations
         return self.readout(last)
+
+    @torch.no_grad()
+    def network(self, member: int) -> nn.Sequential:
+        """A member as a Sequential of Linear or circular Conv layers with its activation between.
+
+        Parameters are copies. The first layer's weights are multiplied by the member's input scale,
+        so the network takes the inputs of the ensemble, without the members, and its logits
+        (batch, out_features) are the member's up to rounding.
+        """
+        phi = SparseActivation.from_theory(self.nets[member].activation).to(self.weights[0])
+        weights = [weight[member].clone() for weight in self.weights]
+        weights[0] *= self.input_scales[member].item()
+        weights[-1] = weights[-1].flatten(1)  # of a convolutional readout, one position
+        biases = [bias[member].flatten().clone() for bias in self.biases]
+        return as_sequential(weights, biases, phi)
 
     @torch.no_grad()
     def assign(self, members: Sequence[int], other: Ensemble) -> None:

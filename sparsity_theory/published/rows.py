@@ -62,7 +62,11 @@ class Design:
 
     @classmethod
     def of(cls, kind: str, sparsity: float = DEFAULT_SPARSITY, slope: float | None = None) -> Self:
-        """A design whose slope, if the kind is clipped and none is given, is `DEFAULT_SLOPE`."""
+        """A design whose slope, if the kind is clipped and none is given, is `DEFAULT_SLOPE`.
+
+        The kind is taken in any case: labels are printed as ``CReLU``.
+        """
+        kind = kind.casefold() if kind.casefold() in ACTIVATIONS else kind
         clipped = kind in ACTIVATIONS and ACTIVATIONS[kind].clipped
         return cls(kind, sparsity, DEFAULT_SLOPE if slope is None and clipped else slope)
 

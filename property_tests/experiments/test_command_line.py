@@ -1,0 +1,149 @@
+"""The command line: no option is ignored, no number is cut, and no mistake is a traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from torch_models.commands.printing import number
+
+
+def run(*arguments: object, **environment: str) -> Any:
+    """The command line in this process."""
+    from torch_models.commands.app import app
+
+    return CliRunner(env=environment).invoke(app, [str(argument) for argument in arguments])
+
+
+def command(*arguments: object, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    words = [sys.executable, "-m", "torch_models", *map(str, arguments)]
+    return subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("solve",), ("forecast", "--table", 4, "--networks", 20), ("stable-clip", "--help")],
+)
+def test_a_narrow_terminal_cuts_no_number(arguments: tuple[object, ...]) -> None:
+    done = run(*arguments, COLUMNS="40")
+    assert done.exit_code == 0, done.output
+    if "--help" not in arguments:
+        assert "…" not in done.stdout
+        digits = re.compile(r"[-+]?\d[\d.e+-]*")
+        assert digits.findall(done.stdout) == digits.findall(run(*arguments, COLUMNS="300").stdout)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--width", 100),
+        ("--depth", 9),
+        ("--activation", "st"),
+        ("--sparsity", 0.5),
+        ("--slope", 0.5),
+    ],
+)
+def test_an_option_that_does_not_apply_is_an_error(option: tuple[str, object]) -> None:
+    done = run("forecast", "--table", 4, *option)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: {option[0].removeprefix('--')} does not go with table")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "inputs"),
+    [
+        (
+            ("forecast", "--networks", 20, "--depth", 5),
+            {"kind": "crelu", "sparsity": 0.85, "slope": 0.7, "depth": 5, "networks": 20},
+        ),
+        (
+            ("observe", "--width", 20, "--depth", 3, "--networks", 2),
+            {"kind": "crelu", "width": 20, "depth": 3, "networks": 2, "seed": 0},
+        ),
+        (
+            ("stable-clip", "--sparsity", 0.8, "--width", 50, "--networks", 20, "--seed", 3),
+            {"activation": "crelu", "risk": 0.01, "networks": 20, "seed": 3},
+        ),
+        (("solve", "--activation", "ST"), {"activation": "st", "sparsity": 0.85, "q_star": 1.0}),
+    ],
+)
+def test_json_has_its_inputs(arguments: tuple[object, ...], inputs: dict[str, Any]) -> None:
+    done = run(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {name: found[name] for name in inputs} == inputs
+
+
+def test_small_and_large_figures_are_readable() -> None:
+    assert [number(value, 6) for value in (0.0, 1.25, -3e-9, 2e12)] == [
+        "0.000000", "1.250000", "-3.000000e-09", "2.000000e+12",
+    ]  # fmt: skip
+    assert number(float("nan")) == "-"
+    shown = run("solve", "--q-star", "1e-8").stdout
+    assert "1.000000e-08" in shown
+
+
+@pytest.mark.parametrize("picture", [".", "", "a.pdf", "nowhere/a.png"])
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_computed(
+    picture: str,
+) -> None:
+    for name in ("observe", "stable-clip"):
+        done = run(name, "--picture", picture)
+        assert done.exit_code in (1, 2)
+        assert done.stderr.startswith("error: picture ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_table_without_any_records_is_the_paper_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("table", 2)
+    assert done.exit_code == 0
+    assert "train-table makes records" in done.stderr
+    assert done.stdout.startswith("Table 2, dnn: no records")
+
+
+def test_an_output_that_cannot_be_written_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = command("solve", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+def test_names_are_taken_in_any_case() -> None:
+    assert run("solve", "--activation", "CReLU").exit_code == 0
+    assert run("forecast", "--activation", "CST", "--networks", 20, "--depth", 4).exit_code == 0
+
+
+def test_the_shell_can_complete_commands() -> None:
+    assert "--show-completion" in run("--help").stdout
+
+
+INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from torch_models.commands.main import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_command_loads_is_one_line() -> None:
+    words = [sys.executable, "-c", INTERRUPTED, "solve"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted\n")

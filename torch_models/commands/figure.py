@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from torch_models.commands.errors import FAILED, fail, require
-from torch_models.commands.table import RECORDS, found_records
+from torch_models.commands.table import RecordFolders, found_records
 from torch_models.records.results import BUDGETS, summarize
 from torch_models.reports.training_figures import FIGURES, MissingRecords
 
@@ -19,13 +19,7 @@ def figure(
         str | None,
         typer.Option(help=f"{', '.join(BUDGETS)}.", show_default="the first that has records"),
     ] = None,
-    records: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder of records, and of folders of them; may be repeated.",
-            show_default=str(RECORDS),
-        ),
-    ] = None,
+    records: RecordFolders = None,
     output: Annotated[
         Path | None, typer.Option(help="PNG file to write.", show_default="figure-FIGURE.png")
     ] = None,

@@ -15,6 +15,14 @@ from torch_models.reports.tables import FORMATS
 
 RECORDS = Path("runs")
 
+RecordFolders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder of records, and of folders of them; may be repeated.",
+        show_default=str(RECORDS),
+    ),
+]
+
 
 def table(
     number: Annotated[int, typer.Argument(metavar="TABLE", help="2, 4 or 5.")],
@@ -26,13 +34,7 @@ def table(
         str | None,
         typer.Option(help=f"{', '.join(BUDGETS)}.", show_default="each that has records"),
     ] = None,
-    records: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder of records, and of folders of them; may be repeated.",
-            show_default=str(RECORDS),
-        ),
-    ] = None,
+    records: RecordFolders = None,
     as_format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "text",
     output: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="standard output")
@@ -40,8 +42,9 @@ def table(
 ) -> None:
     """Print Table 2, 4 or 5 with our figures beside the paper's, from whatever records there are.
 
-    Every row is shown, with the number of runs. Budgets are never merged, nor are runs that differ
-    in anything but their seed. `sparsity-theory train-table 2` makes records.
+    Text leaves out rows without a record; the other formats have all rows. Budgets are never
+    merged, nor are runs that differ in anything but their seed. `sparsity-theory train-table 2`
+    makes records.
     """
     if as_format not in FORMATS:
         fail(f"format must be one of {', '.join(FORMATS)}, got {as_format!r}")

@@ -26,10 +26,11 @@ NOTES = (
 
 
 def as_text(summaries: Sequence[TableSummary]) -> str:
-    """Aligned columns, each group with its header."""
+    """Aligned columns, each group with its header; of its rows, those that have records."""
     parts = []
     for summary in summaries:
-        lines = [COLUMNS, *(_cells(summary, row) for row in summary.rows)]
+        rows = [row for row in summary.rows if row.records] or summary.rows
+        lines = [COLUMNS, *(_cells(summary, row) for row in rows)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join(
@@ -38,6 +39,8 @@ def as_text(summaries: Sequence[TableSummary]) -> str:
             ).rstrip()
             for line in lines
         ]
+        if len(rows) < len(summary.rows):
+            aligned.append(f"{len(summary.rows) - len(rows)} rows have no record")
         parts.append("\n".join((*header(summary), "", *aligned)))
     return "\n\n".join((*parts, "\n".join(NOTES))) + "\n"
 

@@ -25,7 +25,15 @@ Tables 2, 4, 5          `published`: the rows as printed, and the forecast of ea
 ======================  ===========================================================================
 
 Each folder is a room: the first lines of its ``__init__`` say what it is for and what it may
-import. All rooms may import the files `_types` and `_validation`.
+import. All rooms may import the files `_types`, `_values` and `_validation`.
+
+Everything is computed in float64, whatever the type of the arguments: float32 in, float64 out. An
+argument is a real number or an array of real numbers of any kind; strings, dates, bools, complex
+numbers and masked entries are refused. Activations, mean fields and results are values: immutable,
+equal where their parameters are, hashable, and the ``repr`` of an activation or a mean field is the
+call that makes it. A single parameter such as ``phi.tau`` is a float. For single numbers the maps
+give an ``np.float64``, for arrays an array of the shape to which all arguments and parameters
+broadcast.
 
 May import: numpy.
 """

@@ -8,12 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
-"""A float64 array of any shape, 0-d included."""
+"""A float64 array of any shape.
+
+Without axes it may be the scalar ``np.float64`` that NumPy's arithmetic makes of an array without
+axes: a float that has an array's attributes, ``shape`` and indexing by ``...`` among them.
+"""
 
 FloatLike: TypeAlias = Any
-"""Anything that ``numpy.asarray(..., dtype=float)`` accepts: a number, a sequence, an array."""
+"""A real number, a sequence or an array of them, of any type but bool: converted to float64."""
+
+Parameter: TypeAlias = float | Any
+"""A parameter that an object keeps: a ``float``, or a read-only float64 array with axes.
+
+``Any`` stands for the array, so that type checkers let a single parameter pass for the float it is.
+"""
 
 
-def plain(value: Array) -> object:
-    """A number for a 0-d array, the array otherwise: for printing."""
+def plain(value: Array) -> Parameter:
+    """A float for an array without axes, the array itself otherwise."""
     return value.item() if value.ndim == 0 else value

@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+import reprlib
 from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 from ._types import Array, FloatLike
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = 60
+_SHORT.maxother = 120
 
-def _checked(
-    name: str, value: FloatLike, allowed: str, holds: Callable[[Array], np.ndarray]
-) -> Array:
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be {allowed}, got {value!r}") from error
+
+def shown(value: object) -> str:
+    """``value`` in one line, shortened, for a message."""
+    if isinstance(value, np.ndarray) and value.size > _SHORT.maxlist:
+        return f"an array of shape {value.shape}"
+    return " ".join(_SHORT.repr(value).split())
+
+
+def _checked(name: str, value: FloatLike, allowed: str, holds: Callable[[Any], Any]) -> Array:
+    if isinstance(value, float) and math.isfinite(value) and holds(value):
+        return np.array(value)
+    array = _numbers(name, value, allowed)
     valid = np.isfinite(array) & holds(array)
     if not np.all(valid):
         raise ValueError(f"{name} must be {allowed}, got {float(array[~valid].flat[0])!r}")
     return array
 
 
+def _numbers(name: str, value: FloatLike, allowed: str) -> Array:
+    """``value`` as a float64 array, if it is a real number or an array of real numbers."""
+    try:
+        array = np.asarray(value)
+        masked = isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+        if not masked and (array.dtype.kind in "fiu" or _holds_real_numbers(array)):
+            return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(_no_number(name, value, allowed)) from error
+    if masked:
+        raise ValueError(f"{name} must have no masked entries, got {shown(value)}")
+    raise ValueError(_no_number(name, value, allowed))
+
+
+def _holds_real_numbers(array: np.ndarray) -> bool:
+    """Whether all entries are real numbers of Python, such as fractions and large integers."""
+    return array.dtype.kind == "O" and all(
+        isinstance(entry, numbers.Real | Decimal) and not isinstance(entry, bool)
+        for entry in array.flat
+    )
+
+
+def _no_number(name: str, value: object, allowed: str) -> str:
+    return f"{name} must be {allowed}, a number or an array of numbers, got {shown(value)}"
+
+
 def finite(name: str, value: FloatLike) -> Array:
     """``value`` as a float64 array, all of it finite."""
-    return _checked(name, value, "finite", np.isfinite)
+    return _checked(name, value, "finite", lambda x: True)
 
 
 def positive(name: str, value: FloatLike) -> Array:
@@ -44,7 +83,7 @@ def fraction(name: str, value: FloatLike) -> Array:
 
 def correlation(name: str, value: FloatLike) -> Array:
     """``value`` as a float64 array, all of it in [-1, 1]."""
-    return _checked(name, value, "in [-1, 1]", lambda x: np.abs(x) <= 1)
+    return _checked(name, value, "in [-1, 1]", lambda x: abs(x) <= 1)
 
 
 def gap(name: str, value: FloatLike) -> Array:
@@ -59,10 +98,17 @@ def single(name: str, value: Array) -> float:
     return float(value)
 
 
+def parameter(value: Array) -> Array:
+    """A read-only copy of a checked array, which no later change of the caller's can reach."""
+    copied = np.array(value)
+    copied.setflags(write=False)
+    return copied
+
+
 def count(name: str, value: int, least: int = 1) -> int:
     """``value`` as an int of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}, got {shown(value)}")
     return int(value)
 
 

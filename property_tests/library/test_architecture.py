@@ -19,7 +19,7 @@ from property_tests.support.controls import imports_torch
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("sparsity_theory", "torch_models", "property_tests", "asv_bench")
-OPEN_TO_ALL = {"_extras", "_types", "_validation"}
+OPEN_TO_ALL = {"_extras", "_types", "_validation", "_values"}
 """Files of the theory beside its rooms, which every room of it may use."""
 
 

@@ -130,7 +130,7 @@ def test_the_edge_is_found_for_any_bias(phi: st.PiecewiseLinear) -> None:
     wanted = np.array([[0.01, 0.5], [3.0, 100.0]])
     net = st.edge_of_chaos_for_bias(phi, wanted)
     assert net.q_star is not None
-    assert net.q_star.shape == wanted.shape
+    assert np.shape(net.q_star) == wanted.shape
     assert np.allclose(net.sigma_b2, wanted, rtol=1e-14, atol=0)
     assert np.allclose(net.variance_map(net.q_star), net.q_star, rtol=1e-13, atol=0)
     assert np.allclose(net.chi(net.q_star), 1, rtol=1e-13, atol=0)
@@ -144,7 +144,7 @@ def test_along_the_edge_weights_fall_and_biases_grow_with_the_fixed_point() -> N
         net = st.edge_of_chaos(phi, q_star)
         assert np.all(np.diff(net.sigma_w2) < 0)
         assert np.all(np.diff(net.sigma_b2) > 0)
-        assert net.sigma_w2[-1] == pytest.approx(limit, rel=2e-4)
+        assert np.asarray(net.sigma_w2)[-1] == pytest.approx(limit, rel=2e-4)
 
 
 def test_a_bias_that_the_edge_never_has_is_refused() -> None:

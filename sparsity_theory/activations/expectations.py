@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._types import Array, FloatLike
+from .._validation import shown
 
 
 class GaussianExpectations(Protocol):
@@ -63,3 +65,31 @@ class GaussianExpectations(Protocol):
 
     def mean_product_gap(self, gap: Array, q: Array) -> Array:
         """E phi^2 - E phi(u1) phi(u2) for two inputs with variance q and correlation 1 - gap."""
+
+
+def check_activation(activation: GaussianExpectations) -> None:
+    """Check that an activation has the methods of `GaussianExpectations`.
+
+    Raises:
+        ValueError: if it has not, as a plain function or a name.
+    """
+    if _has_expectations(type(activation)) or (
+        not isinstance(activation, type) and not _missing(activation)
+    ):
+        return
+    raise ValueError(
+        "activation must have the methods of GaussianExpectations, as st.ClippedReLU(tau, m) has "
+        "and st.Activation(function, derivative) gives to a plain function, "
+        f"got {shown(activation)}"
+    )
+
+
+@cache
+def _has_expectations(kind: type) -> bool:
+    return not _missing(kind)
+
+
+def _missing(found: object) -> set[str]:
+    """The methods of `GaussianExpectations` that an object or a class does not have."""
+    needed = (name for name, value in vars(GaussianExpectations).items() if callable(value))
+    return {name for name in needed if name[0] != "_" and not hasattr(found, name)}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
 from .._types import Array, FloatLike
+from .._values import Value
 from ..numerics.quadrature import NODES, WEIGHTS, expectation, product_expectation
+from .derivative import check_derivative
 
 # Closer arguments than this have nearly equal values, whose difference would lose digits.
 _CLOSE = 1e-3
 
 
-class Activation:
+class Activation(Value):
     """Any activation, by its function, its derivative and the points where it has kinks.
 
     Args:
@@ -26,9 +29,17 @@ class Activation:
     Expectations agree with exact values to about 1e-10 relative to the integral of the absolute
     value, for functions whose mass lies within 13 standard deviations.
 
+    Both are compared with each other by `check_derivative`, as a wrong derivative would give wrong
+    slopes of every map.
+
     Raises:
-        ValueError: if function or derivative cannot be called, or a kink is not finite.
+        ValueError: if function or derivative cannot be called with an array or gives another shape,
+            if a kink is not finite, or if the derivative is not that of the function.
     """
+
+    kinks: Array
+    _function: Callable[[Array], Array]
+    _derivative: Callable[[Array], Array]
 
     def __init__(
         self,
@@ -38,12 +49,21 @@ class Activation:
     ) -> None:
         for name, value in (("function", function), ("derivative", derivative)):
             if not callable(value):
-                raise ValueError(f"{name} must be callable, got {value!r}")
-        self._function, self._derivative = function, derivative
-        self.kinks = np.unique(check.finite("kinks", kinks))
+                raise ValueError(f"{name} must be callable, got {check.shown(value)}")
+        points = np.unique(check.finite("kinks", kinks))
+        check_derivative(function, derivative, max(1.0, float(np.max(np.abs(points), initial=0.0))))
+        self._set(function, derivative, points)
 
-    def __repr__(self) -> str:
-        return f"Activation({self._function!r}, kinks={self.kinks.tolist()})"
+    def _set(
+        self,
+        function: Callable[[Array], Array],
+        derivative: Callable[[Array], Array],
+        kinks: Array,
+    ) -> None:
+        self._keep(_function=function, _derivative=derivative, kinks=kinks)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"function": self._function, "derivative": self._derivative, "kinks": self.kinks}
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""

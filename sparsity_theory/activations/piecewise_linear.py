@@ -20,12 +20,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike, plain
+from .._types import Array, FloatLike, Parameter, plain
+from .._values import Value
 from ..numerics import bivariate
 from ..numerics.division import ratio_or_zero
 from ..numerics.double_double import two_sum
@@ -214,7 +216,7 @@ def _stack(arrays: list[Array]) -> Array:
     return np.stack(np.broadcast_arrays(*arrays))
 
 
-class PiecewiseLinear:
+class PiecewiseLinear(Value):
     """A continuous piecewise-linear activation, with its Gaussian expectations in closed form.
 
     Args:
@@ -230,18 +232,24 @@ class PiecewiseLinear:
     odd = False
     """Whether phi(-x) = -phi(x), so that one half line gives the other."""
 
+    _kinks: Kinks
+    _slopes: tuple[float, ...]
+
     def __init__(self, knots: FloatLike, slopes: FloatLike, offset: FloatLike = 0.0) -> None:
         points = check.finite("knots", knots)
         rises = check.finite("slopes", slopes)
         start = check.finite("offset", offset)
         if points.ndim != 1 or points.size == 0 or np.any(np.diff(points) <= 0):
-            raise ValueError(f"knots must be one-dimensional and ascending, got {knots!r}")
+            raise ValueError(
+                f"knots must be one-dimensional and ascending, got {check.shown(knots)}"
+            )
         if rises.shape != (points.size + 1,):
             raise ValueError(
-                f"slopes must have one entry more than knots ({points.size + 1}), got {slopes!r}"
+                f"slopes must have one entry more than knots ({points.size + 1}), "
+                f"got {check.shown(slopes)}"
             )
         if start.ndim != 0:
-            raise ValueError(f"offset must be a single number, got {offset!r}")
+            raise ValueError(f"offset must be a single number, got {check.shown(offset)}")
         gaps = np.diff(points)
         values = start + np.concatenate([[0.0], np.cumsum(rises[1:-1] * gaps)])
         self._set(
@@ -256,11 +264,10 @@ class PiecewiseLinear:
         return self
 
     def _set(self, kinks: Kinks, slopes: tuple[float, ...]) -> None:
-        self._kinks, self._slopes = kinks, slopes
+        self._keep(_kinks=kinks, _slopes=slopes)
 
-    def __repr__(self) -> str:
-        knots, slopes = self.kinks.tolist(), list(self._slopes)
-        return f"PiecewiseLinear(knots={knots}, slopes={slopes}, offset={plain(self.offset)})"
+    def _parameters(self) -> dict[str, Any]:
+        return {"knots": self.kinks, "slopes": self.slopes, "offset": self.offset}
 
     @property
     def kinks(self) -> Array:
@@ -278,9 +285,9 @@ class PiecewiseLinear:
         return np.array(self._slopes)
 
     @property
-    def offset(self) -> Array:
+    def offset(self) -> Parameter:
         """The value at the first kink."""
-        return np.asarray(self._kinks.values[0])
+        return plain(self._kinks.values[0])
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise; infinities and NaN are allowed."""

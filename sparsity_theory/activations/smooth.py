@@ -7,6 +7,8 @@ sparsity is zero, and values are only small where those of CReLU and CST are zer
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy
 
@@ -16,15 +18,21 @@ from .function import Activation
 
 
 class _SmoothClipped(Activation):
-    def __init__(self, tau: float, m: float, beta: float) -> None:
-        self.tau = check.single("tau", check.nonnegative("tau", tau))
-        self.m = check.single("m", check.positive("m", m))
-        self.beta = check.single("beta", check.positive("beta", beta))
-        positive = np.array([self.tau, self.tau + self.m])
-        super().__init__(self._phi, self._slope, self._rounded_kinks(positive))
+    tau: float
+    m: float
+    beta: float
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(tau={self.tau}, m={self.m}, beta={self.beta})"
+    def __init__(self, tau: float, m: float, beta: float) -> None:
+        self._keep(
+            tau=check.single("tau", check.nonnegative("tau", tau)),
+            m=check.single("m", check.positive("m", m)),
+            beta=check.single("beta", check.positive("beta", beta)),
+        )
+        positive = np.array([self.tau, self.tau + self.m])
+        self._set(self._phi, self._slope, self._rounded_kinks(positive))
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"tau": self.tau, "m": self.m, "beta": self.beta}
 
     def _phi(self, x: Array) -> Array:
         raise NotImplementedError

@@ -1,20 +1,21 @@
 """The activations of the paper: ReLU_tau, ST_tau, CReLU_{tau,m} and CST_{tau,m} (Eqs. 7-10).
 
 ``tau`` is the threshold up to which they vanish, ``m`` the clip: the largest |phi| of the clipped
-kinds. Both may be arrays, and then broadcast against every other argument.
+kinds. They are floats, or read-only arrays that broadcast against every other argument. Of the
+clipped kinds m must be finite: without a clip CReLU is ReLU and CST is ST.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike, plain
+from .._types import Array, FloatLike, Parameter, plain
 from ..numerics.double_double import two_sum
 from .design import clip_for_slope, one_sided_threshold, two_sided_threshold
 from .piecewise_linear import Kinks, PiecewiseLinear, ramp_kinks
@@ -26,20 +27,20 @@ class _Thresholded(PiecewiseLinear):
     name: str
     label: str
     clipped = False
-    tau: Array
+    tau: Parameter
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(tau={plain(self.tau)})"
+    def _parameters(self) -> dict[str, Any]:
+        return {"tau": self.tau}
 
 
 class _Clipped(_Thresholded):
     """What the two clipped kinds share: the clip m."""
 
     clipped = True
-    m: Array
+    m: Parameter
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(tau={plain(self.tau)}, m={plain(self.m)})"
+    def _parameters(self) -> dict[str, Any]:
+        return {"tau": self.tau, "m": self.m}
 
 
 class ShiftedReLU(_Thresholded):
@@ -52,9 +53,10 @@ class ShiftedReLU(_Thresholded):
     name, label = "relu", "ReLU"
 
     def __init__(self, tau: FloatLike = 0.0) -> None:
-        self.tau = check.finite("tau", tau)
-        zero = np.zeros_like(self.tau)
-        self._set(Kinks((self.tau,), (zero,), (), (zero,)), (0.0, 1.0))
+        threshold = check.parameter(check.finite("tau", tau))
+        self._keep(tau=plain(threshold))
+        zero = np.zeros_like(threshold)
+        self._set(Kinks((threshold,), (zero,), (), (zero,)), (0.0, 1.0))
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
@@ -85,10 +87,11 @@ class SoftThreshold(_Thresholded):
     name, label, odd = "st", "ST", True
 
     def __init__(self, tau: FloatLike = 0.0) -> None:
-        self.tau = check.nonnegative("tau", tau)
-        zero = np.zeros_like(self.tau)
+        threshold = check.parameter(check.nonnegative("tau", tau))
+        self._keep(tau=plain(threshold))
+        zero = np.zeros_like(threshold)
         self._set(
-            Kinks((-self.tau, self.tau), (zero, zero), (2.0 * self.tau,), (zero, zero)),
+            Kinks((-threshold, threshold), (zero, zero), (2.0 * threshold,), (zero, zero)),
             (1.0, 0.0, 1.0),
         )
 
@@ -122,8 +125,9 @@ class ClippedReLU(_Clipped):
     name, label = "crelu", "CReLU"
 
     def __init__(self, tau: FloatLike, m: FloatLike) -> None:
-        self.tau, self.m = np.broadcast_arrays(check.finite("tau", tau), check.positive("m", m))
-        self._set(ramp_kinks(self.tau, self.m), (0.0, 1.0, 0.0))
+        threshold, clip = _broadcast(check.finite("tau", tau), check.positive("m", m))
+        self._keep(tau=plain(threshold), m=plain(clip))
+        self._set(ramp_kinks(threshold, clip), (0.0, 1.0, 0.0))
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
@@ -156,17 +160,16 @@ class ClippedSoftThreshold(_Clipped):
     name, label, odd = "cst", "CST", True
 
     def __init__(self, tau: FloatLike, m: FloatLike) -> None:
-        self.tau, self.m = np.broadcast_arrays(
-            check.nonnegative("tau", tau), check.positive("m", m)
-        )
-        zero = np.zeros_like(self.tau)
-        end, rounding = two_sum(self.tau, self.m)
+        threshold, clip = _broadcast(check.nonnegative("tau", tau), check.positive("m", m))
+        self._keep(tau=plain(threshold), m=plain(clip))
+        zero = np.zeros_like(threshold)
+        end, rounding = two_sum(threshold, clip)
         self._set(
             Kinks(
-                (-end, -self.tau, self.tau, end),
+                (-end, -threshold, threshold, end),
                 (-rounding, zero, zero, rounding),
-                (self.m, 2.0 * self.tau, self.m),
-                (-self.m, zero, zero, self.m),
+                (clip, 2.0 * threshold, clip),
+                (-clip, zero, zero, clip),
             ),
             (0.0, 1.0, 0.0, 1.0, 0.0),
         )
@@ -194,7 +197,23 @@ class ClippedSoftThreshold(_Clipped):
         return cls(tau, clip_for_slope(tau, slope, q_star))
 
 
-def _within(x: Array, bound: Array) -> Array:
+def _broadcast(tau: Array, m: Array) -> tuple[Array, Array]:
+    """tau and m in one shape, copied and read-only.
+
+    Raises:
+        ValueError: if their shapes do not broadcast.
+    """
+    try:
+        shape = np.broadcast_shapes(tau.shape, m.shape)
+    except ValueError:
+        raise ValueError(
+            f"tau and m must have shapes that broadcast, got {tau.shape} and {m.shape}"
+        ) from None
+    threshold, clip = np.broadcast_to(tau, shape), np.broadcast_to(m, shape)
+    return check.parameter(threshold), check.parameter(clip)
+
+
+def _within(x: Array, bound: Parameter) -> Array:
     """x, moved into [-bound, bound]."""
     return np.asarray(np.minimum(np.maximum(x, -bound), bound))
 

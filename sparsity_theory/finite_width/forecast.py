@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from .._types import Array, FloatLike
+from .._values import Summary
 from ..mean_field.fixed_points import FixedPointContinuumError, fixed_points
 from .layer_law import Ramp, draw_layers
 from .variance_law import Chain, draw_chain
@@ -49,8 +50,8 @@ two numbers, and no others here, were chosen with the outcomes of the paper's Ta
 Outcome = Literal["trains", "fails", "open"]
 
 
-@dataclass(frozen=True)
-class Forecast:
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecast(Summary):
     """What random networks of one width and depth do at initialization.
 
     Attributes:

@@ -23,7 +23,7 @@ import scipy
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike
+from .._types import Array, FloatLike, Parameter
 from ..activations.thresholded import ClippedReLU, ClippedSoftThreshold, ShiftedReLU, SoftThreshold
 from ..numerics.division import ratio_or_zero
 from ..numerics.legendre import gauss_legendre
@@ -57,9 +57,9 @@ class Ramp:
         """The ramp of one of the four activations; None for any other."""
         match phi:
             case ClippedReLU() | ClippedSoftThreshold():
-                return cls(phi.tau[..., np.newaxis], phi.m[..., np.newaxis], phi.odd)
+                return cls(_column(phi.tau), _column(phi.m), phi.odd)
             case ShiftedReLU() | SoftThreshold():
-                return cls(phi.tau[..., np.newaxis], np.full((), _UNCLIPPED), phi.odd)
+                return cls(_column(phi.tau), np.full((), _UNCLIPPED), phi.odd)
         return None
 
     def draw(
@@ -129,7 +129,7 @@ def draw_layers(
     if ramp is None:
         raise ValueError(f"activation must be one of the paper's four, got {net.activation!r}")
     rng = check.generator(seed)
-    sigma_w2, sigma_b2 = (x[..., np.newaxis] for x in (net.sigma_w2, net.sigma_b2))
+    sigma_w2, sigma_b2 = (_column(x) for x in (net.sigma_w2, net.sigma_b2))
     q = np.empty((*shape, networks))
     q[...] = np.asarray(start)[..., np.newaxis]
     variance, gain, sparsity = np.empty((3, depth, *q.shape))
@@ -139,6 +139,11 @@ def draw_layers(
         sparsity[layer] = 1.0 - (number + clipped) / width
         q = np.minimum(sigma_w2 * (square / width) + sigma_b2, LARGEST_VARIANCE)
     return Chain(variance, gain, sparsity)
+
+
+def _column(parameter: Parameter) -> Array:
+    """A parameter with an axis more, along which the networks of one initialization lie."""
+    return np.asarray(parameter)[..., np.newaxis]
 
 
 def _sum_of(

@@ -24,7 +24,8 @@ import scipy
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike
+from .._types import Array, FloatLike, Parameter
+from .._values import Summary
 from ..numerics.division import ratio_or_zero
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ LARGEST_VARIANCE = 1e200  # variances are cut here, since their squares would ov
 _BLOCK = 2_000_000  # units of one layer drawn at once, inactive ones included
 
 
-@dataclass(frozen=True)
-class Chain:
+@dataclass(frozen=True, eq=False, repr=False)
+class Chain(Summary):
     """Random networks of one width, layer by layer; arrays are (depth, *batch, networks).
 
     Attributes:
@@ -58,7 +59,7 @@ class Chain:
         return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], nothing])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class UnitChain(Chain):
     """A chain of which every unit was drawn.
 
@@ -71,8 +72,8 @@ class UnitChain(Chain):
     unsaturated: Array
 
 
-@dataclass(frozen=True)
-class SmallNoise:
+@dataclass(frozen=True, eq=False, repr=False)
+class SmallNoise(Summary):
     """The variance of a wide network as a Gaussian process in the layer; arrays (depth, *batch).
 
     Near q* it is an AR(1) process: each layer multiplies the distance from q* by V'(q*), adds noise
@@ -138,7 +139,7 @@ def first_variances(
     check.count("width", width)
     check.count("depth", depth)
     check.count("networks", networks)
-    start = net.require_q_star() if q0 is None else check.positive("q0", q0)
+    start = net.require_q_star("q0") if q0 is None else check.positive("q0", q0)
     return start, np.shape(net.variance_map(start))
 
 
@@ -168,7 +169,7 @@ def small_noise(
             network without q_star.
     """
     check.count("depth", depth)
-    start = net.require_q_star() if q0 is None else check.positive("q0", q0)
+    start = net.require_q_star("q0") if q0 is None else check.positive("q0", q0)
     mean = np.broadcast_to(start, np.shape(net.variance_map(start))).astype(np.float64)
     variance = np.zeros(mean.shape)
     means, variances, slope_changes = [], [], []
@@ -200,7 +201,7 @@ class _Networks:
     def of(cls, net: MeanField, batch: tuple[int, ...], index: NDArray[np.intp]) -> _Networks:
         """Networks of the initializations at these indices of the flattened batch."""
 
-        def chosen(x: Array) -> Array:
+        def chosen(x: Parameter) -> Array:
             return np.broadcast_to(x, batch).ravel()[index]
 
         begin, end = net.activation.dead_zone()

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike
-from ..activations.expectations import GaussianExpectations
+from ..activations.expectations import GaussianExpectations, check_activation
 from ..numerics.roots import bracketed_newton
 from .maps import MeanField
 
@@ -22,6 +22,7 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
             wherever a N(0, q_star) variable falls, or if sigma_b^2 would be negative: then the
             activation has no edge of chaos at q_star.
     """
+    check_activation(activation)
     q_star = check.positive("q_star", q_star)
     mean_squared_derivative = activation.mean_derivative_power(q_star, 2)
     if np.any(mean_squared_derivative < np.finfo(float).tiny):
@@ -57,6 +58,7 @@ def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike
         ValueError: if the activation's parameters are arrays, sigma_b2 is not positive and finite,
             or the edge of chaos nowhere has that sigma_b^2.
     """
+    check_activation(activation)
     wanted = check.positive("sigma_b2", sigma_b2)
     smallest, largest = activation.scales()
     grid = np.geomspace(1e-3 * smallest**2, 1e12 * largest**2, 2000)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .. import _validation as check
-from .._types import Array, FloatLike, plain
-from ..activations.expectations import GaussianExpectations
+from .._types import Array, FloatLike, Parameter, plain
+from .._values import Value
+from ..activations.expectations import GaussianExpectations, check_activation
 
 
-class MeanField:
+class MeanField(Value):
     """An activation with the variances of weights and biases, and the maps that they define.
 
     Every argument may be an array, and broadcasts with the others, with the activation's own
-    parameters and with the arguments of the methods.
+    parameters and with the arguments of the methods. Methods return an ``np.float64`` where all of
+    these are single numbers, and an array otherwise.
 
     Args:
         activation: phi.
@@ -23,8 +27,13 @@ class MeanField:
 
     Raises:
         ValueError: if sigma_w2 or q_star is not positive, sigma_b2 is negative, or any of them
-            is not finite.
+            is not finite; if activation lacks a method of `GaussianExpectations`.
     """
+
+    activation: GaussianExpectations
+    sigma_w2: Parameter
+    sigma_b2: Parameter
+    q_star: Parameter | None
 
     def __init__(
         self,
@@ -33,30 +42,39 @@ class MeanField:
         sigma_b2: FloatLike = 0.0,
         q_star: FloatLike | None = None,
     ) -> None:
-        self.activation = activation
-        self.sigma_w2 = check.positive("sigma_w2", sigma_w2)
-        self.sigma_b2 = check.nonnegative("sigma_b2", sigma_b2)
-        self.q_star = None if q_star is None else check.positive("q_star", q_star)
-
-    def __repr__(self) -> str:
-        return (
-            f"MeanField({self.activation!r}, sigma_w2={plain(self.sigma_w2)}, "
-            f"sigma_b2={plain(self.sigma_b2)})"
+        check_activation(activation)
+        weights = check.parameter(check.positive("sigma_w2", sigma_w2))
+        biases = check.parameter(check.nonnegative("sigma_b2", sigma_b2))
+        fixed = None if q_star is None else check.parameter(check.positive("q_star", q_star))
+        self._keep(
+            activation=activation,
+            sigma_w2=plain(weights),
+            sigma_b2=plain(biases),
+            q_star=None if fixed is None else plain(fixed),
         )
 
-    def require_q_star(self) -> Array:
-        """``q_star``.
+    def _parameters(self) -> dict[str, Any]:
+        required = {
+            "activation": self.activation,
+            "sigma_w2": self.sigma_w2,
+            "sigma_b2": self.sigma_b2,
+        }
+        return required if self.q_star is None else {**required, "q_star": self.q_star}
+
+    def require_q_star(self, instead: str | None = None) -> Array:
+        """``q_star`` as an array, for a function that takes the argument ``instead`` of it.
 
         Raises:
             ValueError: if it is not known.
         """
         if self.q_star is None:
-            raise ValueError("q_star is not known; make the network with edge_of_chaos, or give q")
-        return self.q_star
+            others = "" if instead is None else f", or give {instead}"
+            raise ValueError(f"q_star is not known; make the network with edge_of_chaos{others}")
+        return np.asarray(self.q_star)
 
     def _at_fixed_point(self, q: FloatLike | None) -> Array:
         """``q``, or ``q_star`` where it is not given."""
-        return self.require_q_star() if q is None else check.positive("q", q)
+        return self.require_q_star("q") if q is None else check.positive("q", q)
 
     def variance_map(self, q: FloatLike) -> Array:
         """V(q) = sigma_w^2 E phi(sqrt(q) z)^2 + sigma_b^2 (Eqs. 3, 32, 37, 41, 44, 53).
@@ -110,9 +128,7 @@ class MeanField:
                 network without q_star.
         """
         rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
-        return np.asarray(
-            (self.sigma_w2 * self.activation.mean_product(rho, q) + self.sigma_b2) / q
-        )
+        return (self.sigma_w2 * self.activation.mean_product(rho, q) + self.sigma_b2) / q
 
     def correlation_slope(self, rho: FloatLike, q: FloatLike | None = None) -> Array:
         """R'(rho), the slope of the correlation map; chi_1 at rho = 1.
@@ -129,7 +145,7 @@ class MeanField:
         taken as the fixed point that R(1) = 1 asks for: ``q_star`` where not given.
         """
         gap, q = check.gap("gap", gap), self._at_fixed_point(q)
-        return np.asarray(self.sigma_w2 * self.activation.mean_product_gap(gap, q) / q)
+        return self.sigma_w2 * self.activation.mean_product_gap(gap, q) / q
 
     def trajectory(self, q0: FloatLike, depth: int) -> Array:
         """q^0, V(q^0), V(V(q^0)), ...: shape (depth + 1, *batch).

@@ -92,7 +92,7 @@ def depth_scales(net: MeanField, q: FloatLike | None = None) -> tuple[Array, Arr
 
 
 def _fixed_variance(net: MeanField, q: FloatLike | None) -> Array:
-    return net.require_q_star() if q is None else check.positive("q", q)
+    return net.require_q_star("q") if q is None else check.positive("q", q)
 
 
 def _e_folding(slope: Array) -> Array:

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from .. import _validation as check
 from ..activations.thresholded import (
     ACTIVATIONS,
     ClippedReLU,
@@ -45,11 +46,10 @@ class Design:
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        if self.kind not in ACTIVATIONS:
+        if not isinstance(self.kind, str) or self.kind not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
-            raise ValueError(f"activation must be one of {known}, got {self.kind!r}")
-        if not 0 < self.sparsity < 1:
-            raise ValueError(f"sparsity must lie strictly between 0 and 1, got {self.sparsity!r}")
+            raise ValueError(f"activation must be one of {known}, got {check.shown(self.kind)}")
+        self._check_fraction("sparsity")
         if not self.clipped and self.slope is not None:
             raise ValueError(
                 f"slope applies to the clipped activations only; {self.kind} has V'(q*) = 1 on the "
@@ -57,8 +57,13 @@ class Design:
             )
         if self.clipped and self.slope is None:
             raise ValueError(f"slope is needed for {self.kind}, between 0 and 1, for example 0.7")
-        if self.slope is not None and not 0 < self.slope < 1:
-            raise ValueError(f"slope must lie strictly between 0 and 1, got {self.slope!r}")
+        if self.slope is not None:
+            self._check_fraction("slope")
+
+    def _check_fraction(self, name: str) -> None:
+        """Replace a field by the float that it stands for, strictly between 0 and 1."""
+        value = check.single(name, check.fraction(name, getattr(self, name)))
+        object.__setattr__(self, name, value)
 
     @classmethod
     def of(cls, kind: str, sparsity: float = DEFAULT_SPARSITY, slope: float | None = None) -> Self:
@@ -66,9 +71,10 @@ class Design:
 
         The kind is taken in any case: labels are printed as ``CReLU``.
         """
-        kind = kind.casefold() if kind.casefold() in ACTIVATIONS else kind
-        clipped = kind in ACTIVATIONS and ACTIVATIONS[kind].clipped
-        return cls(kind, sparsity, DEFAULT_SLOPE if slope is None and clipped else slope)
+        if isinstance(kind, str) and kind.casefold() in ACTIVATIONS:
+            kind = kind.casefold()
+            slope = DEFAULT_SLOPE if slope is None and ACTIVATIONS[kind].clipped else slope
+        return cls(kind, sparsity, slope)
 
     @property
     def clipped(self) -> bool:
@@ -100,7 +106,7 @@ class Design:
 
     def input_variance(self, q_star: float = 1.0) -> float:
         """q^0: q* where q* is stable, three quarters of it for the unclipped kinds with tau > 0."""
-        unstable = not self.clipped and float(self.activation(q_star).tau) > 0
+        unstable = not self.clipped and self.activation(q_star).tau > 0
         return UNCLIPPED_VARIANCE * q_star if unstable else q_star
 
 

@@ -27,7 +27,7 @@ class DataError(ValueError):
     """Data that cannot be used; the message names the folder or file and what is wrong with it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images as rows of float32 with |x|^2 / N_0 = variance, labels as int64.
 
@@ -49,6 +49,18 @@ class Dataset:
     image_shape: tuple[int, int, int]
     checksums: dict[str, str]
 
+    def __repr__(self) -> str:
+        sizes = (f"{n} {part}" for part, n in self.sizes().items())
+        return f"<Dataset {self.name}: {', '.join(sizes)} images of {self.image_shape}>"
+
+    def sizes(self) -> dict[str, int]:
+        """The number of images of each part."""
+        return {
+            "train": len(self.train_y),
+            "validation": len(self.validation_y),
+            "test": len(self.test_y),
+        }
+
     @property
     def features(self) -> int:
         """N_0: channels times rows times columns of one image."""
@@ -60,9 +72,7 @@ class Dataset:
             "name": self.name,
             "source": self.source,
             "checksums": self.checksums,
-            "train": len(self.train_y),
-            "validation": len(self.validation_y),
-            "test": len(self.test_y),
+            **self.sizes(),
         }
 
     @property

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.claim("Oracle: input")]
 NET = st.edge_of_chaos(st.ClippedReLU(1.0, 1.0))
 
 not_positive = hyp.one_of(bad_numbers(), hyp.floats(max_value=0.0, allow_nan=False))
+negative = hyp.one_of(bad_numbers(), hyp.floats(max_value=-1e-300, allow_nan=False))
 not_a_fraction = hyp.one_of(
     bad_numbers(),
     hyp.sampled_from([0.0, 1.0, 1.2, -0.1]),
@@ -94,13 +95,24 @@ MAPS = ["variance_map", "variance_slope", "variance_curvature", "chi"]
 
 
 @pytest.mark.parametrize("name", MAPS)
-@given(q=not_positive, others=hyp.lists(variances(), max_size=2))
-def test_variances_that_are_not_positive_are_refused(
-    name: str, q: float, others: list[float]
+@given(data=hyp.data(), others=hyp.lists(variances(), max_size=2))
+def test_variances_below_zero_are_refused_and_zero_where_there_is_no_limit(
+    name: str, data: hyp.DataObject, others: list[float]
 ) -> None:
     """Alone, or hidden in an array."""
+    q = data.draw(not_positive if name == "variance_curvature" else negative)
     refuses("q", lambda: getattr(NET, name)(q), q)
     refuses("q", lambda: getattr(NET, name)(np.array([*others, q])), q)
+
+
+def test_maps_that_have_no_limit_at_variance_zero_say_so() -> None:
+    """V' is infinite there for a kink at 0 above phi = 0; R divides by q."""
+    raised = st.MeanField(st.PiecewiseLinear([0.0], [0.0, 1.0], 1.0), 1.0)
+    refuses("q", lambda: raised.variance_slope(0.0), 0.0)
+    step = st.Activation(lambda x: (x > 0) * 1.0, lambda x: 0.0 * x, [0.0])
+    refuses("q", lambda: st.MeanField(step, 1.0).variance_map(0.0), 0.0)
+    for name in ("correlation_map", "correlation_slope", "correlation_gap"):
+        refuses("q", partial(getattr(NET, name), 0.5, 0.0), 0.0)
 
 
 @pytest.mark.parametrize("name", ["correlation_map", "correlation_slope"])
@@ -175,7 +187,7 @@ ANY_SIZE = hyp.one_of(
     kind=hyp.sampled_from(KINDS),
     tau=hyp.one_of(hyp.just(0.0), ANY_SIZE),
     m=ANY_SIZE,
-    q=ANY_SIZE,
+    q=hyp.one_of(ANY_SIZE, hyp.sampled_from([1e-323, 1e-308, 1e301, 1e305, 1.7e308])),
     rho=hyp.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]),
 )
 def test_valid_input_never_gives_nan_however_extreme(
@@ -207,3 +219,46 @@ def test_everything_broadcasts(chosen: list[Point], data: hyp.DataObject) -> Non
         for j, point in enumerate(chosen):
             alone = [float(getattr(point.net(1.75, 0.25), name)(x)) for x in q[:, 0]]
             assert np.allclose(together[:, j], alone, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("q", [1e-323, 1e-308, 1e-290, 1e290, 1e301, 1e308, 1.7e308])
+@pytest.mark.parametrize(
+    "phi",
+    [
+        st.ShiftedReLU(0.0),
+        st.PiecewiseLinear([0.0], [0.1, 1.0]),
+        st.PiecewiseLinear([-1.0, 1.0], [0.5, 0.0, 1.0], -2.0),
+    ],
+)
+def test_the_maps_are_right_up_to_the_largest_double(phi: st.PiecewiseLinear, q: float) -> None:
+    """Kinks are nothing beside a large sqrt(q), and everything beside a small one."""
+    squares = phi.slopes[[0, -1]] ** 2
+    if len(phi.knots) > 1 and q < 1:
+        at_zero, squares = float(phi(0.0)) ** 2, np.zeros(2)
+    else:
+        at_zero = 0.0
+    slope = 0.5 * float(squares.sum())
+    net = st.MeanField(phi, 1.0)
+    least = 5e-324  # subnormal results are rounded to its multiples
+    assert float(net.variance_map(q)) == pytest.approx(at_zero + slope * q, rel=1e-14, abs=least)
+    assert float(net.variance_slope(q)) == pytest.approx(slope, rel=1e-14)
+    assert float(net.chi(q)) == pytest.approx(slope, rel=1e-14)
+
+
+def test_a_variance_beyond_the_largest_double_is_infinite_and_so_are_those_after_it() -> None:
+    net = st.MeanField(st.ShiftedReLU(0.0), 4.0)
+    assert float(net.variance_map(1e301)) == pytest.approx(2e301)
+    assert float(net.variance_map(1.7e308)) == math.inf
+    path = net.trajectory([1e301, 1.0], 60)
+    assert path[:, 1] == pytest.approx(2.0 ** np.arange(61))
+    assert not np.any(np.isnan(path))
+    finite = np.isfinite(path[:, 0])
+    assert np.all(np.diff(finite.astype(int)) <= 0)
+    assert list(finite[[0, -1]]) == [True, False]
+
+
+def test_a_correlation_lost_in_overflow_is_refused() -> None:
+    """R would be phi(0)^2 / q = 1e324, and its slope a difference of such numbers."""
+    net = st.MeanField(st.ClippedReLU(-1.0, 1.0), 1.0)
+    with pytest.raises(ValueError, match=r"q must be within the range .* got 5e-324"):
+        net.correlation_map(-0.5, 5e-324)

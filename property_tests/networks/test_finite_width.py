@@ -329,3 +329,43 @@ def test_a_chain_that_makes_no_sense_is_refused(changed: dict[str, Any], message
     unknown = st.MeanField(st.ShiftedReLU(0.0), 2.0)
     with pytest.raises(ValueError, match="q_star is not known"):
         st.draw_chain(unknown)
+
+
+@pytest.mark.parametrize("draw", [st.draw_chain, st.draw_layers])
+@pytest.mark.parametrize(
+    ("phi", "gain"),
+    [
+        (st.ShiftedReLU(1.0), 0.0),
+        (st.ShiftedReLU(0.0), 0.0),
+        (st.SoftThreshold(0.0), 0.05),
+        (st.ClippedReLU(0.5, 1.0), 0.0),
+        (st.ClippedSoftThreshold(0.0, 1.0), 0.05),
+    ],
+)
+def test_without_bias_a_chain_dies_out_at_variance_zero(draw: Any, phi: Any, gain: float) -> None:
+    """There h = 0 in every unit: all are inactive, and pass on what phi'(0) lets through."""
+    chain = draw(st.MeanField(phi, 0.05), width=4, depth=400, networks=5, q0=1.0)
+    assert np.all(chain.variance[-1] == 0)
+    assert np.all(chain.gain[-1] == gain)
+    assert np.all(chain.sparsity[-1] == 1)
+    assert not np.any(np.isnan(chain.log_backward_gain))
+
+
+@pytest.mark.parametrize("draw", [st.draw_chain, st.draw_layers])
+def test_a_chain_at_variance_zero_wakes_up_where_phi_of_zero_is_not_zero(draw: Any) -> None:
+    """Both units of a layer below tau = -0.2 make q = 0; then phi(0) = 0.2 in both of the next."""
+    phi = st.ClippedReLU(-0.2, 1.0)
+    chain = draw(st.MeanField(phi, 1.5), width=2, depth=60, networks=200, q0=1.0)
+    dead = chain.variance[:-1] == 0
+    assert np.any(dead)
+    assert np.allclose(chain.variance[1:][dead], 1.5 * 0.2**2, rtol=1e-15)
+    assert np.all(chain.sparsity[:-1][dead] == 0)
+    assert np.all(chain.gain[:-1][dead] == 1.5)
+
+
+def test_gradients_and_small_noise_without_bias_are_numbers_down_to_zero() -> None:
+    net = st.MeanField(st.ShiftedReLU(1.0), 0.5)
+    assert not np.any(np.isnan(st.draw_gradients(net, 4, 50, 20, q0=1.0)))
+    noise = st.small_noise(net, 4, 50, 1.0)
+    assert np.all(np.isfinite(noise.mean))
+    assert np.all(np.isfinite(noise.std))

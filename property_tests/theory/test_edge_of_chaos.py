@@ -308,6 +308,28 @@ def test_a_threshold_below_zero_has_no_edge_of_chaos(a: float, q_star: float) ->
         st.edge_of_chaos(st.ShiftedReLU(tau), q_star)
 
 
+@pytest.mark.claim("App. A existence")
+@pytest.mark.parametrize("q_star", [1e-12, 0.3, 1.0, 7.0, 1e12])
+@pytest.mark.parametrize("slope", [-1.0, 0.0, 0.01, 0.1, 0.2, 0.3, 0.7, 1.0])
+def test_a_bias_of_zero_but_for_rounding_is_zero(slope: float, q_star: float) -> None:
+    """Of leaky ReLUs every variance is a fixed point; in closed form and by quadrature."""
+    line = st.PiecewiseLinear([0.0], [slope, 1.0])
+    for phi in (line, st.Activation(line, line.derivative, [0.0])):
+        net = st.edge_of_chaos(phi, q_star)
+        agree("sigma_w^2", net.sigma_w2, 2 / (1 + mp.mpf(slope) ** 2), 1e-12, search=False)
+        assert 0 <= float(net.sigma_b2) <= 1e-13 * q_star
+
+
+@pytest.mark.claim("App. A existence")
+@pytest.mark.parametrize("tau", [-1e-12, -1e-6])
+def test_a_negative_bias_beyond_rounding_is_refused(tau: float) -> None:
+    """sigma_b^2 is 2 sqrt(2 / pi) tau / 2 to first order in tau."""
+    relu = st.ShiftedReLU(tau)
+    for phi in (relu, st.Activation(relu, relu.derivative, [tau])):
+        with pytest.raises(ValueError, match="sigma_b\\^2 would be -"):
+            st.edge_of_chaos(phi)
+
+
 @pytest.mark.claim("Fig. 8")
 @pytest.mark.control("Fig. 8", replace="sparsity_theory.ShiftedReLU", by=threshold_moved)
 @given(point=edges(["st"]))

@@ -14,7 +14,14 @@ from hypothesis import strategies as hyp
 import sparsity_theory as st
 from property_tests.references.definitions import mp, of_kind
 from property_tests.support.agreement import agree
-from property_tests.support.strategies import ACTIVATIONS, CLIPPED, UNCLIPPED, sparsities, variances
+from property_tests.support.strategies import (
+    ACTIVATIONS,
+    CLIPPED,
+    KINDS,
+    UNCLIPPED,
+    sparsities,
+    variances,
+)
 from sparsity_theory.mean_field.fixed_points import FixedPointContinuumError, _roots_in_log
 
 
@@ -198,3 +205,43 @@ def test_every_fixed_point_found_is_one_and_says_the_truth_about_its_stability(
         assert point.slope == float(net.variance_slope(point.q))
         assert point.chi == float(net.chi(point.q))
         assert point.stable == (abs(point.slope) < 1)
+
+
+def no_bias(phi: st.PiecewiseLinear, sigma_w2: float) -> list[float]:
+    return [point.q for point in st.fixed_points(st.MeanField(phi, sigma_w2))]
+
+
+def test_without_bias_the_positive_fixed_points_are_found_or_none() -> None:
+    """ReLU_1 stays below the identity with the weights of He initialization, ST_1 crosses it."""
+    assert no_bias(st.ShiftedReLU(1.0), 2.0) == []
+    assert no_bias(st.ClippedReLU(1.0, 1.0), 2.0) == []
+    assert no_bias(st.ShiftedReLU(0.0), 1.0) == []
+    (q,) = no_bias(st.SoftThreshold(1.0), 4.0)
+    agree("V(q)", 4 * of_kind("st", 1.0).mean_square(q), q, 1e-14, search=False)
+    lower, upper = no_bias(st.ClippedSoftThreshold(1.0, 2.0), 8.0)
+    for q in (lower, upper):
+        agree("V(q)", 8 * of_kind("cst", 1.0, 2.0).mean_square(q), q, 1e-13, search=False)
+
+
+@pytest.mark.parametrize("power", [-1015, -664, -200, 200, 664, 960, 1015])
+@pytest.mark.parametrize("kind", KINDS)
+def test_fixed_points_scale_with_the_variance_or_are_refused(kind: str, power: int) -> None:
+    """In units of 2^power: 1e-200 to 1e289 are no different from 1; at the ends of the doubles."""
+    q_star = 2.0**power
+    if kind in CLIPPED:
+        phi = ACTIVATIONS[kind].for_sparsity(0.85, 0.9, q_star)
+    else:
+        phi = ACTIVATIONS[kind].for_sparsity(0.85, q_star)
+    if abs(power) == 1015:
+        with pytest.raises(ValueError, match="fixed points need kinks between"):
+            st.fixed_points(st.edge_of_chaos(phi, q_star))
+        return
+    found = st.fixed_points(st.edge_of_chaos(phi, q_star))
+    unit = st.fixed_points(st.edge_of_chaos(designed_or_not(kind)))
+    assert [p.q / q_star for p in found] == pytest.approx([p.q for p in unit], rel=1e-6)
+    assert [p.stable for p in found] == [p.stable for p in unit]
+
+
+def designed_or_not(kind: str) -> Any:
+    """The activation of a row of Table 2, or of Table 1 for the unclipped kinds."""
+    return designed(kind, 0.9) if kind in CLIPPED else ACTIVATIONS[kind].for_sparsity(0.85)

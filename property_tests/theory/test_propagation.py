@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,3 +222,90 @@ def test_phases_side_by_side_have_the_correlations_that_each_has_alone() -> None
         assert together[i] == pytest.approx(float(st.correlation_fixed_point(alone)), abs=1e-14)
     assert list(together[:2]) == [1.0, 1.0]
     assert 0 < together[3] < together[2] < 1
+
+
+@pytest.mark.claim("Eq. 3")
+@pytest.mark.parametrize(
+    "phi",
+    [
+        st.ShiftedReLU(1.0),
+        st.SoftThreshold(1.0),
+        st.ClippedReLU(1.0, 1.0),
+        st.Activation(np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+    ],
+)
+def test_without_bias_a_variance_may_reach_zero_and_stays_there(phi: Any) -> None:
+    """Beside one that lives on with a bias: each has the path that it has alone."""
+    nets = st.MeanField(phi, 0.2, [0.0, 0.5])
+    path = nets.trajectory(1.0, 500)
+    assert path[-1, 0] == 0
+    assert path[-1, 1] > 0.5
+    for i, bias in enumerate((0.0, 0.5)):
+        alone = st.MeanField(phi, 0.2, bias).trajectory(1.0, 500)
+        assert np.allclose(path[:, i], alone, rtol=1e-10, atol=1e-300)
+    assert list(st.MeanField(phi, 2.0).trajectory(0.0, 2)) == [0, 0, 0]
+
+
+@pytest.mark.claim("Eq. 3")
+@pytest.mark.parametrize(
+    "phi",
+    [
+        st.ShiftedReLU(0.0),
+        st.ShiftedReLU(1.0),
+        st.SoftThreshold(0.0),
+        st.ClippedSoftThreshold(0.5, 1.0),
+        st.PiecewiseLinear([0.0, 1.0], [0.1, 1.0, 0.5]),
+        st.Activation(np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+    ],
+)
+def test_at_variance_zero_the_maps_have_their_limits(phi: Any) -> None:
+    net = st.MeanField(phi, 1.75, 0.25)
+    for name in ("variance_map", "variance_slope", "chi"):
+        here, near = getattr(net, name)(np.array([0.0, 1e-18]))
+        assert here == pytest.approx(near, rel=1e-12)
+        assert float(getattr(net, name)(0.0)) == here
+    assert float(net.variance_map(0.0)) == 0.25
+
+
+@pytest.mark.claim("Eq. 3")
+def test_a_network_of_variance_zero_wakes_up_where_phi_of_zero_is_not_zero() -> None:
+    net = st.MeanField(st.PiecewiseLinear([0.0], [0.0, 1.0], 3.0), 2.0)
+    assert float(net.variance_map(0.0)) == 18.0
+
+
+@pytest.mark.claim("Eq. 6")
+@given(point=edges(["relu", "st", "crelu", "cst"]))
+def test_equal_inputs_have_a_correlation_of_at_most_one(point: Point) -> None:
+    """So that its arc cosine exists; -1 likewise, for an odd phi."""
+    net = st.edge_of_chaos(point.activation, point.q)
+    assert 1 - 1e-14 <= float(net.correlation_map(1.0)) <= 1
+    assert -1 <= float(net.correlation_map(-1.0)) <= 1
+
+
+@pytest.mark.claim("Eq. 6")
+def test_a_correlation_of_more_than_one_by_more_than_rounding_says_that_q_is_not_fixed() -> None:
+    """ReLU with sigma_w^2 = 2 and a bias of 1e-12 q keeps no variance."""
+    net = st.MeanField(st.ShiftedReLU(0.0), 2.0, 1e-12)
+    assert float(net.correlation_map(1.0, 1.0)) == pytest.approx(1 + 1e-12, rel=1e-15)
+
+
+@pytest.mark.claim("Eq. 4")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_covariance_is_symmetric_to_the_rounding_of_its_type(dtype: Any) -> None:
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85))
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((7, 50)).astype(dtype)
+    sigma = np.corrcoef(rows, dtype=dtype)
+    sigma[0, 1] = np.nextafter(sigma[0, 1], dtype(2))
+    mapped = st.covariance_map(net, sigma, 1)
+    assert np.array_equal(mapped, mapped.T)
+    exact = st.covariance_map(net, 0.5 * (sigma + sigma.T).astype(float), 1)
+    assert np.allclose(mapped, exact, rtol=0, atol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.claim("Eq. 4")
+def test_a_covariance_that_is_not_symmetric_is_refused_and_told_by_how_much() -> None:
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85))
+    sigma = np.array([[1.0, 0.5], [0.5 + 1e-9, 1.0]])
+    with pytest.raises(ValueError, match=r"symmetric, got mirrored entries that differ by 1e-09"):
+        st.covariance_map(net, sigma, 0)

@@ -117,7 +117,7 @@ class Activation(Value):
         product = self._expectation(
             q, lambda x, z: z * (z * z - 3.0) * self(x) * self.derivative(x)
         )
-        return product / (2.0 * q * np.sqrt(q))
+        return 0.5 * product / np.sqrt(q) / q
 
     def mean_derivative_power(self, q: Array, power: int) -> Array:
         """E phi'^power."""

@@ -369,7 +369,7 @@ class PiecewiseLinear(Value):
 
     def mean_square_curvature(self, q: Array) -> Array:
         """The second derivative in q of E phi(sqrt(q) z)^2 (Eqs. 40, 43)."""
-        return self._expectation(q, Piece.hermite_slope) / np.sqrt(q) / (2.0 * q)
+        return 0.5 * self._expectation(q, Piece.hermite_slope) / np.sqrt(q) / q
 
     def mean_derivative_power(self, q: Array, power: int) -> Array:
         """E phi'(sqrt(q) z)^power; the power 2 is in Eqs. 39, 42, 51, 54, the others in Eq. 27."""

@@ -75,7 +75,7 @@ def draw_gradients(
             log_size[layer] = log_size[layer + 1] + np.log(share)
         along_h = ratio_or_zero(along_h, np.sqrt(share))  # of a delta of length 1 again
         q = chain.variance[layer]
-        kappa = np.maximum(q - sigma_b2, 0.0) / q
+        kappa = ratio_or_zero(np.maximum(q - sigma_b2, 0.0), q)
         noise = np.sqrt(kappa * sigma_b2) * backward.standard_normal(batch)
         length = np.sqrt(width * (q - sigma_b2) / sigma_w2)
         along_x = ratio_or_zero(kappa * along_h + noise, length)

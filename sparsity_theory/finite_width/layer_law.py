@@ -65,7 +65,24 @@ class Ramp:
     def draw(
         self, root: Array, width: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
-        """R, C and the sum of phi^2 of layers with pre-activations N(0, root^2)."""
+        """R, C and the sum of phi^2 of layers with pre-activations N(0, root^2), root >= 0."""
+        still = root == 0.0
+        number, clipped, square = self._draw(np.where(still, 1.0, root), width, rng)
+        if not np.any(still):
+            return number, clipped, square
+        # Where root = 0, all units are at h = 0.
+        beyond = self.tau + self.m <= 0.0
+        rising = (self.tau == 0.0) if self.odd else (self.tau < 0.0) & ~beyond
+        height = np.clip(-self.tau, 0.0, self.m)
+        return (
+            np.where(still, width * rising, number),
+            np.where(still, width * beyond, clipped),
+            np.where(still, width * height**2, square),
+        )
+
+    def _draw(
+        self, root: Array, width: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
         sides = 1 + self.odd
         beyond = sides * scipy.special.ndtr(-(self.tau + self.m) / root)
         rising = np.clip(sides * scipy.special.ndtr(-self.tau / root) - beyond, 0.0, 1.0)
@@ -102,9 +119,10 @@ class Ramp:
         exponent = -(begin[..., np.newaxis] + 0.5 * along) * along
         exponent -= 0.5 * np.minimum(begin, 0.0)[..., np.newaxis] ** 2
         mass, first, second, third = np.moveaxis(np.exp(exponent) @ _POWERS, -1, 0)
-        first, second, third = first / mass, second / mass, third / mass
+        # A ramp so far out that its mass underflows has no units: its moments do not matter.
+        first, second, third = (ratio_or_zero(part, mass) for part in (first, second, third))
         variance = second - first**2
-        skewness = (third - 3.0 * first * variance - first**3) / variance**1.5
+        skewness = ratio_or_zero(third - 3.0 * first * variance - first**3, variance**1.5)
         unit = (length * root) ** 2
         return unit * first, unit * np.sqrt(variance), skewness
 
@@ -136,7 +154,7 @@ def draw_layers(
     for layer in range(depth):
         number, clipped, square = ramp.draw(np.sqrt(q), width, rng)
         variance[layer], gain[layer] = q, sigma_w2 * (number / width)
-        sparsity[layer] = 1.0 - (number + clipped) / width
+        sparsity[layer] = np.where(square > 0.0, 1.0 - (number + clipped) / width, 1.0)
         q = np.minimum(sigma_w2 * (square / width) + sigma_b2, LARGEST_VARIANCE)
     return Chain(variance, gain, sparsity)
 

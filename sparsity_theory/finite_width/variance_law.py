@@ -10,7 +10,8 @@ With it the gain of squared gradients is drawn, sigma_w^2 (1 / N) sum_i phi'(sqr
 layer, which takes the backward weights as independent of the forward ones (as Eq. 24 does).
 
 Most units of a sparse network are inactive and add nothing. So the number of active ones is drawn
-first, which is binomial, and then only these units, from the tails beyond the dead zone.
+first, which is binomial, and then only these units, from the tails beyond the dead zone. Without
+bias a layer may have no active unit: then q = 0, and all pre-activations of the next are 0.
 """
 
 from __future__ import annotations
@@ -164,6 +165,8 @@ def small_noise(
 
         mean -> V(q) + V''(q) std^2 / 2,    std^2 -> V'(q)^2 std^2 + Var[q^{l+1} | q].
 
+    A mean below the smallest normal double, as without bias, is taken as that.
+
     Raises:
         ValueError: for a width or depth below 1, q0 not positive and finite, or q0 not given for a
             network without q_star.
@@ -172,6 +175,7 @@ def small_noise(
     start = net.require_q_star("q0") if q0 is None else check.positive("q0", q0)
     mean = np.broadcast_to(start, np.shape(net.variance_map(start))).astype(np.float64)
     variance = np.zeros(mean.shape)
+    least = np.maximum(net.sigma_b2, np.finfo(float).tiny)
     means, variances, slope_changes = [], [], []
     for _ in range(depth):
         slope, curvature = net.variance_slope(mean), net.variance_curvature(mean)
@@ -180,7 +184,7 @@ def small_noise(
         slope_changes.append(np.abs(curvature) * np.sqrt(variance))
         variance = slope**2 * variance + one_step_variance(net, mean, width)
         drift = 0.5 * curvature * variances[-1]
-        mean = np.clip(net.variance_map(mean) + drift, net.sigma_b2, LARGEST_VARIANCE)
+        mean = np.clip(net.variance_map(mean) + drift, least, LARGEST_VARIANCE)
     linear = np.stack(slope_changes) <= 0.1
     valid = np.logical_and.accumulate(linear, axis=0)
     return SmallNoise(np.stack(means), np.sqrt(np.stack(variances)), valid)
@@ -236,12 +240,16 @@ def _draw_block(
 
 
 def _layer_sums(networks: _Networks, root: Array, width: int, rng: np.random.Generator) -> Array:
-    """`_Networks.sums` of one layer with pre-activations N(0, root^2)."""
+    """`_Networks.sums` of one layer with pre-activations N(0, root^2); all units if root = 0."""
     begin, end = networks.dead_zone
-    below, above = scipy.special.ndtr(begin / root), scipy.special.ndtr(-end / root)
-    number_above = rng.binomial(width, above)
+    still = root == 0.0
+    scale = np.where(still, 1.0, root)
+    with np.errstate(over="ignore"):
+        below, above = scipy.special.ndtr(begin / scale), scipy.special.ndtr(-end / scale)
+    number_above = np.where(still, 0, rng.binomial(width, above))
     below_if_not_above = np.minimum(ratio_or_zero(below, 1.0 - above), 1.0)
     number_below = rng.binomial(width - number_above, below_if_not_above)
+    number_below, below = np.where(still, width, number_below), np.where(still, 0.5, below)
     left = _lower_tail_units(below, number_below, rng) * np.repeat(root, number_below)
     right = _lower_tail_units(above, number_above, rng) * np.repeat(-root, number_above)
     return networks.sums(left, number_below) + networks.sums(right, number_above)

@@ -13,8 +13,8 @@ from .propagation import correlation_fixed_point
 if TYPE_CHECKING:
     from .maps import MeanField
 
-# By rounding, the correlation of fully correlated positions may exceed 1 by this much.
-_ROUNDING = 8 * np.finfo(float).eps
+# Of the precision of the given covariance: sums of many terms may have lost this many ulps.
+_ULPS = 1024
 
 
 def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Array:
@@ -23,7 +23,8 @@ def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Ar
     Args:
         net: activation, sigma_w^2 and sigma_b^2; weights are N(0, sigma_w2 / ((2 k + 1) C_in)).
         covariance: between the n positions of one layer, shape (n, n): symmetric and positive
-            semidefinite; the positions may differ in variance.
+            semidefinite to the rounding of its type, in float64 2e-13 of the variances; the
+            positions may differ in variance.
         half_width: k, for kernels 2 k + 1 wide; positions are counted modulo n.
 
     Returns:
@@ -34,19 +35,32 @@ def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Ar
     """
     sigma = check.finite("covariance", covariance)
     k = check.count("half_width", half_width, least=0)
-    if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1] or not np.array_equal(sigma, sigma.T):
+    if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1]:
         raise ValueError(f"covariance must be a symmetric matrix, got shape {sigma.shape}")
     q = check.positive("the diagonal of covariance", np.diag(sigma))
-    products = _mean_products(net, _correlations(sigma, q), q)
+    products = _mean_products(net, _correlations(sigma, q, _rounding(covariance)), q)
     shifted = [np.roll(products, (-beta, -beta), axis=(0, 1)) for beta in range(-k, k + 1)]
     return np.asarray(net.sigma_b2 + net.sigma_w2 * np.mean(shifted, axis=0))
 
 
-def _correlations(sigma: Array, q: Array) -> Array:
+def _rounding(covariance: FloatLike) -> float:
+    """By how much correlations of this precision may be off."""
+    precision = np.result_type(np.asarray(covariance).dtype, np.float16)
+    return float(_ULPS * np.finfo(precision).eps)
+
+
+def _correlations(sigma: Array, q: Array, rounding: float) -> Array:
     root = np.sqrt(q)
-    rho = sigma / np.outer(root, root)
+    rho = sigma / root / root[:, None]
+    asymmetry = np.abs(rho - rho.T)
+    if np.any(asymmetry > rounding):
+        worst = np.max(np.abs(sigma - sigma.T)[asymmetry > rounding])
+        raise ValueError(
+            f"covariance must be symmetric, got mirrored entries that differ by {worst:.3g}"
+        )
+    rho = 0.5 * (rho + rho.T)
     np.fill_diagonal(rho, 1.0)
-    rounded = np.abs(rho) <= 1.0 + _ROUNDING
+    rounded = np.abs(rho) <= 1.0 + rounding
     return check.correlation("correlation", np.where(rounded, np.clip(rho, -1.0, 1.0), rho))
 
 

@@ -10,12 +10,16 @@ from ..activations.expectations import GaussianExpectations, check_activation
 from ..numerics.roots import bracketed_newton
 from .maps import MeanField
 
+# Of q E phi'^2: expectations by quadrature are good to a few times this, closed forms to more.
+_ROUNDING = 1e-13
+
 
 def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> MeanField:
     """The initialization with chi_1 = 1 and V(q_star) = q_star (Eqs. 59-62).
 
     sigma_w^2 = 1 / E phi'^2, which is 1 / (1 - s) for the unclipped kinds, and
-    sigma_b^2 = q* - sigma_w^2 E phi^2, formed without that subtraction.
+    sigma_b^2 = q* - sigma_w^2 E phi^2, formed without that subtraction. A sigma_b^2 below zero by
+    at most 1e-13 q* is rounding, and 0: so it is for ReLU and leaky ReLU.
 
     Raises:
         ValueError: if q_star is not positive and finite, if phi' vanishes (to double precision)
@@ -31,6 +35,8 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
             "its derivative vanishes there to double precision"
         )
     deficit = activation.edge_deficit(q_star)
+    rounding = _ROUNDING * (q_star * mean_squared_derivative)
+    deficit = np.where((deficit < 0.0) & (deficit >= -rounding), 0.0, deficit)
     if np.any(deficit < 0.0):
         raise ValueError(
             f"{activation!r} has no edge of chaos at q_star = {q_star!s}: sigma_b^2 would be "

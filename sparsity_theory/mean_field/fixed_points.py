@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _POINTS_PER_E_FOLD = 64
 # Variances at which a kink is 1e-12 standard deviations away are searched for fixed points too.
-_BEYOND, _LARGEST, _POINTS_OF_GROWTH = 1e16, 1e300, 256
+_BEYOND, _POINTS_OF_GROWTH = 1e16, 256
+# Where variances and V neither overflow nor lose digits, and kinks well within.
+_SMALLEST, _LARGEST = 1e-307, 1e307
+_SMALLEST_KINK, _LARGEST_KINK = 3e-152, 3e151
 # V - q at a point where V' = 1 counts as zero below this multiple of q: its rounding error.
 _TOUCHING = 16 * np.finfo(float).eps
 
@@ -83,12 +86,14 @@ def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
     """All fixed points of the variance map, ascending.
 
     A variance at which V touches the identity without crossing it (q* of the unclipped kinds on
-    the edge of chaos) is one fixed point, and not stable.
+    the edge of chaos) is one fixed point, and not stable. q = 0 is not among them: without bias,
+    and with phi(0) = 0, it is a fixed point too, as `MeanField.variance_map` says.
 
     Raises:
         FixedPointContinuumError: if V(q) = q to rounding over a whole range of variances, as for
             ReLU and the identity on the edge of chaos.
-        ValueError: if a parameter of the network is an array.
+        ValueError: if a parameter of the network is an array, or kinks of the activation are not
+            between 3e-152 and 3e151 in size. Variances are searched from 1e-307 to 1e307.
     """
     grid = _grid(net)
     _refuse_continuum(net, grid)
@@ -151,13 +156,21 @@ def _grid(net: MeanField) -> Array:
     if np.ndim(net.variance_map(1.0)) > 0:
         raise ValueError("fixed points need scalar tau, m, sigma_w2 and sigma_b2, got an array")
     smallest, largest = net.activation.scales()
-    low, high = 1e-4 * smallest**2, 1e8 * largest**2
-    # Below low, V is V(0) + V'(0) q, and a fixed point there is at least V(0).
-    low = min(low, 0.5 * float(net.variance_map(low)))
+    if not _SMALLEST_KINK <= smallest <= largest <= _LARGEST_KINK:
+        raise ValueError(
+            f"fixed points need kinks between {_SMALLEST_KINK} and {_LARGEST_KINK} in size, "
+            f"got {smallest:.3g} to {largest:.3g}"
+        )
+    low = max(1e-4 * smallest * smallest, _SMALLEST)
+    high = min(1e8 * largest * largest, _LARGEST)
+    # Below low, V is V(0) + V'(0) q, and a fixed point there is at least V(0). Where that is 0 but
+    # for underflow, V(q) < q below.
+    below = 0.5 * float(net.variance_map(low))
+    low = max(min(low, below), _SMALLEST) if below > 0.0 else low
     features = np.geomspace(low, high, int(_POINTS_PER_E_FOLD * np.log(high / low)))
     # Beyond, V is A q + B sqrt(q) + C: constant for a bounded phi, else it may cross q once more.
     growth = np.geomspace(high, min(_BEYOND * high, _LARGEST), _POINTS_OF_GROWTH)
-    return np.concatenate([features, growth[1:]])
+    return np.unique(np.concatenate([features, growth[1:]]))
 
 
 def _relative_excess(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:

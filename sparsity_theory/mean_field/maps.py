@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from .. import _validation as check
 from .._types import Array, FloatLike, Parameter, plain
 from .._values import Value
 from ..activations.expectations import GaussianExpectations, check_activation
+
+# A correlation beyond 1 by at most this is 1, to the rounding of R and of the fixed point q.
+_ROUNDING = 64 * np.finfo(float).eps
+_TINY = np.finfo(float).tiny
 
 
 class MeanField(Value):
@@ -80,22 +85,35 @@ class MeanField(Value):
         """V(q) = sigma_w^2 E phi(sqrt(q) z)^2 + sigma_b^2 (Eqs. 3, 32, 37, 41, 44, 53).
 
         Args:
-            q: variance of the pre-activations of one layer, positive.
+            q: variance of the pre-activations of one layer, nonnegative.
 
         Returns:
-            The variance in the next layer.
+            The variance in the next layer; inf where it is beyond the largest double. At q = 0 it
+            is sigma_w^2 phi(0)^2 + sigma_b^2: without bias and with phi(0) = 0, a network whose
+            variance is 0 stays there.
+
+        Raises:
+            ValueError: for q negative or not finite, or q = 0 and a phi that jumps at 0.
         """
-        q = check.positive("q", q)
-        return self.sigma_w2 * self.activation.mean_square(q) + self.sigma_b2
+        q = check.nonnegative("q", q)
+        with np.errstate(over="ignore"):
+            mean_square = _from_zero_on(q, self.activation.mean_square, self._square_at_zero)
+            return np.asarray(self.sigma_w2 * mean_square + self.sigma_b2)[()]
 
     def variance_slope(self, q: FloatLike) -> Array:
-        """V'(q), the slope of the variance map (Eqs. 13, 14, 38, 43, 50), for q > 0.
+        """V'(q), the slope of the variance map (Eqs. 13, 14, 38, 43, 50), for q >= 0.
 
         Where E z phi phi' has terms of both signs, as it may for tau < 0, it is exact to a few ulps
         of the sum of their sizes.
+
+        Raises:
+            ValueError: for q negative or not finite, or q = 0 and phi(0) not 0: then V' may have
+                no limit there.
         """
-        q = check.positive("q", q)
-        return self.sigma_w2 * self.activation.mean_square_slope(q)
+        q = check.nonnegative("q", q)
+        return self.sigma_w2 * _from_zero_on(
+            q, self.activation.mean_square_slope, self._square_slope_at_zero
+        )
 
     def variance_curvature(self, q: FloatLike) -> Array:
         """V''(q), the curvature of the variance map (Eqs. 40, 43), for q > 0.
@@ -105,15 +123,21 @@ class MeanField(Value):
         sigma_w^2 E[(|z|^3 + 3 |z|) phi phi'] / (2 q^(3/2)).
         """
         q = check.positive("q", q)
-        return self.sigma_w2 * self.activation.mean_square_curvature(q)
+        with np.errstate(over="ignore"):
+            return self.sigma_w2 * self.activation.mean_square_curvature(q)
 
     def chi(self, q: FloatLike) -> Array:
-        """sigma_w^2 E phi'(sqrt(q) z)^2 for q > 0: chi_1 = R'(1) at q = q* (Eqs. 11, 15, 16, 19).
+        """sigma_w^2 E phi'(sqrt(q) z)^2 for q >= 0: chi_1 = R'(1) at q = q* (Eqs. 11, 15, 16, 19).
 
-        The factor by which mean squared gradients grow from a layer to the one before (Eq. 24).
+        The factor by which mean squared gradients grow from a layer to the one before (Eq. 24). At
+        q = 0 it is the limit, sigma_w^2 (phi'(0-)^2 + phi'(0+)^2) / 2.
         """
-        q = check.positive("q", q)
-        return self.sigma_w2 * self.activation.mean_derivative_power(q, 2)
+        q = check.nonnegative("q", q)
+        return self.sigma_w2 * _from_zero_on(
+            q,
+            lambda positive: self.activation.mean_derivative_power(positive, 2),
+            self._squared_slopes_at_zero,
+        )
 
     def correlation_map(self, rho: FloatLike, q: FloatLike | None = None) -> Array:
         """R(rho), the correlation in the next layer of two inputs with variance q (Eq. 6).
@@ -123,12 +147,19 @@ class MeanField(Value):
             q: a fixed point of the variance map, by which the result is divided; ``q_star`` where
                 not given.
 
+        Returns:
+            In [-1, 1] if q is a fixed point to rounding.
+
         Raises:
             ValueError: for rho outside [-1, 1], q not positive and finite, or q not given for a
                 network without q_star.
         """
         rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
-        return (self.sigma_w2 * self.activation.mean_product(rho, q) + self.sigma_b2) / q
+        with np.errstate(over="ignore", invalid="ignore"):
+            mapped = (self.sigma_w2 * self.activation.mean_product(rho, q) + self.sigma_b2) / q
+        size = np.abs(mapped)
+        rounded = (size > 1.0) & (size <= 1.0 + _ROUNDING)
+        return self._known(np.where(rounded, np.sign(mapped), mapped), q)
 
     def correlation_slope(self, rho: FloatLike, q: FloatLike | None = None) -> Array:
         """R'(rho), the slope of the correlation map; chi_1 at rho = 1.
@@ -136,7 +167,9 @@ class MeanField(Value):
         Arguments and errors are those of `correlation_map`.
         """
         rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
-        return self.sigma_w2 * self.activation.mean_product_of_derivatives(rho, q)
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = self.sigma_w2 * self.activation.mean_product_of_derivatives(rho, q)
+        return self._known(slope, q)
 
     def correlation_gap(self, gap: FloatLike, q: FloatLike | None = None) -> Array:
         """1 - R(1 - gap) for gap in [0, 2], with full relative accuracy however small the gap.
@@ -145,15 +178,64 @@ class MeanField(Value):
         taken as the fixed point that R(1) = 1 asks for: ``q_star`` where not given.
         """
         gap, q = check.gap("gap", gap), self._at_fixed_point(q)
-        return self.sigma_w2 * self.activation.mean_product_gap(gap, q) / q
+        with np.errstate(over="ignore", invalid="ignore"):
+            mapped = self.sigma_w2 * self.activation.mean_product_gap(gap, q) / q
+        return self._known(np.asarray(mapped), q)
 
     def trajectory(self, q0: FloatLike, depth: int) -> Array:
         """q^0, V(q^0), V(V(q^0)), ...: shape (depth + 1, *batch).
 
+        A variance beyond the largest double is inf, and so are those after it.
+
         Raises:
-            ValueError: for q0 not positive and finite, or a negative depth.
+            ValueError: for q0 negative or not finite, or a negative depth.
         """
-        variances = [check.positive("q0", q0)]
+        variances = [check.nonnegative("q0", q0)]
         for _ in range(check.count("depth", depth, least=0)):
-            variances.append(self.variance_map(np.minimum(variances[-1], np.finfo(float).max)))
+            overflown = np.isinf(variances[-1])
+            following = self.variance_map(np.where(overflown, 1.0, variances[-1]))
+            variances.append(np.where(overflown, np.inf, following))
         return np.stack(np.broadcast_arrays(*variances))
+
+    def _known(self, values: Array, q: Array) -> Array:
+        """Values at q, after a check that none of them was lost in overflow."""
+        lost = np.isnan(values)
+        if np.any(lost):
+            worst = float(np.broadcast_to(q, lost.shape)[lost].flat[0])
+            raise ValueError(
+                f"q must be within the range of double precision of {self.activation!r}, "
+                f"whose squares overflow beside it, got {worst!r}"
+            )
+        return np.asarray(values)[()]
+
+    def _square_at_zero(self) -> Array:
+        """phi(0)^2, the limit of E phi^2."""
+        below, here, above = (self.activation(x) for x in (-_TINY, 0.0, _TINY))
+        scale = np.maximum(np.abs(below), np.abs(above))
+        if np.any(np.maximum(np.abs(below - here), np.abs(above - here)) > 1e-6 * scale + 1e-100):
+            raise ValueError(
+                f"q must be positive for {self.activation!r}, which jumps at 0, got 0.0"
+            )
+        return here * here
+
+    def _square_slope_at_zero(self) -> Array:
+        """The limit of the derivative of E phi^2 where phi(0) = 0."""
+        if np.any(self.activation(0.0) != 0.0):
+            raise ValueError(
+                f"q must be positive for V' of {self.activation!r}, since phi(0) is not 0, got 0.0"
+            )
+        return self._squared_slopes_at_zero()
+
+    def _squared_slopes_at_zero(self) -> Array:
+        """The limit of E phi'^2: at variance 0 half of the inputs are below 0."""
+        below, above = self.activation.derivative(-_TINY), self.activation.derivative(_TINY)
+        return np.asarray(0.5 * (below * below + above * above))
+
+
+def _from_zero_on(
+    q: Array, expectation: Callable[[Array], Array], at_zero: Callable[[], Array]
+) -> Array:
+    """An expectation at every q >= 0, from its limit where q is 0."""
+    if np.all(q):
+        return expectation(q)
+    return np.where(q == 0.0, at_zero(), expectation(np.where(q == 0.0, 1.0, q)))

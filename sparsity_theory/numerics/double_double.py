@@ -11,6 +11,7 @@ import numpy as np
 from .._types import Array
 
 _SPLITTER = 134217729.0  # 2^27 + 1 (Dekker 1971): halves a significand of 53 bits
+_SMALL, _LARGE = 1e-250, 1e250  # between them no product of two numbers here leaves the doubles
 
 
 def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
@@ -42,14 +43,30 @@ def quotient(high: Array, low: Array, divisor: Array) -> tuple[Array, Array]:
     return ratio, ((high - product) - error + low) / divisor
 
 
+def _moderate(q: Array) -> bool:
+    """Whether products of variances of this size neither overflow nor lose digits."""
+    if np.size(q) == 1:
+        return _SMALL < q.item() < _LARGE
+    return bool(np.size(q) == 0 or (q.min() > _SMALL and q.max() < _LARGE))
+
+
+def _rescaled(high: Array, low: Array, q: Array) -> tuple[Array, Array, Array]:
+    """The numbers in units in which q is between 1/2 and 2, exactly."""
+    halved = np.frexp(q)[1] // 2
+    high, low = np.ldexp(high, -halved), np.ldexp(low, -halved)
+    return high, low, np.ldexp(np.ldexp(q, -halved), -halved)
+
+
 def square_over(high: Array, low: Array, q: Array) -> tuple[Array, Array]:
-    """(high + low)^2 / q as (rounded, its rounding error)."""
+    """(high + low)^2 / q as (rounded, its rounding error), for any positive q."""
+    if not _moderate(q):
+        high, low, q = _rescaled(high, low, q)
     square, error = two_product(high, high)
     return quotient(square, error + 2.0 * high * low, q)
 
 
 def exp_minus_half_square(high: Array, low: Array, q: Array) -> Array:
-    """exp(-(high + low)^2 / (2 q)) to a few ulps, however far out.
+    """exp(-(high + low)^2 / (2 q)) to a few ulps, however far out, for any positive q.
 
     The exponent is formed as a double-double; the exponential of its low part is 1 - low.
     """

@@ -109,7 +109,7 @@ def test_maps_that_have_no_limit_at_variance_zero_say_so() -> None:
     """V' is infinite there for a kink at 0 above phi = 0; R divides by q."""
     raised = st.MeanField(st.PiecewiseLinear([0.0], [0.0, 1.0], 1.0), 1.0)
     refuses("q", lambda: raised.variance_slope(0.0), 0.0)
-    step = st.Activation(lambda x: (x > 0) * 1.0, lambda x: 0.0 * x, [0.0])
+    step = st.Activation(lambda x: np.where(x > 0, 1.0, 0.0), np.zeros_like, [0.0])
     refuses("q", lambda: st.MeanField(step, 1.0).variance_map(0.0), 0.0)
     for name in ("correlation_map", "correlation_slope", "correlation_gap"):
         refuses("q", partial(getattr(NET, name), 0.5, 0.0), 0.0)

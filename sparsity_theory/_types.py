@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ Parameter: TypeAlias = float | Any
 
 ``Any`` stands for the array, so that type checkers let a single parameter pass for the float it is.
 """
+
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+def scalar_or_array(value: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """NumPy's scalar for an array without axes, as its arithmetic gives; the array otherwise."""
+    result: NDArray[_Scalar] = value[()]
+    return result
 
 
 def plain(value: Array) -> Parameter:

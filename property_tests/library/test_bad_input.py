@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as hyp
 
 import sparsity_theory as st
+from property_tests.references.definitions import mp
 from property_tests.support.controls import unchecked
 from property_tests.support.strategies import (
     ACTIVATIONS,
@@ -25,6 +28,7 @@ from property_tests.support.strategies import (
     points,
     variances,
 )
+from sparsity_theory.published.rows import Design
 
 pytestmark = [pytest.mark.claim("Oracle: input")]
 
@@ -162,14 +166,111 @@ def test_knots_slopes_and_offsets_that_make_no_function_are_refused(
         st.PiecewiseLinear(*arguments)
 
 
-@pytest.mark.parametrize("value", ["much", None, [1.0, "x"], {}])
+NO_NUMBERS = [
+    "much",
+    "1.5",
+    b"1.5",
+    None,
+    True,
+    np.array([True, False]),
+    1.0 + 0.0j,
+    np.datetime64(1, "s"),
+    np.timedelta64(1, "s"),
+    np.ma.masked,
+    [1.0, "x"],
+    ["1.0", "2.0"],
+    [1.0, None],
+    [[1.0], [1.0, 2.0]],
+    {},
+    object(),
+    10**400,
+    np.arange(5000).astype(str),
+    "1" * 5000,
+]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda x: f"{x!r:.30}")
 def test_what_is_no_number_is_refused_by_name(value: object) -> None:
-    with pytest.raises(ValueError, match=r"\btau\b"):
-        st.ShiftedReLU(value)
-    with pytest.raises(ValueError, match=r"\bs\b"):
-        st.ShiftedReLU.for_sparsity(value)
-    with pytest.raises(ValueError, match=r"\bq\b"):
-        NET.variance_map(value)
+    """In one short line that says what is allowed."""
+    for name, allowed, call in (
+        ("tau", "finite", lambda: st.ShiftedReLU(value)),
+        ("m", "positive and finite", lambda: st.ClippedReLU(1.0, value)),
+        ("s", "strictly between 0 and 1", lambda: st.ShiftedReLU.for_sparsity(value)),
+        ("q", "positive and finite", lambda: NET.variance_map(value)),
+        ("rho", "in [-1, 1]", lambda: NET.correlation_map(value)),
+        ("sigma_w2", "positive and finite", lambda: st.MeanField(NET.activation, value)),
+        ("knots", "finite", lambda: st.PiecewiseLinear(value, [0.0, 1.0])),
+        ("kinks", "finite", lambda: st.Activation(np.tanh, slope_of_tanh, value)),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name} must ") as caught:
+            call()
+        message = str(caught.value)
+        assert allowed in message or "no masked entries" in message
+        assert "\n" not in message
+        assert len(message) < 250
+    with pytest.raises(ValueError, match=r"^sparsity must "):
+        Design("crelu", value, 0.7)  # type: ignore[arg-type]
+
+
+def slope_of_tanh(x: Any) -> Any:
+    return 1.0 - np.tanh(x) ** 2
+
+
+def test_masked_entries_are_refused_and_masks_that_hide_nothing_are_not() -> None:
+    with pytest.raises(ValueError, match="tau must have no masked entries"):
+        st.ShiftedReLU(np.ma.array([1.0, 2.0], mask=[False, True]))
+    assert st.ShiftedReLU(np.ma.array([1.0, 2.0])) == st.ShiftedReLU([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "half",
+    [Fraction(1, 2), Decimal("0.5"), mp.mpf(0.5), np.float16(0.5), np.longdouble(0.5), [0.5]],
+    ids=repr,
+)
+def test_real_numbers_of_any_kind_are_taken_and_computed_with_in_double(half: Any) -> None:
+    value = NET.variance_map(half)
+    assert value.dtype == np.float64
+    assert np.all(value == NET.variance_map(0.5))
+    assert st.ShiftedReLU(half).tau == 0.5
+    assert st.ShiftedReLU(10**30).tau == 1e30
+
+
+@pytest.mark.parametrize("value", ["crelu", np.tanh, st.ClippedReLU, None, 1.0])
+def test_what_is_no_activation_is_refused_with_what_is_one(value: Any) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: st.MeanField(value, 1.0),
+        lambda: st.edge_of_chaos(value),
+        lambda: st.edge_of_chaos_for_bias(value, 0.1),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^activation must .*st\.Activation\(function, deriv"):
+            call()
+
+
+def test_functions_of_an_unknown_q_star_ask_for_the_argument_that_they_take() -> None:
+    net = st.MeanField(NET.activation, 1.0)
+    for name, call in (
+        ("q0", lambda: st.forecast(net)),
+        ("q0", lambda: st.draw_layers(net)),
+        ("q0", lambda: st.small_noise(net)),
+        ("q", lambda: net.correlation_map(0.5)),
+        ("q", lambda: st.phase(net)),
+    ):
+        with pytest.raises(ValueError, match=f"q_star is not known.*, or give {name}$"):
+            call()
+    with pytest.raises(ValueError, match="q_star is not known; make the network with edge_of_chao"):
+        st.jacobian_moments(net, 3)
+
+
+def test_an_infinite_clip_is_refused() -> None:
+    """Without a clip CReLU is ReLU, which has closed forms of its own."""
+    with pytest.raises(ValueError, match="m must be positive and finite, got inf"):
+        st.ClippedReLU(1.0, math.inf)
+
+
+def test_thresholds_and_clips_that_do_not_broadcast_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"tau and m must .* broadcast, got \(2,\) and \(3,\)"):
+        st.ClippedReLU([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
 def test_an_activation_that_is_flat_has_no_edge_of_chaos() -> None:

@@ -56,6 +56,21 @@ def test_the_gradient_is_zero_at_the_kinks_in_single_precision_too(kind: str) ->
     assert slope.tolist() == [0.0] * len(x)
 
 
+@every_kind
+def test_parameters_of_the_theory_go_straight_into_torch_s_functions(kind: str) -> None:
+    """As the numbers that these take, and without turning single precision into double."""
+    phi = ACTIVATIONS[kind]
+    x = torch.linspace(-4.0, 4.0, 33)
+    assert (x - phi.tau).dtype == torch.float32
+    y = torch.clamp(x - phi.tau, 0, phi.m) if phi.clipped else torch.relu(x - phi.tau)
+    if kind == "st":
+        y = nn.Softshrink(phi.tau)(x)
+    elif kind == "cst":
+        y = y - torch.clamp(-x - phi.tau, 0, phi.m)
+    assert y.dtype == torch.float32
+    np.testing.assert_allclose(y.numpy(), phi(x.numpy()), rtol=0, atol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @every_kind
 def test_gradients_of_every_kind_survive_torch_s_own_checks(kind: str) -> None:

@@ -153,7 +153,7 @@ def one_step_variance(net: MeanField, q: FloatLike, width: int) -> Array:
     q = check.positive("q", q)
     phi = net.activation
     spread = phi.mean_fourth_power(q) - phi.mean_square(q) ** 2
-    return np.asarray(net.sigma_w2**2 * spread / check.count("width", width))
+    return net.sigma_w2**2 * spread / check.count("width", width)
 
 
 def small_noise(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from .. import _validation as check
 from .._types import Array
 from .maps import MeanField
@@ -44,4 +42,4 @@ def jacobian_moments(net: MeanField, depth: int, orthogonal: bool = False) -> Ja
     first_s_moment = 0.0 if orthogonal else -1.0
     m1 = (net.sigma_w2 * mu1) ** depth
     variance = m1**2 * depth * (mu2 / mu1**2 - 1.0 - first_s_moment)
-    return JacobianMoments(m1, np.asarray(m1**2 + variance), np.asarray(variance))
+    return JacobianMoments(m1, m1**2 + variance, variance)

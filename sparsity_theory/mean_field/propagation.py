@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike
+from .._types import Array, FloatLike, scalar_or_array
 from ..numerics.roots import bracketed_newton
 
 if TYPE_CHECKING:
@@ -32,8 +32,10 @@ def phase(net: MeanField, q: FloatLike | None = None) -> NDArray[np.str_]:
         ValueError: if q is not positive and finite, or neither q nor ``net.q_star`` is known.
     """
     chi = net.chi(_fixed_variance(net, q))
-    return np.where(
-        np.abs(chi - 1.0) <= _CRITICAL, "critical", np.where(chi < 1.0, "ordered", "chaotic")
+    return scalar_or_array(
+        np.where(
+            np.abs(chi - 1.0) <= _CRITICAL, "critical", np.where(chi < 1.0, "ordered", "chaotic")
+        )
     )
 
 
@@ -58,7 +60,7 @@ def correlation_fixed_point(net: MeanField, q: FloatLike | None = None) -> Array
     chi = net.chi(q)
     chaotic = chi - 1.0 > _CRITICAL
     if not np.any(chaotic):
-        return np.ones(np.shape(chi))
+        return scalar_or_array(np.ones(np.shape(chi)))
 
     def excess(log_gap: Array) -> tuple[Array, Array]:
         gap = np.exp(log_gap)
@@ -67,7 +69,7 @@ def correlation_fixed_point(net: MeanField, q: FloatLike | None = None) -> Array
 
     low, high = np.full(np.shape(chi), -80.0), np.zeros(np.shape(chi))
     gap = np.exp(bracketed_newton(excess, low, high, np.full(np.shape(chi), -1.0)))
-    return np.where(chaotic, 1.0 - gap, 1.0)
+    return scalar_or_array(np.where(chaotic, 1.0 - gap, 1.0))
 
 
 def depth_scales(net: MeanField, q: FloatLike | None = None) -> tuple[Array, Array]:
@@ -99,4 +101,5 @@ def _e_folding(slope: Array) -> Array:
     size = np.abs(slope)
     attracting = 1.0 - size > _CRITICAL
     with np.errstate(divide="ignore"):
-        return np.where(attracting, -1.0 / np.log(np.where(attracting, size, 0.5)), np.inf)
+        scale = -1.0 / np.log(np.where(attracting, size, 0.5))
+    return scalar_or_array(np.where(attracting, scale, np.inf))

@@ -182,7 +182,7 @@ NO_NUMBERS = [
     [1.0, None],
     [[1.0], [1.0, 2.0]],
     {},
-    object(),
+    pytest.param(object(), id="object"),
     10**400,
     np.arange(5000).astype(str),
     "1" * 5000,

@@ -168,9 +168,9 @@ def test_gradients_need_slopes_of_zero_and_one() -> None:
         st.MeanField(st.Activation(np.tanh, lambda x: 1 / np.cosh(x) ** 2), 1.3, 0.1, 1.0),
         st.MeanField(st.PiecewiseLinear([0.3], [0.2, 1.0]), 1.3, 0.1, 1.0),
     ],
-    ids=str,
+    ids=lambda net: f"{type(net.activation).__name__} {net.sigma_w2:.3f}",
 )
-def test_drawing_only_the_units_that_speak_gives_the_law_of_drawing_all(net: st.MeanField) -> None:
+def test_drawing_only_the_active_units_gives_the_law_of_drawing_all(net: st.MeanField) -> None:
     """40,000 networks of either, two layers deep; sparsities have few values, so means compare."""
     width, networks = 30, 40_000
     chain = st.draw_chain(net, width, 2, networks, seed=1)

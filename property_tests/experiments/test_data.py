@@ -93,6 +93,14 @@ def test_the_digits_are_split_into_disjoint_parts() -> None:
     assert (digits.image_shape, digits.features) == ((1, 8, 8), 64)
 
 
+def test_data_sets_are_printed_in_one_line() -> None:
+    data = load_dataset("digits")
+    sizes = (len(y) for y in (data.train_y, data.validation_y, data.test_y))
+    shown = "<Dataset digits: {} train, {} validation, {} test images of (1, 8, 8)>"
+    assert repr(data) == shown.format(*sizes)
+    assert len({data, data}) == 1
+
+
 def test_the_seed_moves_the_held_out_part_and_never_the_test_set() -> None:
     first, second = load_dataset("digits", seed=0), load_dataset("digits", seed=1)
     assert torch.equal(first.test_x, second.test_x)

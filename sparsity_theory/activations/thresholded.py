@@ -28,6 +28,7 @@ class _Thresholded(PiecewiseLinear):
     label: str
     clipped = False
     tau: Parameter
+    _tau: Array  # the same, as an array that arithmetic need not convert
 
     def _parameters(self) -> dict[str, Any]:
         return {"tau": self.tau}
@@ -38,6 +39,7 @@ class _Clipped(_Thresholded):
 
     clipped = True
     m: Parameter
+    _m: Array
 
     def _parameters(self) -> dict[str, Any]:
         return {"tau": self.tau, "m": self.m}
@@ -54,18 +56,18 @@ class ShiftedReLU(_Thresholded):
 
     def __init__(self, tau: FloatLike = 0.0) -> None:
         threshold = check.parameter(check.finite("tau", tau))
-        self._keep(tau=plain(threshold))
+        self._keep(tau=plain(threshold), _tau=threshold)
         zero = np.zeros_like(threshold)
         self._set(Kinks((threshold,), (zero,), (), (zero,)), (0.0, 1.0))
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) - self.tau, 0.0))
+        return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) - self._tau, 0.0))
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kink."""
         x = np.asarray(x, dtype=np.float64)
-        return _indicator(x, x > self.tau)
+        return _indicator(x, x > self._tau)
 
     @classmethod
     def for_sparsity(cls, s: FloatLike, q_star: FloatLike = 1.0) -> Self:
@@ -88,7 +90,7 @@ class SoftThreshold(_Thresholded):
 
     def __init__(self, tau: FloatLike = 0.0) -> None:
         threshold = check.parameter(check.nonnegative("tau", tau))
-        self._keep(tau=plain(threshold))
+        self._keep(tau=plain(threshold), _tau=threshold)
         zero = np.zeros_like(threshold)
         self._set(
             Kinks((-threshold, threshold), (zero, zero), (2.0 * threshold,), (zero, zero)),
@@ -98,12 +100,12 @@ class SoftThreshold(_Thresholded):
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
         x = np.asarray(x, dtype=np.float64)
-        return np.asarray(x - _within(x, self.tau))
+        return np.asarray(x - _within(x, self._tau))
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kinks, and everywhere 1 for the identity."""
         x = np.asarray(x, dtype=np.float64)
-        return _indicator(x, (np.abs(x) > self.tau) | (self.tau == 0.0))
+        return _indicator(x, (np.abs(x) > self._tau) | (self._tau == 0.0))
 
     @classmethod
     def for_sparsity(cls, s: FloatLike, q_star: FloatLike = 1.0) -> Self:
@@ -126,18 +128,18 @@ class ClippedReLU(_Clipped):
 
     def __init__(self, tau: FloatLike, m: FloatLike) -> None:
         threshold, clip = _broadcast(check.finite("tau", tau), check.positive("m", m))
-        self._keep(tau=plain(threshold), m=plain(clip))
+        self._keep(tau=plain(threshold), m=plain(clip), _tau=threshold, _m=clip)
         self._set(ramp_kinks(threshold, clip), (0.0, 1.0, 0.0))
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        rise = np.asarray(x, dtype=np.float64) - self.tau
-        return np.asarray(np.minimum(np.maximum(rise, 0.0), self.m))
+        rise = np.asarray(x, dtype=np.float64) - self._tau
+        return np.asarray(np.minimum(np.maximum(rise, 0.0), self._m))
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kinks."""
         x = np.asarray(x, dtype=np.float64)
-        return _indicator(x, (x > self.tau) & (x < self.tau + self.m))
+        return _indicator(x, (x > self._tau) & (x < self._tau + self._m))
 
     @classmethod
     def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
@@ -161,7 +163,7 @@ class ClippedSoftThreshold(_Clipped):
 
     def __init__(self, tau: FloatLike, m: FloatLike) -> None:
         threshold, clip = _broadcast(check.nonnegative("tau", tau), check.positive("m", m))
-        self._keep(tau=plain(threshold), m=plain(clip))
+        self._keep(tau=plain(threshold), m=plain(clip), _tau=threshold, _m=clip)
         zero = np.zeros_like(threshold)
         end, rounding = two_sum(threshold, clip)
         self._set(
@@ -177,14 +179,14 @@ class ClippedSoftThreshold(_Clipped):
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
         x = np.asarray(x, dtype=np.float64)
-        return _within(x - _within(x, self.tau), self.m)
+        return _within(x - _within(x, self._tau), self._m)
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kinks."""
         x = np.asarray(x, dtype=np.float64)
         size = np.abs(x)
-        rising = (size > self.tau) | (self.tau == 0.0)
-        return _indicator(x, rising & (size < self.tau + self.m))
+        rising = (size > self._tau) | (self._tau == 0.0)
+        return _indicator(x, rising & (size < self._tau + self._m))
 
     @classmethod
     def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
@@ -213,7 +215,7 @@ def _broadcast(tau: Array, m: Array) -> tuple[Array, Array]:
     return check.parameter(threshold), check.parameter(clip)
 
 
-def _within(x: Array, bound: Parameter) -> Array:
+def _within(x: Array, bound: Array) -> Array:
     """x, moved into [-bound, bound]."""
     return np.asarray(np.minimum(np.maximum(x, -bound), bound))
 

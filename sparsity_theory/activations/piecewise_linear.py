@@ -342,11 +342,13 @@ class PiecewiseLinear:
         at_origin = Anchored.at(high, low, values, slopes)(origin[0])[None]
         points = np.concatenate([high, origin])
         order = np.argsort(points, axis=0, kind="stable")
-        kinks_before = np.cumsum(order < len(high), axis=0)
+        kinks_before = np.cumsum(order < len(high), axis=0, dtype=np.intp)
         after = np.take_along_axis(slopes, kinks_before, axis=0)
-        low, values = np.concatenate([low, origin]), np.concatenate([values, at_origin])
+        lows, levels = np.concatenate([low, origin]), np.concatenate([values, at_origin])
         return Anchored.at(
-            *(np.take_along_axis(each, order, axis=0) for each in (points, low, values)),
+            np.take_along_axis(points, order, axis=0),
+            np.take_along_axis(lows, order, axis=0),
+            np.take_along_axis(levels, order, axis=0),
             np.concatenate([slopes[:1], after]),
         )
 
@@ -530,4 +532,4 @@ def _entries(table: Array, index: NDArray[np.intp]) -> Array:
     axes = [1] * (index.ndim + 1 - table.ndim)
     whole = table.reshape(len(table), *axes, *table.shape[1:])
     whole = np.broadcast_to(whole, (len(table), *index.shape))
-    return np.take_along_axis(whole, index[None], axis=0)[0]
+    return np.asarray(np.take_along_axis(whole, index[None], axis=0)[0])

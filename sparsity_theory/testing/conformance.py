@@ -63,7 +63,8 @@ def assert_conforms(
     implementation in torch that autograd cannot differentiate needs a ``derivative``. At a kink it
     is the smaller in magnitude of the two slopes, so that no gradient passes through a unit at the
     edge of its dead zone, if the type represents all kinks. Where it rounds them, and within an ulp
-    of a kink, either slope is accepted. Its value at NaN is not checked.
+    of a kink, either slope is accepted, and any between them: torch.maximum takes the mean at a
+    tie. Its value at NaN is not checked.
 
     Subnormals may be flushed to zero, as arguments and as results; the report then says so.
 
@@ -74,8 +75,8 @@ def assert_conforms(
         dtype: "float64", "float32", "float16" or "bfloat16".
         ulps: the tolerance.
         library: "numpy", "torch" or "jax", where it cannot be told from the implementation.
-        either_slope: accept either slope at every kink, as for ``torch.clamp``, whose gradient at
-            its bounds is 1.
+        either_slope: accept either slope at every kink, and any between them, as for
+            ``torch.clamp``, whose gradient at its bounds is 1.
 
     Returns:
         A report, which says whether subnormals are flushed to zero.
@@ -244,14 +245,25 @@ class _Check:
         if not np.any(wrong):
             return
         worst = int(np.argmax(excess))
-        scale = self.format.ulp(np.abs(expected[worst])) if np.isfinite(expected[worst]) else 1.0
-        with np.errstate(over="ignore", divide="ignore"):
-            ulps = float(error[worst] / scale)
+        distance = self._distance(found[worst], expected[worst], tolerance[worst])
         self._fail(
             f"{name}({float(x[worst])!r}) is {float(found[worst])!r} and should be "
-            f"{float(expected[worst])!r}, off by {ulps:.3g} ulps; "
+            f"{float(expected[worst])!r}, {distance}; "
             f"{int(np.sum(wrong))} of {x.size} points are wrong, {_where(x[wrong])}"
         )
+
+    def _distance(self, found: float, expected: float, tolerance: float) -> str:
+        """How far it is off, in the ulps that the tolerance is in, those of the result if it is 0.
+
+        Ulps of zero are the smallest number; more of them than doubles can count are left out.
+        """
+        if np.isnan(found):
+            return "a number"
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            error = abs(found - expected)
+            ulp = tolerance / self.allowance.ulps or self.format.ulp(np.abs(expected))
+            ulps = float(error / ulp)
+        return f"off by {ulps:.3g} ulps" if np.isfinite(ulps) else f"off by {error:.3g}"
 
     def _fail(self, what: str) -> None:
         raise AssertionError(self._sentence(what))

@@ -58,18 +58,24 @@ class Allowance:
         return np.where(slopes == 0.0, 0.0, self.ulps * self.format.ulp(np.abs(slopes)))
 
     def nearest_slopes(self, x: Array, found: Array, either_slope: bool) -> Array:
-        """phi'(x), or where either slope of a kink is accepted the one nearest to ``found``.
+        """phi'(x), or next to a kink the slope nearest to ``found`` from one side's to the other's.
 
         That is so at a kink if ``either_slope`` or if the type rounds a kink, and within an ulp of
         it (two, if kinks are rounded) of the largest number that phi(x) is computed from.
         """
         expected = self.activation.derivative(x)
-        for near, side in self._sides(x, either_slope):
-            better = near & (np.abs(found - side) < np.abs(found - expected))
-            expected = np.where(better, side, expected)
-        return expected
+        low, high = expected.copy(), expected.copy()
+        for near, slope in self._slopes_beside_kinks(x, either_slope):
+            low, high = (
+                np.where(near, pick(end, slope), end)
+                for pick, end in ((np.fmin, low), (np.fmax, high))
+            )
+        return np.where(low < high, np.clip(found, low, high), expected)
 
-    def _sides(self, x: Array, either_slope: bool) -> Iterator[tuple[NDArray[np.bool_], Array]]:
+    def _slopes_beside_kinks(
+        self, x: Array, either_slope: bool
+    ) -> Iterator[tuple[NDArray[np.bool_], Array]]:
+        """Which x are next to a kink, and a slope there; for every kink and all slopes there."""
         exact = bool(np.all(self.format.rounded(self.kinks) == self.kinks))
         widths = self.format.ulp(np.maximum(np.abs(self.kinks), self._scale(self.kinks)))
         for kink, width in zip(self.kinks, widths if exact else 2.0 * widths, strict=True):

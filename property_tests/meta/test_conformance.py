@@ -6,7 +6,7 @@ import itertools
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,6 +84,148 @@ def test_a_function_of_one_s_own_over_torch_is_recognized() -> None:
         assert_conforms(crelu, CRELU)
 
 
+# ---------------------------------------------------------------- however it is written
+
+SOFT = st.SoftThreshold(TAU)
+CST = st.ClippedSoftThreshold(TAU, M)
+NEGATIVE = st.ClippedReLU(-0.7, 1.9)
+"""A threshold below zero: at zero phi is .7, which types round."""
+LEAKY = st.PiecewiseLinear([-0.7], [0.1, 1.0])
+HARDTANH = st.PiecewiseLinear([-1.0, 1.0], [0.0, 1.0, 0.0], -1.0)
+
+FORMULATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Any]] = {
+    "relu of x - tau": (lambda x: torch.relu(x - TAU), st.ShiftedReLU(TAU)),
+    "relu of x + .7": (lambda x: torch.relu(x + 0.7), st.ShiftedReLU(-0.7)),
+    "maximum less tau": (
+        lambda x: torch.maximum(x, x.new_tensor(TAU)) - x.new_tensor(TAU),
+        st.ShiftedReLU(TAU),
+    ),
+    "threshold": (lambda x: nn.functional.threshold(x - TAU, 0.0, 0.0), st.ShiftedReLU(TAU)),
+    "where": (lambda x: torch.where(x <= TAU, 0.0, x - TAU), st.ShiftedReLU(TAU)),
+    "module of relu6": (nn.ReLU6(), st.ClippedReLU(0.0, 6.0)),
+    "clamp": (lambda x: torch.clamp(x - TAU, 0, M), CRELU),
+    "clamp of a negative threshold": (lambda x: torch.clamp(x + 0.7, 0, 1.9), NEGATIVE),
+    "hardtanh of x - tau": (lambda x: nn.functional.hardtanh(x - TAU, 0.0, M), CRELU),
+    "softshrink": (nn.Softshrink(TAU), st.SoftThreshold(TAU)),
+    "sign and size": (
+        lambda x: torch.sign(x) * torch.relu(x.abs() - TAU),
+        st.SoftThreshold(TAU),
+    ),
+    "x less its clamp": (lambda x: x - torch.clamp(x, -TAU, TAU), st.SoftThreshold(TAU)),
+    "two relus": (lambda x: torch.relu(x - TAU) - torch.relu(-x - TAU), st.SoftThreshold(TAU)),
+    "clamp of softshrink": (
+        lambda x: torch.clamp(nn.functional.softshrink(x, TAU), -M, M),
+        CST,
+    ),
+    "sign and clamped size": (lambda x: x.sign() * torch.clamp(x.abs() - TAU, 0, M), CST),
+    "leaky relu of x + .7": (lambda x: nn.functional.leaky_relu(x + 0.7, 0.1), LEAKY),
+    "maximum of two lines": (lambda x: torch.maximum(0.1 * (x + 0.7), x + 0.7), LEAKY),
+    "hardtanh": (nn.Hardtanh(), HARDTANH),
+    "minimum and maximum": (
+        lambda x: torch.minimum(torch.maximum(x, x.new_tensor(-1.0)), x.new_tensor(1.0)),
+        HARDTANH,
+    ),
+    "traced": (
+        torch.fx.symbolic_trace(nn.Sequential(nn.Softshrink(TAU), nn.Hardtanh(-M, M))),
+        CST,
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FORMULATIONS)
+def test_correct_code_in_torch_passes_however_it_is_written(name: str, dtype: str) -> None:
+    """In torch's own gradients at kinks, where either slope is a subgradient."""
+    function, activation = FORMULATIONS[name]
+    assert_conforms(function, activation, dtype=dtype, library="torch", either_slope=True)
+
+
+IN_NUMPY: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "maximum": (lambda x: np.maximum(x - x.dtype.type(TAU), 0), st.ShiftedReLU(TAU)),
+    "maximum of a sum": (lambda x: np.maximum(x + x.dtype.type(0.7), 0), st.ShiftedReLU(-0.7)),
+    "where": (lambda x: np.where(x <= TAU, 0, x - TAU).astype(x.dtype), st.ShiftedReLU(TAU)),
+    "clip": (lambda x: np.clip(x - x.dtype.type(TAU), 0, x.dtype.type(M)), CRELU),
+    "clip before": (
+        lambda x: np.clip(x, x.dtype.type(TAU), x.dtype.type(TAU + M)) - x.dtype.type(TAU),
+        CRELU,
+    ),
+    "sign": (lambda x: np.sign(x) * np.maximum(abs(x) - x.dtype.type(TAU), 0), SOFT),
+    "hardtanh": (lambda x: np.minimum(np.maximum(x, -1), 1), HARDTANH),
+    "in double": (lambda x: NEGATIVE(x).astype(x.dtype), NEGATIVE),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("name", IN_NUMPY)
+def test_correct_code_in_numpy_passes_however_it_is_written(name: str, dtype: str) -> None:
+    function, activation = IN_NUMPY[name]
+    assert_conforms(function, activation, dtype=dtype)
+
+
+@given(tau=hyp.floats(-4.0, 4.0), m=hyp.floats(0.05, 8.0), dtype=hyp.sampled_from(DTYPES))
+def test_our_modules_conform_whatever_their_parameters(tau: float, m: float, dtype: str) -> None:
+    assert_conforms(tm.ClippedReLU(tau, m), st.ClippedReLU(tau, m), dtype=dtype)
+    assert_conforms(tm.ShiftedReLU(tau), st.ShiftedReLU(tau), dtype=dtype)
+
+
+def test_one_ulp_beside_a_kink_either_slope_is_right() -> None:
+    """x + 1 rounds to 2 below x = 1, where m = 2 is reached."""
+    module, phi = tm.ClippedReLU(-1.0, 2.0), st.ClippedReLU(-1.0, 2.0)
+    assert_conforms(module, phi)
+    assert_conforms(phi, phi, derivative=phi.derivative)
+
+
+# ---------------------------------------------------------------- subnormals
+
+
+@pytest.fixture
+def flushing() -> Iterator[None]:
+    """Arithmetic of this thread that takes subnormals for zero."""
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush subnormals")
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("flushing")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("module", "activation"), TORCH, ids=lambda x: repr(x)[:50])
+def test_flushed_subnormals_are_no_error(module: Any, activation: Any, dtype: str) -> None:
+    assert_conforms(module, activation, dtype=dtype)
+
+
+@pytest.mark.usefixtures("flushing")
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_flushed_subnormals_are_told(dtype: str) -> None:
+    report = assert_conforms(nn.ReLU(), st.ShiftedReLU(0.0), dtype=dtype)
+    assert report.flushes_subnormals
+    assert str(report).endswith(f"points of {dtype}; subnormals are flushed to zero")
+
+
+@pytest.mark.usefixtures("flushing")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_bug_is_caught_where_subnormals_are_flushed(dtype: str) -> None:
+    with pytest.raises(AssertionError, match=r"phi\(.* should be .* off by \d"):
+        assert_conforms(tm.SoftThreshold(TAU * 1.03), st.SoftThreshold(TAU), dtype=dtype)
+
+
+def test_an_implementation_that_flushes_by_itself_passes_with_its_derivative() -> None:
+    """As compiled code does: values and gradients at subnormals are those at zero."""
+
+    def flushed(x: Any) -> Any:
+        return np.where(abs(x) < np.finfo(x.dtype).tiny, x.dtype.type(0), x)
+
+    for dtype in ("float64", "float32"):
+        report = assert_conforms(
+            lambda x: np.maximum(flushed(x), 0),
+            st.ShiftedReLU(0.0),
+            derivative=lambda x: (flushed(x) > 0).astype(x.dtype),
+            dtype=dtype,
+        )
+        assert report.flushes_subnormals
+    assert not assert_conforms(nn.ReLU(), st.ShiftedReLU(0.0)).flushes_subnormals
+
+
 # ---------------------------------------------------------------- bugs are named
 
 
@@ -138,7 +280,6 @@ def off_by_a_little(x: Any) -> Any:
     return np.clip(x - 1.0364, 0, M)
 
 
-SOFT = st.SoftThreshold(TAU)
 BUGS: list[tuple[Any, Any, str, str]] = [
     (clipped_at_m, CRELU, "float64", r"phi\(.* and should be 1\.17"),
     (swallows_nan, CRELU, "float64", r"phi\(nan\) is .*0\.0.* NaN must not be swallowed"),
@@ -191,12 +332,26 @@ def test_a_threshold_off_by_more_than_rounding_is_caught(
         ({"dtype": "int8"}, "dtype must be one of float64, .* got 'int8'"),
         ({"dtype": "bfloat16"}, "dtype must be one that numpy has here, got 'bfloat16'"),
         ({"library": "mxnet"}, "library must be one of numpy, torch, jax, got 'mxnet'"),
+        ({"derivative": 1.0}, r"derivative must be callable, got 1\.0"),
         ({"ulps": 0.0}, r"ulps must be positive, got 0\.0"),
     ],
 )
 def test_a_check_that_makes_no_sense_is_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         assert_conforms(CRELU, CRELU, **changed)
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(ValueError, match="implementation must be callable, got 3"):
+        assert_conforms(3, CRELU)  # type: ignore[arg-type]
+
+
+def test_messages_print_plain_numbers() -> None:
+    with pytest.raises(AssertionError) as of_values:
+        assert_conforms(np.abs, CRELU)
+    with pytest.raises(AssertionError) as of_map:
+        assert_variance_map(np.square, NET)
+    assert "np.float64" not in f"{of_values.value} {of_map.value}"
 
 
 def signs_by_their_bit(x: Tensor) -> Tensor:
@@ -236,9 +391,6 @@ class StraightThrough(torch.autograd.Function):
 def straight_through(x: Tensor) -> Any:
     """The wrong gradient."""
     return StraightThrough.apply(x)  # type: ignore[no-untyped-call]
-
-
-CST = st.ClippedSoftThreshold(TAU, M)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
@@ -282,7 +434,9 @@ def test_jax_is_asked_for_arrays_by_the_names_of_numpy(monkeypatch: pytest.Monke
         return np.clip(x - x.dtype.type(TAU), 0, x.dtype.type(M))
 
     assert_conforms(crelu, CRELU, dtype="float32", library="jax")
-    with pytest.raises(ValueError, match="dtype must be one that jax has here, got 'float64'"):
+    with pytest.raises(
+        ValueError, match="one that jax has here, got 'float64': set jax_enable_x64"
+    ):
         assert_conforms(crelu, CRELU, library="jax")
 
 
@@ -296,6 +450,16 @@ def test_rounding_to_a_format_is_what_torch_does(x: float) -> None:
         expected = float(torch.tensor(x, dtype=torch.float64).to(dtype).double())
         if math.isfinite(expected):
             assert float(FORMATS[name].rounded(np.array(x))) == expected
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_an_ulp_of_zero_and_of_subnormals_is_the_smallest_number(name: str) -> None:
+    kind, dtype = FORMATS[name], getattr(torch, name)
+    smallest = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
+    assert kind.smallest == smallest
+    assert kind.ulp(np.array([0.0, smallest, 5 * smallest])).tolist() == [smallest] * 3
+    subnormal = [0.0, smallest, -smallest, kind.smallest_normal]
+    assert kind.is_subnormal(np.array(subnormal)).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize("name", DTYPES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -188,6 +189,46 @@ def test_piecewise_linear_functions_take_the_values_of_their_definition(
     size = abs(point.offset) + steepest * (abs(x) + sum(map(abs, point.knots)))
     expected = point.function(x)
     agree("phi", point.activation(x), expected, 4e-15, scale=max(size, 1e-300), point=point, x=x)
+
+
+@given(x=hyp.floats())
+@example(x=-0.0)
+@example(x=0.10120812622268481)
+def test_the_hard_tanh_of_its_knots_gives_back_what_it_does_not_clip(x: float) -> None:
+    hardtanh = st.PiecewiseLinear([-1.0, 1.0], [0.0, 1.0, 0.0], -1.0)
+    assert np.array_equal(hardtanh(x), np.clip(x, -1.0, 1.0), equal_nan=True)
+
+
+@given(point=generic_points())
+def test_values_at_kinks_and_infinities_are_exact(point: Generic) -> None:
+    """The value at a kink is the one before it and a slope times a gap, and no kink's is lost."""
+    phi, value = point.activation, point.offset
+    assert float(phi(point.knots[0])) == value
+    rises = zip(point.slopes[1:], itertools.pairwise(point.knots), strict=False)
+    total = 0.0
+    for slope, (left, right) in rises:
+        total += slope * (right - left)
+        assert float(phi(right)) == value + total
+    for end, slope, last in ((-math.inf, point.slopes[0], 0), (math.inf, point.slopes[-1], -1)):
+        expected = float(phi(point.knots[last])) if slope == 0.0 else slope * end
+        assert float(phi(end)) == expected
+    assert math.isnan(phi(math.nan))
+
+
+@given(point=points(CLIPPED), data=hyp.data())
+def test_pieces_give_the_values_of_the_clipped_kinds_up_to_rounding(
+    point: Point, data: hyp.DataObject
+) -> None:
+    """By the knots or by clipping: for one set of parameters and for an array of them."""
+    x = data.draw(arguments(point).filter(lambda x: abs(x) < 1e300))
+    phi = point.activation
+    by_pieces = float(st.PiecewiseLinear.__call__(phi, x))
+    size = max(abs(x), point.tau + (point.m or 0.0))
+    assert abs(by_pieces - float(phi(x))) <= 2.0**-52 * size
+    batch = ACTIVATIONS[point.kind](np.array([[point.tau], [2.0]]), np.array([point.m, 1.0, 3.0]))
+    together = st.PiecewiseLinear.__call__(batch, np.full((4, 1, 1), x))
+    assert together.shape == (4, 2, 3)
+    assert np.all(together[:, 0, 0] == by_pieces)
 
 
 @by_equation(KINDS)

@@ -212,6 +212,46 @@ class HalfLine:
         return (*bounded, self.ends[-1].moment1)
 
 
+@dataclass(frozen=True)
+class Anchored:
+    """phi in regions of the line, each a straight line through the nearest end of its piece.
+
+    ``bounds`` are the ends of the regions, ascending, shape (n - 1, *batch); region i has the
+    anchor ``high[i] + low[i]``, the value there and the slope, each of shape (n, *batch).
+    """
+
+    bounds: Array
+    high: Array
+    low: Array | None
+    values: Array
+    slopes: Array
+
+    @classmethod
+    def at(cls, high: Array, low: Array, values: Array, slopes: Array) -> Anchored:
+        """The regions of pieces that end at ``high + low``, ascending: two for each end."""
+        bounds = np.empty((2 * len(high) - 1, *high.shape[1:]))  # ends, and middles between them
+        bounds[::2] = np.where(low > 0.0, np.nextafter(high, np.inf), high)
+        bounds[1::2] = 0.5 * high[1:] + 0.5 * high[:-1]
+        high, low, values = (np.repeat(each, 2, axis=0) for each in (high, low, values))
+        slopes = np.concatenate([slopes[:1], np.repeat(slopes[1:-1], 2, axis=0), slopes[-1:]])
+        return cls(bounds, high, low if np.any(low) else None, values, slopes)
+
+    def __call__(self, x: Array) -> Array:
+        """phi(x), elementwise."""
+        region = np.zeros(np.broadcast_shapes(x.shape, self.high.shape[1:]), dtype=np.intp)
+        for bound in self.bounds:
+            region += x >= bound
+        phi = np.asarray(x - _entries(self.high, region))
+        if self.low is not None:
+            phi -= _entries(self.low, region)
+        value = _entries(self.values, region)
+        with np.errstate(invalid="ignore"):  # 0 * inf, which is replaced
+            phi *= _entries(self.slopes, region)
+        phi += value
+        lost = np.isnan(phi)
+        return np.where(lost & ~np.isnan(x), value, phi) if np.any(lost) else phi
+
+
 def _stack(arrays: list[Array]) -> Array:
     return np.stack(np.broadcast_arrays(*arrays))
 
@@ -290,14 +330,34 @@ class PiecewiseLinear(Value):
         return plain(self._kinks.values[0])
 
     def __call__(self, x: FloatLike) -> Array:
-        """phi(x), elementwise; infinities and NaN are allowed."""
-        x = np.asarray(x, dtype=np.float64)
-        kinks, slopes = self._kinks, self._slopes
-        phi = kinks.values[0] + _times(slopes[0], np.minimum(x - kinks.high[0], 0.0))
-        gaps = (*kinks.gaps, np.full((), np.inf))
-        for high, low, gap, slope in zip(kinks.high, kinks.low, gaps, slopes[1:], strict=True):
-            phi = phi + _times(slope, np.minimum(np.maximum((x - high) - low, 0.0), gap))
-        return np.where(np.isnan(x), x, phi)
+        """phi(x), elementwise; infinities and NaN are allowed.
+
+        It is evaluated on the piece where x lies, from the nearest of its ends and the origin: what
+        other pieces round does not matter, values at kinks are exact, and so is phi(x) = x.
+        """
+        return self._anchored(np.asarray(x, dtype=np.float64))
+
+    @cached_property
+    def _anchored(self) -> Anchored:
+        """phi by its pieces, anchored at the kinks and the origin."""
+        kinks, batch = self._kinks, self._kinks.high[0].shape
+        high, low, values = (_stack(list(x)) for x in (kinks.high, kinks.low, kinks.values))
+        slopes = np.broadcast_to(
+            self.slopes.reshape(-1, *[1] * len(batch)), (len(high) + 1, *batch)
+        )
+        origin = np.zeros((1, *batch))
+        at_origin = Anchored.at(high, low, values, slopes)(origin[0])[None]
+        points = np.concatenate([high, origin])
+        order = np.argsort(points, axis=0, kind="stable")
+        kinks_before = np.cumsum(order < len(high), axis=0, dtype=np.intp)
+        after = np.take_along_axis(slopes, kinks_before, axis=0)
+        lows, levels = np.concatenate([low, origin]), np.concatenate([values, at_origin])
+        return Anchored.at(
+            np.take_along_axis(points, order, axis=0),
+            np.take_along_axis(lows, order, axis=0),
+            np.take_along_axis(levels, order, axis=0),
+            np.concatenate([slopes[:1], after]),
+        )
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; at a kink, the smaller in magnitude of the two slopes."""
@@ -472,6 +532,11 @@ def clipped_ramp(tau: Array, m: Array) -> PiecewiseLinear:
     return PiecewiseLinear._of(ramp_kinks(tau, m), (0.0, 1.0, 0.0))
 
 
-def _times(slope: float, rise: Array) -> Array:
-    """slope * rise, with 0 * inf = 0."""
-    return np.zeros(rise.shape) if slope == 0.0 else slope * rise
+def _entries(table: Array, index: NDArray[np.intp]) -> Array:
+    """table[index[i], i] for every place i of the batch, which the table broadcasts to."""
+    if table.ndim == 1:
+        return np.asarray(table.take(index, mode="clip"))
+    axes = [1] * (index.ndim + 1 - table.ndim)
+    whole = table.reshape(len(table), *axes, *table.shape[1:])
+    whole = np.broadcast_to(whole, (len(table), *index.shape))
+    return np.asarray(np.take_along_axis(whole, index[None], axis=0)[0])

@@ -13,7 +13,12 @@ The last three need libraries that ``pip install 'sparsity-theory[test]'`` bring
 May import: mean_field; numpy, hypothesis, flint.
 """
 
-from .conformance import assert_conforms
+from .conformance import ConformanceReport, assert_conforms
 from .maps import assert_correlation_map, assert_variance_map
 
-__all__ = ["assert_conforms", "assert_correlation_map", "assert_variance_map"]
+__all__ = [
+    "ConformanceReport",
+    "assert_conforms",
+    "assert_correlation_map",
+    "assert_variance_map",
+]

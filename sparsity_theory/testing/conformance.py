@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._types import Array, FloatLike
+from .._types import Array
 from .floating import FORMATS, Format
 from .libraries import LIBRARIES, Implementation, Library, library_of
+from .rounding import Allowance, ExactActivation
 
 _RANDOM_POINTS = 200
 _STEPS = 4  # ulps on either side of a kink at which to look
 
 
-class ExactActivation(Protocol):
-    """What the exact activation must provide, besides its ``kinks`` if it has any."""
+@dataclass(frozen=True)
+class ConformanceReport:
+    """What was seen of an implementation that conforms; printed, it says so.
 
-    def __call__(self, x: FloatLike) -> Array:
-        """phi(x)."""
+    Attributes:
+        points: the number of points of evaluation.
+        dtype: the type.
+        flushes_subnormals: whether numbers below the smallest normal one were taken for zero.
+    """
 
-    def derivative(self, x: FloatLike) -> Array:
-        """phi'(x)."""
+    points: int
+    dtype: str
+    flushes_subnormals: bool
+
+    def __str__(self) -> str:
+        note = "; subnormals are flushed to zero" if self.flushes_subnormals else ""
+        return f"conforms at {self.points} points of {self.dtype}{note}"
 
 
 def assert_conforms(
@@ -36,7 +45,7 @@ def assert_conforms(
     ulps: float = 2.0,
     library: str | None = None,
     either_slope: bool = False,
-) -> None:
+) -> ConformanceReport:
     """Check an implementation of an activation against the exact one, and report its worst point.
 
     It is evaluated at all kinks and the numbers up to four ulps from them, signed zeros,
@@ -44,16 +53,20 @@ def assert_conforms(
     sign on the kinks' scale; also on arrays that are empty, 0-d, two-dimensional or not contiguous.
     The result must have the shape and type of the argument, which must not be changed.
 
-    A value may be off by ``ulps`` ulps of the largest of phi(x) and the kinks up to |x|: of the
-    default of 2, half an ulp is for each of the two parameters tau and m, which the implementation
-    may have rounded to its type, and half for each of a subtraction and an addition. Where phi = 0
-    nearer to zero than all kinks it must be 0.
+    A value may be off by ``ulps`` ulps of the largest number that it is computed from: of phi(x),
+    of the kinks up to |x|, and of those between x and the interval where phi = 0; a kink counts by
+    the steepest slope, if that is above 1. Of the default of 2, half an ulp is for each of the two
+    parameters tau and m, which the implementation may have rounded to its type, and half for each
+    of a subtraction and an addition. Where phi = 0 nearer to zero than all kinks it must be 0.
 
     The derivative, from ``derivative`` or from torch's autograd, must be exact to as many ulps; an
-    implementation in torch that autograd cannot differentiate needs a ``derivative``. At a kink
-    that the type represents it is the smaller in magnitude of the two slopes, so that no gradient
-    passes through a unit at the edge of its dead zone; next to a kink that the type rounds, either
-    slope is accepted. Its value at NaN is not checked.
+    implementation in torch that autograd cannot differentiate needs a ``derivative``. At a kink it
+    is the smaller in magnitude of the two slopes, so that no gradient passes through a unit at the
+    edge of its dead zone, if the type represents all kinks. Where it rounds them, and within an ulp
+    of a kink, either slope is accepted, and any between them: torch.maximum takes the mean at a
+    tie. Its value at NaN is not checked.
+
+    Subnormals may be flushed to zero, as arguments and as results; the report then says so.
 
     Args:
         implementation: a function of one array (NumPy, torch, JAX), or a torch module.
@@ -62,13 +75,21 @@ def assert_conforms(
         dtype: "float64", "float32", "float16" or "bfloat16".
         ulps: the tolerance.
         library: "numpy", "torch" or "jax", where it cannot be told from the implementation.
-        either_slope: accept either slope at every kink, as for ``torch.clamp``, whose gradient at
-            its bounds is 1.
+        either_slope: accept either slope at every kink, and any between them, as for
+            ``torch.clamp``, whose gradient at its bounds is 1.
+
+    Returns:
+        A report, which says whether subnormals are flushed to zero.
 
     Raises:
         AssertionError: if it does not conform; the message names the worst point.
-        ValueError: for an unknown dtype or library, or ulps that are not positive.
+        ValueError: for an implementation or derivative that cannot be called, an unknown dtype or
+            library, a dtype that the library lacks, or ulps that are not positive.
     """
+    if not callable(implementation):
+        raise ValueError(f"implementation must be callable, got {implementation!r}")
+    if derivative is not None and not callable(derivative):
+        raise ValueError(f"derivative must be callable, got {derivative!r}")
     if dtype not in FORMATS:
         raise ValueError(f"dtype must be one of {', '.join(FORMATS)}, got {dtype!r}")
     if library is not None and library not in LIBRARIES:
@@ -76,11 +97,13 @@ def assert_conforms(
     if not ulps > 0:
         raise ValueError(f"ulps must be positive, got {ulps!r}")
     found = library_of(implementation) if library is None else LIBRARIES[library]
-    check = _Check(implementation, activation, found, FORMATS[dtype], ulps, either_slope)
-    check.values()
+    allowance = Allowance(activation, FORMATS[dtype], ulps)
+    check = _Check(implementation, activation, found, FORMATS[dtype], allowance, either_slope)
+    flushed = check.values()
     check.special_values()
     check.shapes()
-    check.slopes(derivative)
+    flushed |= check.slopes(derivative)
+    return ConformanceReport(check.points().size, dtype, flushed)
 
 
 @dataclass(frozen=True)
@@ -91,22 +114,30 @@ class _Check:
     activation: ExactActivation
     library: Library
     format: Format
-    ulps: float
+    allowance: Allowance
     either_slope: bool
 
-    def values(self) -> None:
-        """The values phi(x) at every finite point."""
+    def values(self) -> bool:
+        """The values phi(x) at every finite point; returns whether subnormals are flushed."""
         x = self.points()
-        tolerance = self.ulps * self.format.ulp(np.maximum(self._kinks_up_to(x), self._size(x)))
-        dead = (self._kinks_up_to(x) == 0.0) & (self.activation(x) == 0.0)
-        self._compare("phi", self._run(x), self.activation(x), np.where(dead, 0.0, tolerance), x)
+        found, expected, allowed = self._run(x), self.activation(x), self.allowance.of_values(x)
+        at_zero = np.zeros(1)
+        subnormal = self.format.is_subnormal(x)
+        excused = subnormal & self._close(
+            found, self.activation(at_zero), self.allowance.of_values(at_zero)
+        )
+        excused |= (np.abs(expected) < self.format.smallest_normal) & (found == 0.0)
+        excused &= ~self._close(found, expected, allowed)
+        self._compare("phi", np.where(excused, expected, found), expected, allowed, x)
+        lost = subnormal & self.format.is_subnormal(expected) & (found == 0.0)
+        compared_as_zero = self.format.smallest == 0.0  # this thread flushes, NumPy included
+        return bool(np.any(excused | lost)) or compared_as_zero
 
     def special_values(self) -> None:
         """The values at infinities, and NaN at NaN."""
         x = np.array([np.inf, -np.inf, np.nan, 1.0])
         found, expected = self._run(x), self.activation(x)
-        tolerance = self.ulps * self.format.ulp(self._kinks_up_to(x))
-        self._compare("phi", found[:2], expected[:2], tolerance[:2], x[:2])
+        self._compare("phi", found[:2], expected[:2], self.allowance.of_values(x[:2]), x[:2])
         if not np.isnan(found[2]):
             value = float(found[2])
             self._fail(f"phi(nan) is {value!r} and should be nan: NaN must not be swallowed")
@@ -114,6 +145,7 @@ class _Check:
     def shapes(self) -> None:
         """Whatever the shape and the strides, the same values in the same shape and type."""
         every = self.points()
+        every = every[~self.format.is_subnormal(every)]
         x = every[np.linspace(0, every.size - 1, 24).astype(int)]
         flat = self._run(x)
         table, values = x.reshape(4, 6), flat.reshape(4, 6)
@@ -127,8 +159,11 @@ class _Check:
         if self.library.name == "numpy":
             self._same("a reversed array", table[::-1], values[::-1], made[::-1])
 
-    def slopes(self, derivative: Implementation | None) -> None:
-        """The values phi'(x) at every finite point, if there is a derivative or autograd."""
+    def slopes(self, derivative: Implementation | None) -> bool:
+        """The values phi'(x) at every finite point, if there is a derivative or autograd.
+
+        Returns whether subnormals are flushed.
+        """
         x = self.points()
         if derivative is None:
             try:
@@ -136,70 +171,50 @@ class _Check:
             except RuntimeError as error:
                 raise AssertionError(self._sentence(f"its gradient raises {error!r}")) from error
             if found is None:
-                return
+                return False
         else:
             found = self.library.numbers(derivative(self.library.array(x, self.format.name)))
-        expected = self.activation.derivative(x)
-        for side in self._slopes_beside(x):
-            expected = np.where(found == side, side, expected)
-        tolerance = self.ulps * self.format.ulp(np.abs(expected))
-        self._compare("phi'", found, expected, np.where(expected == 0.0, 0.0, tolerance), x)
+        expected = self.allowance.nearest_slopes(x, found, self.either_slope)
+        allowed = self.allowance.of_slopes(expected)
+        at_zero = self.activation.derivative(np.zeros(1))
+        flushed = self.format.is_subnormal(x) & ~self._close(found, expected, allowed)
+        flushed &= self._close(found, at_zero, self.allowance.of_slopes(at_zero))
+        self._compare("phi'", np.where(flushed, expected, found), expected, allowed, x)
+        return bool(np.any(flushed))
 
     def points(self) -> Array:
-        """The points of evaluation, ascending; all of them numbers of the type."""
-        kinks = self._kinks()
+        """The points of evaluation, all of them numbers of the type."""
+        kinks = self.allowance.kinks
         scale = max(1.0, float(np.max(np.abs(kinks), initial=0.0)))
         random = np.random.default_rng(0).normal(scale=2.0 * scale, size=_RANDOM_POINTS)
         ends = np.concatenate([[0.0], kinks, [2.0 * scale]])
         between = 0.5 * (np.sort(ends)[1:] + np.sort(ends)[:-1])
-        smallest = 2.0 ** (self.format.lowest - self.format.bits)
-        magnitudes = [smallest, 2.0**self.format.lowest, 1e3 * scale, self.format.largest]
+        magnitudes = [self.format.smallest_normal, 1e3 * scale, self.format.largest]
         some = np.concatenate([random, between, np.array(magnitudes)])
         near = self.format.around(kinks, _STEPS) if kinks.size else kinks
         chosen = self.format.rounded(np.concatenate([some, -some, near, -near, [0.0]]))
-        return np.concatenate([np.unique(chosen), [-0.0]])
+        smallest = self.format.smallest
+        return np.concatenate([np.unique(chosen), [-0.0, smallest, -smallest]])
 
-    def _kinks(self) -> Array:
-        return np.unique(np.asarray(getattr(self.activation, "kinks", ()), dtype=np.float64))
-
-    def _kinks_up_to(self, x: Array) -> Array:
-        """The largest size of a kink that |x| reaches, up to rounding; 0 where it reaches none."""
-        sizes = np.abs(self._kinks())
-        reached = sizes * (1.0 - 4.0 * 2.0**-self.format.bits) <= np.abs(x)[:, None]
-        return np.asarray(np.max(np.where(reached, sizes, 0.0), axis=1, initial=0.0))
-
-    def _size(self, x: Array) -> Array:
-        return np.minimum(np.abs(self.activation(x)), self.format.largest)
-
-    def _beside_a_rounded_kink(self, x: Array) -> NDArray[np.bool_]:
-        kinks = self._kinks()
-        rounded = kinks[self.format.rounded(kinks) != kinks]
-        distance = np.abs(x[:, None] - rounded)
-        return np.asarray(np.any(distance <= 2.0 * self.format.ulp(rounded), axis=1))
-
-    def _slopes_beside(self, x: Array) -> Iterator[Array]:
-        """The slopes on either side of a kink, where either is accepted; NaN elsewhere."""
-        near = np.abs(x) < 0.5 * self.format.largest
-        near &= self._at_a_kink(x) if self.either_slope else self._beside_a_rounded_kink(x)
-        step = np.where(near, self.format.ulp(x) * (_STEPS / 2), 0.0)
-        for side in (x - step, x + step):
-            yield np.where(near, self.activation.derivative(side), np.nan)
-
-    def _at_a_kink(self, x: Array) -> NDArray[np.bool_]:
-        distance = np.abs(x[:, None] - self._kinks())
-        return np.asarray(np.any(distance <= self.format.ulp(self._kinks()), axis=1))
+    @staticmethod
+    def _close(found: Array, expected: Array, tolerance: Array) -> NDArray[np.bool_]:
+        """Whether equal, NaN to NaN too, or off by no more than the tolerance."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+            return np.asarray(same | (np.abs(found - expected) <= tolerance))
 
     def _run(self, x: Array) -> Array:
         """The implementation's values; checks the shape and type too, and that x is not changed."""
         return self._run_on(self.library.array(x, self.format.name), x, "an array with one axis")
 
     def _run_on(self, given: Any, x: Array, what: str) -> Array:
+        before = self.library.numbers(given).copy()
         try:
             made = self.implementation(given)
         except Exception as error:
             raise AssertionError(self._sentence(f"{what} raises {error!r}")) from error
         after = self.library.numbers(given)
-        if not np.array_equal(after, x, equal_nan=True):
+        if not np.array_equal(after, before, equal_nan=True):
             self._fail(f"{what} is changed by the call: the argument must be left alone")
         kind = self.library.dtype(made)
         if kind != self.format.name:
@@ -224,20 +239,31 @@ class _Check:
         self, name: str, found: Array, expected: Array, tolerance: Array, x: Array
     ) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
-            error = np.where(found == expected, 0.0, np.abs(found - expected))
-        excess = np.where(np.isnan(error), np.inf, error) - tolerance
-        wrong = excess > 0.0
+            error = np.abs(found - expected)
+        wrong = ~self._close(found, expected, tolerance)
+        excess = np.where(wrong, np.where(np.isnan(error), np.inf, error - tolerance), -np.inf)
         if not np.any(wrong):
             return
         worst = int(np.argmax(excess))
-        scale = self.format.ulp(np.abs(expected[worst])) if np.isfinite(expected[worst]) else 1.0
-        with np.errstate(over="ignore"):
-            ulps = float(error[worst] / scale)
+        distance = self._distance(found[worst], expected[worst], tolerance[worst])
         self._fail(
             f"{name}({float(x[worst])!r}) is {float(found[worst])!r} and should be "
-            f"{float(expected[worst])!r}, off by {ulps:.3g} ulps; "
+            f"{float(expected[worst])!r}, {distance}; "
             f"{int(np.sum(wrong))} of {x.size} points are wrong, {_where(x[wrong])}"
         )
+
+    def _distance(self, found: float, expected: float, tolerance: float) -> str:
+        """How far it is off, in the ulps that the tolerance is in, those of the result if it is 0.
+
+        Ulps of zero are the smallest number; more of them than doubles can count are left out.
+        """
+        if np.isnan(found):
+            return "a number"
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            error = abs(found - expected)
+            ulp = tolerance / self.allowance.ulps or self.format.ulp(np.abs(expected))
+            ulps = float(error / ulp)
+        return f"off by {ulps:.3g} ulps" if np.isfinite(ulps) else f"off by {error:.3g}"
 
     def _fail(self, what: str) -> None:
         raise AssertionError(self._sentence(what))

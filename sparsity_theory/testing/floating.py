@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._types import Array
 
@@ -33,16 +34,37 @@ class Format:
         """The largest finite number."""
         return (2.0 - 2.0**-self.bits) * 2.0**self.highest
 
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest number with a full significand; smaller ones are subnormal."""
+        return float(2.0**self.lowest)
+
+    @property
+    def smallest(self) -> float:
+        """The smallest positive number, even where arithmetic flushes it to zero."""
+        lowest = self.lowest - self.bits
+        return float(2.0**lowest if lowest > -1074 else np.nextafter(0.0, 1.0))
+
     def ulp(self, x: Array) -> Array:
-        """The distance from |x| to the next number away from zero."""
-        _, exponent = np.frexp(np.asarray(x, dtype=np.float64))
-        return np.asarray(np.ldexp(1.0, np.maximum(exponent - 1, self.lowest) - self.bits))
+        """The distance from |x| to the next number away from zero; at 0 the smallest number."""
+        x = np.asarray(x, dtype=np.float64)
+        _, exponent = np.frexp(x)
+        exponent = np.where(np.abs(x) < self.smallest_normal, self.lowest, exponent - 1)
+        return np.asarray(np.ldexp(1.0, exponent - self.bits))
 
     def rounded(self, x: Array) -> Array:
         """The nearest number of the format, ties to even; beyond its range the largest one."""
         x = np.asarray(x, dtype=np.float64)
-        ulp = self.ulp(x)
-        return np.clip(np.rint(x / ulp) * ulp, -self.largest, self.largest)
+        if self.bits < 52:  # doubles are kept as they are
+            ulp = self.ulp(x)
+            x = np.rint(x / ulp) * ulp
+        return np.clip(x, -self.largest, self.largest)
+
+    def is_subnormal(self, x: Array) -> NDArray[np.bool_]:
+        """Whether x is subnormal, judged by its bits: comparisons may take subnormals for zero."""
+        x = np.asarray(x, dtype=np.float64)
+        nonzero = x.view(np.uint64) << np.uint64(1) != 0
+        return np.asarray(nonzero & (np.abs(x) < self.smallest_normal))
 
     def around(self, x: Array, steps: int) -> Array:
         """The numbers up to ``steps`` ulps from the number nearest to any x, flattened."""

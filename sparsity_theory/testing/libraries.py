@@ -40,6 +40,9 @@ class Library(Protocol):
         """
 
 
+_X64 = ": set jax_enable_x64, as by jax.config.update('jax_enable_x64', True)"
+
+
 class _ArrayModule:
     """A library with NumPy's interface: NumPy itself, JAX."""
 
@@ -53,7 +56,8 @@ class _ArrayModule:
             warnings.simplefilter("ignore")  # JAX warns of a type that it lacks: an error below
             made = None if kind is None else module.array(x, dtype=kind)
         if made is None or self.dtype(made) != dtype:  # JAX has float64 only with x64 enabled
-            raise ValueError(f"dtype must be one that {self.name} has here, got {dtype!r}")
+            hint = _X64 if (self.name, dtype) == ("jax", "float64") else ""
+            raise ValueError(f"dtype must be one that {self.name} has here, got {dtype!r}{hint}")
         return made
 
     def numbers(self, x: Any) -> Array:

@@ -95,7 +95,7 @@ def _compare(
     worst = int(np.argmax(error))
     if error[worst] > rtol:
         raise AssertionError(
-            f"{name}({argument} = {points[worst]:.6g}) is {found[worst]!r} and should be "
-            f"{expected[worst]!r}: off by {error[worst]:.2e}, allowed is {rtol:.0e}; "
+            f"{name}({argument} = {points[worst]:.6g}) is {float(found[worst])!r} and should be "
+            f"{float(expected[worst])!r}: off by {error[worst]:.2e}, allowed is {rtol:.0e}; "
             f"{int(np.sum(error > rtol))} of {points.size} points are off by more"
         )

@@ -119,7 +119,8 @@ class Odd:
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
         """Zero ``error`` except strictly between the kinks."""
         aten.hardtanh_backward.grad_input(error, y, -self.top, self.top, grad_input=error)
-        aten.softshrink_backward.grad_input(error, y, 0.0, grad_input=error)
+        if self.tau > 0:  # otherwise there is no kink at zero
+            aten.softshrink_backward.grad_input(error, y, 0.0, grad_input=error)
         return error
 
 
@@ -135,8 +136,8 @@ class AllMembers:
 
     def pull_back_(self, error: Tensor, y: Tensor) -> Tensor:
         """Overwrite ``error`` by error * phi'(h), where y = phi(h), and return it."""
-        return compiled(_pull_back_)(error, y, self.kinks.top)
+        return compiled(_pull_back_)(error, y, self.kinks.bottom, self.kinks.top)
 
 
-def _pull_back_(error: Tensor, y: Tensor, top: Tensor) -> Tensor:
-    return error.masked_fill_(to_nearest_kink(y, top) <= 0, 0.0)
+def _pull_back_(error: Tensor, y: Tensor, bottom: Tensor, top: Tensor) -> Tensor:
+    return error.masked_fill_(to_nearest_kink(y, bottom, top) <= 0, 0.0)

@@ -166,7 +166,7 @@ def test_knots_slopes_and_offsets_that_make_no_function_are_refused(
         st.PiecewiseLinear(*arguments)
 
 
-NO_NUMBERS = [
+NO_NUMBERS: list[Any] = [
     "much",
     "1.5",
     b"1.5",

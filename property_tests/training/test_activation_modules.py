@@ -170,11 +170,12 @@ def test_kinks_are_in_single_precision_on_a_device_without_double(
 
 
 def test_a_module_takes_any_floating_dtype_under_autocast() -> None:
-    module = nn.Sequential(nn.Linear(5, 8), ClippedReLU(0.1, 0.3), nn.Linear(8, 2))
+    first = nn.Linear(5, 8)
+    module = nn.Sequential(first, ClippedReLU(0.1, 0.3), nn.Linear(8, 2))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = module(torch.ones(3, 5))
     assert y.dtype == torch.bfloat16
-    (slope,) = torch.autograd.grad(y.sum(), module[0].weight)
+    (slope,) = torch.autograd.grad(y.sum(), first.weight)
     assert slope.dtype == torch.float32
 
 

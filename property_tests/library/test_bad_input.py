@@ -196,7 +196,7 @@ def test_what_is_no_number_is_refused_by_name(value: object) -> None:
         ("tau", "finite", lambda: st.ShiftedReLU(value)),
         ("m", "positive and finite", lambda: st.ClippedReLU(1.0, value)),
         ("s", "strictly between 0 and 1", lambda: st.ShiftedReLU.for_sparsity(value)),
-        ("q", "positive and finite", lambda: NET.variance_map(value)),
+        ("q", "nonnegative and finite", lambda: NET.variance_map(value)),
         ("rho", "in [-1, 1]", lambda: NET.correlation_map(value)),
         ("sigma_w2", "positive and finite", lambda: st.MeanField(NET.activation, value)),
         ("knots", "finite", lambda: st.PiecewiseLinear(value, [0.0, 1.0])),

@@ -175,6 +175,18 @@ def test_one_ulp_beside_a_kink_either_slope_is_right() -> None:
     assert_conforms(phi, phi, derivative=phi.derivative)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_beyond_the_largest_number_may_be_infinite(dtype: str) -> None:
+    steep = st.PiecewiseLinear([0.0], [0.5, 1.5])
+    assert_conforms(
+        lambda x: torch.where(x > 0, 1.5 * x, 0.5 * x), steep, dtype=dtype, either_slope=True
+    )
+    with pytest.raises(AssertionError, match=r"phi\(-.*is -inf and should be"):
+        assert_conforms(
+            lambda x: torch.where(x > 0, 1.5 * x, 1.5 * x), steep, dtype=dtype, library="torch"
+        )
+
+
 # ---------------------------------------------------------------- subnormals
 
 
@@ -423,6 +435,31 @@ def test_an_implementation_in_jax_is_checked() -> None:
         assert_conforms(clipped, CRELU, dtype=dtype, derivative=slope)
         with pytest.raises(AssertionError, match=r"phi\(nan\) is 0\.0 and should be nan"):
             assert_conforms(swallowing, CRELU, dtype=dtype)
+
+
+def test_the_activations_of_jax_conform_with_their_gradients() -> None:
+    """XLA flushes subnormals on the CPU: to zero, or to the other branch of a comparison."""
+    jax = pytest.importorskip("jax")
+
+    def leaky(x: Any) -> Any:
+        return jax.nn.leaky_relu(x, 0.125)
+
+    kinds = (
+        (jax.nn.relu, st.ShiftedReLU(0.0)),
+        (leaky, st.PiecewiseLinear([0.0], [0.125, 1.0])),
+        (jax.nn.hard_tanh, HARDTANH),
+    )
+    for dtype in ("float32", "float16", "bfloat16"):
+        for function, activation in kinds:
+            slope = jax.vmap(jax.grad(function))
+            assert_conforms(
+                function,
+                activation,
+                dtype=dtype,
+                derivative=slope,
+                library="jax",
+                either_slope=activation is not kinds[0][1],
+            )
 
 
 def test_jax_is_asked_for_arrays_by_the_names_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,8 +155,8 @@ def _require_drawable(path: str, layer: Layer) -> None:
     for which in ("weight", "bias"):
         if not is_parametrized(layer, which) and which not in layer._parameters:
             raise ValueError(
-                f"{name} computes its {which} in a hook (the older weight_norm, spectral_norm or "
-                "pruning): remove it first, or use torch.nn.utils.parametrizations"
+                f"{name} computes its {which}, which is no parameter (the older weight_norm, "
+                "spectral_norm or pruning): remove that, or use torch.nn.utils.parametrizations"
             )
         tensor = getattr(layer, which)
         if tensor is None:

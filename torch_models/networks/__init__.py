@@ -21,7 +21,12 @@ from torch_models.networks.activations import (
 from torch_models.networks.convolutional import ConvolutionalEnsemble
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.evaluation import Evaluation, evaluate
-from torch_models.networks.initialization import draw_orthogonal_, edge_of_chaos_
+from torch_models.networks.initialization import (
+    Initialization,
+    InitializedLayer,
+    draw_orthogonal_,
+    edge_of_chaos_,
+)
 from torch_models.networks.observe import (
     LayerStatistics,
     gradient_growth,
@@ -37,6 +42,8 @@ __all__ = [
     "ConvolutionalEnsemble",
     "DenseEnsemble",
     "Evaluation",
+    "Initialization",
+    "InitializedLayer",
     "LayerStatistics",
     "ShiftedReLU",
     "SoftThreshold",

@@ -1,0 +1,231 @@
+"""What a user's module consists of: its weight layers, and all that keeps them from being drawn."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
+
+from torch_models.networks.activations import SparseActivation
+
+if TYPE_CHECKING:
+    from sparsity_theory.activations.expectations import GaussianExpectations
+
+Layer: TypeAlias = (
+    nn.Linear
+    | nn.Conv1d
+    | nn.Conv2d
+    | nn.Conv3d
+    | nn.ConvTranspose1d
+    | nn.ConvTranspose2d
+    | nn.ConvTranspose3d
+)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+WEIGHT_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+NORMALIZATIONS = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True)
+class WeightLayer:
+    """A layer whose every output is a sum of ``fan_in`` weighted inputs, and a bias.
+
+    Attributes:
+        path: dotted path in the user's module, empty for the module itself.
+        layer: the layer.
+        fan_in: number of inputs that one output sums.
+    """
+
+    path: str
+    layer: Layer
+    fan_in: int
+
+    def __str__(self) -> str:
+        return named(self.path, self.layer)
+
+
+def named(path: str, layer: nn.Module) -> str:
+    """A submodule as errors name it: ``block.0 (Linear)``."""
+    return f"{path or 'module'} ({type(layer).__name__})"
+
+
+def weight_layers(module: nn.Module) -> list[WeightLayer]:
+    """The weight layers of ``module``, in the order in which they were registered.
+
+    Raises:
+        ValueError: if a weight layer cannot be drawn, a submodule that is no weight layer has
+            parameters (other than a normalization's), or there is no weight layer.
+    """
+    layers = []
+    for path, part in _parts(module):
+        if isinstance(part, WEIGHT_LAYERS) and not _is_quantized(part):
+            _require_drawable(path, part)
+            layers.append(WeightLayer(path, part, _fan_in(path, part)))
+        elif not isinstance(part, NORMALIZATIONS):
+            _require_no_parameters(path, part)
+    if not layers:
+        kinds = ", ".join(kind.__name__ for kind in WEIGHT_LAYERS)
+        raise ValueError(f"module must contain a layer ({kinds}), got {type(module).__name__}")
+    _require_no_shared_parameters(module, layers)
+    return layers
+
+
+def normalizations(module: nn.Module) -> list[str]:
+    """The dotted paths of the normalization layers."""
+    return [path for path, part in _parts(module) if isinstance(part, NORMALIZATIONS)]
+
+
+def require_activation(module: nn.Module, phi: GaussianExpectations, q_star: float) -> None:
+    """Refuse elementwise activations that are not ``phi``, to the rounding of single precision.
+
+    Examined are our modules and those of ``torch.nn``, by their values; functions called in a
+    module's ``forward`` are not seen.
+
+    Raises:
+        ValueError: naming the first module that differs, and where.
+    """
+    kinks = np.abs(getattr(phi, "kinks", ()))
+    if kinks.ndim > 1:
+        raise ValueError(f"net must be a single initialization, got {phi!r}")
+    span = 2 * max([4 * math.sqrt(q_star), *kinks])
+    points = np.linspace(-span, span, 401)
+    expected = torch.from_numpy(np.asarray(phi(points), dtype=np.float64))
+    for path, part in _parts(module):
+        values = _elementwise_values(path, part, torch.from_numpy(points))
+        if values is None:
+            continue
+        off = ((values - expected).abs() > 2.0**-22 * span).reshape(-1, len(points)).any(0)
+        if off.any():
+            at = int(off.nonzero()[0])
+            raise ValueError(
+                f"{named(path, part)} is not the activation of net, {phi!r}: at "
+                f"{points[at]:.6g} it is {values.reshape(-1, len(points))[0, at]:.6g}, not "
+                f"{expected[at]:.6g}. Use SparseActivation.from_theory(net.activation); if it "
+                "belongs to the output, initialize the layers before it"
+            )
+
+
+def _parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every submodule with its path, those registered twice included; no parametrizations."""
+    inside: tuple[str, ...] = ()
+    for path, part in module.named_modules(remove_duplicate=False):
+        if path.startswith(inside):
+            continue
+        if isinstance(part, ParametrizationList):
+            inside += (f"{path}.",)
+            continue
+        yield path, part
+
+
+def _is_quantized(part: nn.Module) -> bool:
+    return any(
+        kind.__module__.startswith(("torch.ao.nn.", "torch.nn.quantized", "torch.nn.qat"))
+        for kind in type(part).__mro__
+    )
+
+
+def _require_no_parameters(path: str, part: nn.Module) -> None:
+    own = [name for name, parameter in part._parameters.items() if parameter is not None]
+    if own or _is_quantized(part):
+        what = f"parameters ({', '.join(own)})" if own else "quantized weights"
+        raise ValueError(
+            f"{named(path, part)} has {what} that are no layer of the mean field: initialize it "
+            "yourself, and pass the other layers alone, for example in a ModuleList"
+        )
+
+
+def _require_drawable(path: str, layer: Layer) -> None:
+    name = named(path, layer)
+    if any(is_lazy(parameter) for parameter in layer.parameters()):
+        raise ValueError(f"{name} is lazy, of unknown size: pass one batch through module first")
+    for which in ("weight", "bias"):
+        if not is_parametrized(layer, which) and which not in layer._parameters:
+            raise ValueError(
+                f"{name} computes its {which}, which is no parameter (the older weight_norm, "
+                "spectral_norm or pruning): remove that, or use torch.nn.utils.parametrizations"
+            )
+        tensor = getattr(layer, which)
+        if tensor is None:
+            continue
+        if tensor.is_meta:
+            raise ValueError(f"{name} is on the device meta: call to_empty(device=...) first")
+        if tensor.dtype not in REAL:
+            raise ValueError(f"{name} must have a real floating dtype, got {tensor.dtype}")
+        if tensor.numel() == 0:
+            raise ValueError(f"{name} has a {which} without entries, {tuple(tensor.shape)}")
+
+
+def _fan_in(path: str, layer: Layer) -> int:
+    if isinstance(layer, TRANSPOSED):
+        terms = math.prod(
+            _terms_of_one_output(path, layer, axis) for axis in range(len(layer.kernel_size))
+        )
+        return layer.in_channels // layer.groups * terms
+    return layer.weight[0].numel()
+
+
+def _terms_of_one_output(path: str, layer: nn.modules.conv._ConvTransposeNd, axis: int) -> int:
+    """How many kernel entries meet in one output along an axis: kernel / stride.
+
+    Entry k of an input i goes to the output stride * i + dilation * k.
+    """
+    kernel, stride, dilation = (
+        sizes[axis] for sizes in (layer.kernel_size, layer.stride, layer.dilation)
+    )
+    terms = Counter(dilation * k % stride for k in range(kernel))
+    if len(terms) < stride or len(set(terms.values())) > 1:
+        raise ValueError(
+            f"{named(path, layer)} sums a different number of inputs in different outputs: its "
+            f"stride must divide its kernel_size and have no factor in common with its dilation, "
+            f"got kernel_size {layer.kernel_size}, stride {layer.stride}, "
+            f"dilation {layer.dilation}"
+        )
+    return kernel // stride
+
+
+def _require_no_shared_parameters(module: nn.Module, layers: list[WeightLayer]) -> None:
+    """No parameter of a weight layer may have a second name, or share memory with another."""
+    drawn = {id(parameter) for each in layers for parameter in each.layer.parameters()}
+    names = defaultdict(list)
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if not is_lazy(parameter) and not parameter.is_meta and parameter.numel() > 0:
+            names[parameter.device, parameter.data_ptr()].append((name, id(parameter) in drawn))
+    for group in names.values():
+        if len(group) > 1 and any(is_drawn for _, is_drawn in group):
+            raise ValueError(
+                f"{' and '.join(name for name, _ in group)} are one tensor: tied weights are not "
+                "independent, and cannot have two laws. Untie them"
+            )
+
+
+def _elementwise_values(path: str, part: nn.Module, x: Tensor) -> Tensor | None:
+    """The module's values at ``x``, or None if it is no elementwise activation."""
+    if not any(kind.__module__ == nn.ReLU.__module__ for kind in type(part).__mro__) and (
+        not isinstance(part, SparseActivation)
+    ):
+        return None
+    if any(buffer.is_meta for buffer in part.buffers()):
+        raise ValueError(f"{named(path, part)} is on the device meta: load its state first")
+    phi = copy.deepcopy(part).cpu().eval()
+    with torch.no_grad():
+        try:
+            values, alone = phi(x.clone()), phi(x[:1].clone())
+        except (RuntimeError, TypeError, IndexError, ValueError):  # takes other shapes
+            return None
+    if values.shape[-1:] != x.shape or not torch.allclose(alone, values[..., :1], rtol=1e-9):
+        return None
+    return torch.as_tensor(values)

@@ -97,9 +97,8 @@ def sparse_activation(x: Tensor, tau: Tensor, m: Tensor, odd: Tensor) -> Tensor:
     kinks = Kinks.of(tau, m, odd, x.dtype)
     if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
         return shrink_and_clip(x, kinks)
-    fixed = x.detach()
-    y = shrink_and_clip(fixed, kinks)
-    linear = x - torch.minimum(torch.maximum(fixed, kinks.low), kinks.tau)
+    linear = x - torch.minimum(torch.maximum(x.detach(), kinks.low), kinks.tau)
+    y = torch.minimum(torch.maximum(linear.detach(), kinks.floor), kinks.m)
     return torch.where(to_nearest_kink(y, kinks.bottom, kinks.top) <= 0, y, linear)
 
 

@@ -141,3 +141,36 @@ def test_fixed_points_are_found_whatever_the_kinks(kink: float) -> None:
     found, expected = (st.fixed_points(st.MeanField(each, 0.9, 0.3)) for each in (phi, relu))
     assert [p.q for p in found] == pytest.approx([p.q for p in expected], rel=1e-8)
     assert [p.stable for p in found] == [p.stable for p in expected] == [True]
+
+
+@pytest.mark.parametrize("kinks", [[-1.0, 1.0], [0.0], [1e-3], [-50.0, 50.0]])
+@pytest.mark.claim("Oracle: input")
+def test_what_needs_the_derivative_of_a_function_that_jumps_is_refused(kinks: list[float]) -> None:
+    """Hardshrink, a step and more: phi' lacks the jump, chi_1 is infinite; V and R are right."""
+    points = np.array(kinks)
+
+    def function(x: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(x) > np.max(np.abs(points)), x, 0.0) + (x > points[0])
+
+    phi = st.Activation(function, lambda x: (np.abs(x) > np.max(np.abs(points))) * 1.0, kinks)
+    net = st.MeanField(phi, 1.0, q_star=1.0)
+    assert np.isfinite(net.variance_map(1.0))
+    assert np.isfinite(net.correlation_map(0.5))
+    for name in ("variance_slope", "variance_curvature", "chi", "correlation_slope"):
+        with pytest.raises(ValueError, match="it jumps at"):
+            getattr(net, name)(0.5)
+    with pytest.raises(ValueError, match="it jumps at"):
+        net.correlation_gap(0.5)
+    with pytest.raises(ValueError, match="it jumps at"):
+        st.edge_of_chaos(phi)
+
+
+def test_a_steep_rise_at_a_kink_is_no_jump() -> None:
+    steep = st.Activation(
+        lambda x: np.minimum(np.maximum(1e4 * x, 0.0), 1.0),
+        lambda x: np.where((x > 0) & (x < 1e-4), 1e4, 0.0),
+        [0.0, 1e-4],
+    )
+    exact = st.PiecewiseLinear([0.0, 1e-4], [0.0, 1e4, 0.0], 0.0)
+    found, expected = (st.MeanField(phi, 1.0).chi(1.0) for phi in (steep, exact))
+    assert float(found) == pytest.approx(float(expected), rel=1e-9)

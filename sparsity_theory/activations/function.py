@@ -16,6 +16,9 @@ from .derivative import check_derivative
 
 # Closer arguments than this have nearly equal values, whose difference would lose digits.
 _CLOSE = 1e-3
+# A function jumps at a kink where most of its change over a distance on both sides happens within a
+# thousandth of that distance, beyond rounding.
+_NEAR, _NEARER, _NOISE = 1e-6, 1e-3, 1e-9
 
 
 class Activation(Value):
@@ -24,7 +27,8 @@ class Activation(Value):
     Args:
         function: phi, elementwise on float64 arrays of any shape.
         derivative: phi', likewise; its values at the kinks themselves do not matter.
-        kinks: where phi or phi' is not smooth.
+        kinks: where phi or phi' is not smooth. If phi jumps at one, what needs phi' is refused: V',
+            V'', chi, R', the gap and the edge of chaos.
 
     Expectations agree with exact values to about 1e-10 relative to the integral of the absolute
     value, for functions whose mass lies within 13 standard deviations.
@@ -107,13 +111,33 @@ class Activation(Value):
         """E phi^4."""
         return self._expectation(q, lambda x, z: self(x) ** 4)
 
+    def _refuse_jumps(self) -> None:
+        """Raise ``ValueError`` if the function jumps at a kink: phi' does not have the jump."""
+        if self.kinks.size == 0:
+            return
+        far = _NEAR * np.where(self.kinks == 0.0, 1.0, np.abs(self.kinks))
+        rise, change = (self._change_over(distance) for distance in (_NEARER * far, far))
+        jumps = (rise > 0.5 * change) & (rise > _NOISE * np.abs(self(self.kinks + far)))
+        if np.any(jumps):
+            raise ValueError(
+                f"the function must be continuous where its derivative is needed (V', V'', chi, R' "
+                f"and the edge of chaos), and it jumps at {float(self.kinks[jumps][0])!r}; its "
+                "variance map and correlation map are there, and its chi_1 is infinite"
+            )
+
+    def _change_over(self, distance: Array) -> Array:
+        """|phi(k + distance) - phi(k - distance)| at every kink k."""
+        return np.asarray(np.abs(self(self.kinks + distance) - self(self.kinks - distance)))
+
     def mean_square_slope(self, q: Array) -> Array:
         """The derivative in q of E phi^2, E z phi phi' / sqrt(q)."""
+        self._refuse_jumps()
         product = self._expectation(q, lambda x, z: z * self(x) * self.derivative(x))
         return product / np.sqrt(q)
 
     def mean_square_curvature(self, q: Array) -> Array:
         """The second derivative in q of E phi^2, E He_3(z) phi phi' / (2 q^(3/2))."""
+        self._refuse_jumps()
         product = self._expectation(
             q, lambda x, z: z * (z * z - 3.0) * self(x) * self.derivative(x)
         )
@@ -121,6 +145,7 @@ class Activation(Value):
 
     def mean_derivative_power(self, q: Array, power: int) -> Array:
         """E phi'^power."""
+        self._refuse_jumps()
         return self._expectation(q, lambda x, z: self.derivative(x) ** power)
 
     def edge_deficit(self, q: Array) -> Array:
@@ -129,6 +154,7 @@ class Activation(Value):
         With phi = c_0 + c_1 z + psi, the first two terms of the Hermite series, this is
         q E psi'^2 - E psi^2 - c_0^2, and E psi^2 is at most half of q E psi'^2.
         """
+        self._refuse_jumps()
         q = np.asarray(q)
         return np.array([self._edge_deficit(np.asarray(point)) for point in q.flat]).reshape(
             q.shape
@@ -164,12 +190,14 @@ class Activation(Value):
 
     def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
         """E phi'(u1) phi'(u2)."""
+        self._refuse_jumps()
         return self._product(
             lambda x, d: self.derivative(x + d) * self.derivative(x - d), 1.0 - rho, q
         )
 
     def mean_product_gap(self, gap: Array, q: Array) -> Array:
         """E phi^2 - E phi(u1) phi(u2) = E (phi(u1) - phi(u2))^2 / 2."""
+        self._refuse_jumps()
         return self._product(lambda x, d: 0.5 * self._difference(x, d) ** 2, gap, q)
 
     def _difference(self, x: Array, d: Array) -> Array:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as hyp
 
+import sparsity_theory as st
 from property_tests.references.definitions import mp
 from property_tests.support.agreement import agree
 from sparsity_theory.numerics import double_double
@@ -82,3 +83,11 @@ def test_a_density_of_two_inputs_takes_one_plus_their_correlation_without_roundi
 def test_at_opposite_inputs_the_density_is_its_limit(high: float, expected: float) -> None:
     zero, minus_one = np.zeros(()), -np.ones(())
     assert double_double.exp_minus_over_one_plus(np.array(high), zero, minus_one) == expected
+
+
+def test_expectations_take_a_plain_number_as_they_take_an_array() -> None:
+    phi = st.ClippedReLU(1.0, 1.0)
+    for name in ("mean_square", "mean_square_slope", "mean_square_curvature"):
+        expectation = getattr(phi, name)
+        assert float(expectation(0.75)) == float(expectation(np.array(0.75)))
+        assert float(expectation(0.75)) == expectation(np.array([[0.75]])).item()

@@ -46,7 +46,7 @@ def quotient(high: Array, low: Array, divisor: Array) -> tuple[Array, Array]:
 def _moderate(q: Array) -> bool:
     """Whether products of variances of this size neither overflow nor lose digits."""
     if np.size(q) == 1:
-        return _SMALL < q.item() < _LARGE
+        return bool(_SMALL < q < _LARGE)
     return bool(np.size(q) == 0 or (q.min() > _SMALL and q.max() < _LARGE))
 
 

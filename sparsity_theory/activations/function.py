@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,22 @@ from numpy.typing import NDArray
 from .. import _validation as check
 from .._types import Array, FloatLike
 from .._values import Value
-from ..numerics.quadrature import NODES, WEIGHTS, expectation, product_expectation
+from ..numerics.quadrature import (
+    NODES,
+    WEIGHTS,
+    QuadratureError,
+    expectation,
+    product_expectation,
+)
 from .derivative import check_derivative
+from .features import Features, find_features
+from .jumps import Jumps
 
-# Closer arguments than this have nearly equal values, whose difference would lose digits.
-_CLOSE = 1e-3
-# A function jumps at a kink where most of its change over a distance on both sides happens within a
-# thousandth of that distance, beyond rounding.
-_NEAR, _NEARER, _NOISE = 1e-6, 1e-3, 1e-9
+# Where arguments are closer than the first, and values than the second relative to their size, the
+# difference of values would lose digits.
+_CLOSE, _EQUAL = 1e-3, 1e-2
+# Features are looked for at least this far, in the largest kink or 1, and in sqrt(q).
+_REACH, _BEYOND = 64.0, 13.0
 
 
 class Activation(Value):
@@ -27,14 +37,20 @@ class Activation(Value):
     Args:
         function: phi, elementwise on float64 arrays of any shape.
         derivative: phi', likewise; its values at the kinks themselves do not matter.
-        kinks: where phi or phi' is not smooth. If phi jumps at one, what needs phi' is refused: V',
-            V'', chi, R', the gap and the edge of chaos.
+        kinks: where phi or phi' is not smooth, or phi jumps.
 
     Expectations agree with exact values to about 1e-10 relative to the integral of the absolute
-    value, for functions whose mass lies within 13 standard deviations.
+    value, for functions whose mass lies within 13 standard deviations; where the estimated error is
+    larger they raise a ``ValueError``. Fast changes are found (`find_features`) at zero and at the
+    kinks, and elsewhere if phi is not the same on both sides: list the place of a narrow bump.
 
-    Both are compared with each other by `check_derivative`, as a wrong derivative would give wrong
-    slopes of every map.
+    The function may jump, at kinks or not. The derivatives of its expectations then have the terms
+    of its jumps, and E phi'^2, with it chi and R'(1), is infinite: it has no edge of chaos. Where
+    jumps cannot be told, since phi changes too often or phi' is not exactly its derivative, V',
+    V'', chi, R' and the edge of chaos raise a ``ValueError``.
+
+    Function and derivative are compared by `check_derivative`, as a wrong derivative would give
+    wrong slopes of every map.
 
     Raises:
         ValueError: if function or derivative cannot be called with an array or gives another shape,
@@ -71,11 +87,13 @@ class Activation(Value):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        return np.asarray(self._function(np.asarray(x, dtype=np.float64)), dtype=np.float64)
+        values = np.asarray(self._function(np.asarray(x, dtype=np.float64)), dtype=np.float64)
+        return values[()]
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise."""
-        return np.asarray(self._derivative(np.asarray(x, dtype=np.float64)), dtype=np.float64)
+        values = np.asarray(self._derivative(np.asarray(x, dtype=np.float64)), dtype=np.float64)
+        return values[()]
 
     def scales(self) -> tuple[float, float]:
         """The sizes of the smallest and the largest kink except zero, and 0.01 and 100."""
@@ -111,51 +129,37 @@ class Activation(Value):
         """E phi^4."""
         return self._expectation(q, lambda x, z: self(x) ** 4)
 
-    def _refuse_jumps(self) -> None:
-        """Raise ``ValueError`` if the function jumps at a kink: phi' does not have the jump."""
-        if self.kinks.size == 0:
-            return
-        far = _NEAR * np.where(self.kinks == 0.0, 1.0, np.abs(self.kinks))
-        rise, change = (self._change_over(distance) for distance in (_NEARER * far, far))
-        jumps = (rise > 0.5 * change) & (rise > _NOISE * np.abs(self(self.kinks + far)))
-        if np.any(jumps):
-            raise ValueError(
-                f"the function must be continuous where its derivative is needed (V', V'', chi, R' "
-                f"and the edge of chaos), and it jumps at {float(self.kinks[jumps][0])!r}; its "
-                "variance map and correlation map are there, and its chi_1 is infinite"
-            )
-
-    def _change_over(self, distance: Array) -> Array:
-        """|phi(k + distance) - phi(k - distance)| at every kink k."""
-        return np.asarray(np.abs(self(self.kinks + distance) - self(self.kinks - distance)))
-
     def mean_square_slope(self, q: Array) -> Array:
-        """The derivative in q of E phi^2, E z phi phi' / sqrt(q)."""
-        self._refuse_jumps()
+        """The derivative in q of E phi^2: E z phi phi' / sqrt(q), and a term for every jump."""
+        jumps = self._jumps(q)
         product = self._expectation(q, lambda x, z: z * self(x) * self.derivative(x))
-        return product / np.sqrt(q)
+        return product / np.sqrt(q) + 0.5 * jumps.of_square(q, lambda a: a) / q
 
     def mean_square_curvature(self, q: Array) -> Array:
-        """The second derivative in q of E phi^2, E He_3(z) phi phi' / (2 q^(3/2))."""
-        self._refuse_jumps()
+        """The second derivative in q of E phi^2: E He_3(z) phi phi' / (2 q^(3/2)), and jumps."""
+        jumps = self._jumps(q)
         product = self._expectation(
             q, lambda x, z: z * (z * z - 3.0) * self(x) * self.derivative(x)
         )
-        return 0.5 * product / np.sqrt(q) / q
+        of_jumps = jumps.of_square(q, lambda a: a * (a * a - 3.0))
+        return 0.5 * product / np.sqrt(q) / q + 0.25 * of_jumps / q / q
 
     def mean_derivative_power(self, q: Array, power: int) -> Array:
-        """E phi'^power."""
-        self._refuse_jumps()
+        """E phi'^power for a power above 1: infinite if phi jumps."""
+        if self._jumps(q).at.size:
+            return np.full(np.shape(q), np.inf)
         return self._expectation(q, lambda x, z: self.derivative(x) ** power)
 
     def edge_deficit(self, q: Array) -> Array:
         """q E phi'^2 - E phi^2.
 
         With phi = c_0 + c_1 z + psi, the first two terms of the Hermite series, this is
-        q E psi'^2 - E psi^2 - c_0^2, and E psi^2 is at most half of q E psi'^2.
+        q E psi'^2 - E psi^2 - c_0^2, and E psi^2 is at most half of q E psi'^2. It is infinite if
+        phi jumps.
         """
-        self._refuse_jumps()
         q = np.asarray(q)
+        if self._jumps(q).at.size:
+            return np.full(q.shape, np.inf)
         return np.array([self._edge_deficit(np.asarray(point)) for point in q.flat]).reshape(
             q.shape
         )
@@ -181,29 +185,55 @@ class Activation(Value):
 
     def _product_between(self, rho: float, q1: float, q2: float) -> float:
         root1, root2 = np.sqrt(q1), np.sqrt(q2)
-        return product_expectation(
-            lambda x, d: self(root1 * (x + d)) * self(root2 * (x - d)),
-            (self.kinks / root1, self.kinks / root2),
-            np.sqrt(0.5 * (1.0 + rho)),
-            np.sqrt(0.5 * (1.0 - rho)),
-        )
+        with self._named(max(q1, q2)):
+            return product_expectation(
+                lambda x, d: self(root1 * (x + d)) * self(root2 * (x - d)),
+                (self.kinks / root1, self.kinks / root2),
+                np.sqrt(0.5 * (1.0 + rho)),
+                np.sqrt(0.5 * (1.0 - rho)),
+                (self._marks(q1) / root1, self._marks(q2) / root2),
+            )
 
     def mean_product_of_derivatives(self, rho: Array, q: Array) -> Array:
-        """E phi'(u1) phi'(u2)."""
-        self._refuse_jumps()
-        return self._product(
+        """E phi'(u1) phi'(u2): infinite at correlation 1 if phi jumps."""
+        jumps = self._jumps(q)
+        smooth = self._product(
             lambda x, d: self.derivative(x + d) * self.derivative(x - d), 1.0 - rho, q
         )
+        if jumps.at.size == 0:
+            return smooth
+        rho, q = np.broadcast_arrays(rho, q)
+        of_jumps = np.empty(rho.shape)
+        for place in np.ndindex(rho.shape):
+            of_jumps[place] = self._slopes_at_jumps(float(rho[place]), float(q[place]), jumps)
+        return smooth + of_jumps
+
+    def _slopes_at_jumps(self, rho: float, q: float, jumps: Jumps) -> float:
+        """What jumps add to E phi'(u1) phi'(u2): of one of the two with phi', and of both."""
+        mean = rho * jumps.at
+        spread = np.sqrt(q * (1.0 - rho) * (1.0 + rho))
+        ends = np.concatenate([self.kinks, self._marks(q)])
+
+        def slope(z: Array, jump: NDArray[np.intp]) -> Array:
+            return self.derivative(mean[jump, None] + spread * z)
+
+        breaks = (ends - mean[:, None]) / spread if spread > 0.0 else np.zeros((mean.size, 1))
+        with self._named(q):
+            other = expectation(slope, breaks)
+        of_one = 2.0 * float(np.sum(jumps.sizes * jumps.densities(q) * other))
+        return of_one + jumps.of_pairs(rho, q)
 
     def mean_product_gap(self, gap: Array, q: Array) -> Array:
         """E phi^2 - E phi(u1) phi(u2) = E (phi(u1) - phi(u2))^2 / 2."""
-        self._refuse_jumps()
-        return self._product(lambda x, d: 0.5 * self._difference(x, d) ** 2, gap, q)
+        jumps = self._jumps(q)
+        return self._product(lambda x, d: 0.5 * self._difference(x, d, jumps) ** 2, gap, q)
 
-    def _difference(self, x: Array, d: Array) -> Array:
-        """phi(x + d) - phi(x - d), by integrating phi' where d is small."""
-        difference = self(x + d) - self(x - d)
-        close = np.abs(d) < _CLOSE
+    def _difference(self, x: Array, d: Array, jumps: Jumps) -> Array:
+        """phi(x + d) - phi(x - d), by integrating phi' where it is small beside phi."""
+        ahead, behind = self(x + d), self(x - d)
+        difference = ahead - behind
+        equal = np.abs(difference) <= _EQUAL * np.maximum(np.abs(ahead), np.abs(behind))
+        close = (np.abs(d) < _CLOSE) & equal
         near, half = x[close], np.abs(d[close])
         inner = np.clip(self.kinks[:, None] - near, -half, half)
         ends = np.sort(np.concatenate([-half[None], inner, half[None]]), axis=0)
@@ -211,6 +241,8 @@ class Activation(Value):
         t = ends[:-1, :, None] + lengths * NODES
         slopes = self.derivative(near[:, None] + t)
         rise = (lengths * slopes * WEIGHTS).sum(axis=(0, 2))
+        for at, size in zip(jumps.at, jumps.sizes, strict=True):
+            rise = rise + np.where(np.abs(at - near) < half, size, 0.0)
         difference[close] = np.sign(d[close]) * rise
         return difference
 
@@ -221,7 +253,9 @@ class Activation(Value):
         def on_panels(z: Array, point: NDArray[np.intp]) -> Array:
             return integrand(root[point, None] * z, z)
 
-        return expectation(on_panels, self.kinks / root[:, None]).reshape(np.shape(q))
+        breaks = np.concatenate([self.kinks, self._marks(q)]) / root[:, None]
+        with self._named(q):
+            return expectation(on_panels, breaks).reshape(np.shape(q))
 
     def _product(self, integrand: Callable[[Array, Array], Array], gap: Array, q: Array) -> Array:
         gap, q = np.broadcast_arrays(gap, q)
@@ -229,7 +263,59 @@ class Activation(Value):
         spread = np.sqrt(q * 0.5 * gap)  # of (u1 - u2) / 2
         result = np.empty(gap.shape)
         for place in np.ndindex(gap.shape):
-            result[place] = product_expectation(
-                integrand, (self.kinks, self.kinks), float(common[place]), float(spread[place])
-            )
+            marks = self._marks(q[place])
+            with self._named(q[place]):
+                result[place] = product_expectation(
+                    integrand,
+                    (self.kinks, self.kinks),
+                    float(common[place]),
+                    float(spread[place]),
+                    (marks, marks),
+                )
         return result
+
+    def _marks(self, q: FloatLike) -> Array:
+        """Where panels should end at these variances, besides at the kinks."""
+        return self._features(q).marks_for(np.sqrt(q))
+
+    def _jumps(self, q: FloatLike) -> Jumps:
+        """Where phi jumps, as far as variables of these variances come.
+
+        Raises:
+            ValueError: if that cannot be told.
+        """
+        features = self._features(q)
+        if not features.searched:
+            raise ValueError(
+                f"{self!r} changes too often, or its derivative does not give its changes to a "
+                f"billionth, so that it cannot be told where it jumps at q = {_range(q)}"
+            )
+        return features.jumps
+
+    def _features(self, q: FloatLike) -> Features:
+        """Of phi, as far as variables of these variances come."""
+        deviation = float(np.sqrt(np.max(q, initial=0.0)))
+        size = max(1.0, float(np.max(np.abs(self.kinks), initial=0.0)))
+        # Within powers of two, so that few searches serve all variances.
+        reach = 2.0 ** np.ceil(np.log2(max(_REACH * size, _BEYOND * deviation)))
+        if reach not in self._searches:
+            self._searches[reach] = find_features(self, self.derivative, self.kinks, reach)
+        return self._searches[reach]
+
+    @cached_property
+    def _searches(self) -> dict[float, Features]:
+        """What was found, by how far it was looked for."""
+        return {}
+
+    @contextmanager
+    def _named(self, q: FloatLike) -> Iterator[None]:
+        """Errors of quadrature name the activation and its variances."""
+        try:
+            yield
+        except QuadratureError as error:
+            raise ValueError(f"{self!r} has no expectations at q = {_range(q)}: {error}") from error
+
+
+def _range(q: FloatLike) -> str:
+    least, most = f"{np.min(q):.6g}", f"{np.max(q):.6g}"
+    return least if least == most else f"{least} to {most}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from .. import _validation as check
 from .._types import Array
@@ -45,12 +46,23 @@ class _SmoothClipped(Activation):
 
     def _ramp(self, x: Array) -> Array:
         """The smooth ramp from 0 to m over [tau, tau + m]."""
-        low, high = self.beta * (x - self.tau), self.beta * (x - self.tau - self.m)
-        return np.asarray((np.logaddexp(0.0, low) - np.logaddexp(0.0, high)) / self.beta)
+        above, low, high = self._folded(x)
+        ramp = (np.logaddexp(0.0, low) - np.logaddexp(0.0, high)) / self.beta
+        return np.where(above, self.m - ramp, ramp)
 
     def _ramp_slope(self, x: Array) -> Array:
-        low, high = self.beta * (x - self.tau), self.beta * (x - self.tau - self.m)
+        _, low, high = self._folded(x)
         return np.asarray(scipy.special.expit(low) - scipy.special.expit(high))
+
+    def _folded(self, x: Array) -> tuple[NDArray[np.bool_], Array, Array]:
+        """Whether x is above the middle of the ramp, and beta times how far it is from both kinks.
+
+        Above, for the point as far below the middle, where no digits are lost: the ramp is odd
+        about its middle.
+        """
+        rise = x - self.tau
+        folded = np.minimum(rise, self.m - rise)
+        return rise > folded, self.beta * folded, self.beta * (folded - self.m)
 
 
 class SmoothClippedReLU(_SmoothClipped):

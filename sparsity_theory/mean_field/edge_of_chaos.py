@@ -22,13 +22,15 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
     at most 1e-13 q* is rounding, and 0: so it is for ReLU and leaky ReLU.
 
     Raises:
-        ValueError: if q_star is not positive and finite, if phi' vanishes (to double precision)
-            wherever a N(0, q_star) variable falls, or if sigma_b^2 would be negative: then the
-            activation has no edge of chaos at q_star.
+        ValueError: if q_star is not positive and finite, if phi jumps, so that chi_1 is infinite
+            for any weights, if phi' vanishes (to double precision) wherever a N(0, q_star)
+            variable falls, or if sigma_b^2 would be negative: then the activation has no edge of
+            chaos at q_star.
     """
     check_activation(activation)
     q_star = check.positive("q_star", q_star)
     mean_squared_derivative = activation.mean_derivative_power(q_star, 2)
+    _refuse_infinite(activation, mean_squared_derivative)
     if np.any(mean_squared_derivative < np.finfo(float).tiny):
         raise ValueError(
             f"{activation!r} has no edge of chaos at q_star = {q_star!s}: "
@@ -61,11 +63,12 @@ def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike
         The initialization, with ``q_star`` the fixed point found, in the shape of sigma_b2.
 
     Raises:
-        ValueError: if the activation's parameters are arrays, sigma_b2 is not positive and finite,
-            or the edge of chaos nowhere has that sigma_b^2.
+        ValueError: if the activation's parameters are arrays, phi jumps, sigma_b2 is not positive
+            and finite, or the edge of chaos nowhere has that sigma_b^2.
     """
     check_activation(activation)
     wanted = check.positive("sigma_b2", sigma_b2)
+    _refuse_infinite(activation, activation.mean_derivative_power(np.ones(()), 2))
     smallest, largest = activation.scales()
     grid = np.geomspace(1e-3 * smallest**2, 1e12 * largest**2, 2000)
     if np.ndim(_edge_bias(activation, np.ones(()))) > 0:
@@ -87,6 +90,14 @@ def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike
 
     log_q = bracketed_newton(excess, log_low, log_high, 0.5 * (log_low + log_high))
     return edge_of_chaos(activation, np.exp(log_q).reshape(wanted.shape))
+
+
+def _refuse_infinite(activation: GaussianExpectations, mean_squared_derivative: Array) -> None:
+    if np.any(np.isinf(mean_squared_derivative)):
+        raise ValueError(
+            f"{activation!r} has no edge of chaos: it jumps, so that E phi'^2, and with it chi_1, "
+            "is infinite"
+        )
 
 
 def _edge_bias(activation: GaussianExpectations, q: Array) -> Array:

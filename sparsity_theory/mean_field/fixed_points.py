@@ -7,6 +7,8 @@ function of log q, V is a Gaussian smoothing of phi^2 and has no features finer 
 
 from __future__ import annotations
 
+import warnings
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _POINTS_PER_E_FOLD = 64
 # Variances at which a kink is 1e-12 standard deviations away are searched for fixed points too.
 _BEYOND, _POINTS_OF_GROWTH = 1e16, 256
+# Where V cannot be told at all variances, the grid ends after some of so many parts.
+_PARTS = 16
 # Where variances and V neither overflow nor lose digits, and kinks well within.
 _SMALLEST, _LARGEST = 1e-307, 1e307
 _SMALLEST_KINK, _LARGEST_KINK = 3e-152, 3e151
@@ -94,10 +98,14 @@ def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
             ReLU and the identity on the edge of chaos.
         ValueError: if a parameter of the network is an array, or kinks of the activation are not
             between 3e-152 and 3e151 in size. Variances are searched from 1e-307 to 1e307.
+
+    Warns:
+        RuntimeWarning: if V cannot be told at large variances, since the activation oscillates:
+            fixed points there are not found.
     """
     grid = _grid(net)
     _refuse_continuum(net, grid)
-    turning = turning_points(net)
+    turning = _turning_points(net, grid)
     touching = [point.q for point in turning if abs(point.excess) <= _TOUCHING * point.q]
     ends = [point.q for point in turning if point.q not in touching]
     crossing = _roots_in_log(_relative_excess(net), np.log([grid[0], *ends, grid[-1]]))
@@ -112,9 +120,13 @@ def turning_points(net: MeanField) -> tuple[TurningPoint, ...]:
     Raises:
         ValueError: if a parameter of the network is an array.
     """
+    return _turning_points(net, _grid(net))
+
+
+def _turning_points(net: MeanField, grid: Array) -> tuple[TurningPoint, ...]:
     return tuple(
         TurningPoint(q, float(net.variance_map(q)) - q, float(net.variance_curvature(q)))
-        for q in _roots_in_log(_slope_excess(net), np.log(_grid(net)))
+        for q in _roots_in_log(_slope_excess(net), np.log(grid))
     )
 
 
@@ -170,7 +182,32 @@ def _grid(net: MeanField) -> Array:
     features = np.geomspace(low, high, int(_POINTS_PER_E_FOLD * np.log(high / low)))
     # Beyond, V is A q + B sqrt(q) + C: constant for a bounded phi, else it may cross q once more.
     growth = np.geomspace(high, min(_BEYOND * high, _LARGEST), _POINTS_OF_GROWTH)
-    return np.unique(np.concatenate([features, growth[1:]]))
+    return _where_told(net, np.unique(np.concatenate([features, growth[1:]])))
+
+
+def _where_told(net: MeanField, grid: Array) -> Array:
+    """The grid up to where V'' can be told, with a warning if that is not its end."""
+    ends = np.linspace(0, grid.size, _PARTS + 1).astype(int)[1:]
+
+    def cannot_be_told(end: int) -> bool:
+        try:
+            net.variance_curvature(grid[:end])
+        except ValueError:
+            return True
+        return False
+
+    if not cannot_be_told(grid.size):
+        return grid
+    parts = bisect_left(ends, True, key=cannot_be_told)
+    told = grid[: ends[max(parts - 1, 0)]]
+    net.variance_curvature(told)  # the error, if it can be told nowhere
+    warnings.warn(
+        f"fixed points of {net!r} are looked for up to q = {told[-1]:.3g} only: beyond, its "
+        "variance map cannot be told",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return told
 
 
 def _relative_excess(net: MeanField) -> Callable[[Array], tuple[Array, Array]]:

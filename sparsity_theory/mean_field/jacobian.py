@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from .. import _validation as check
 from .._types import Array
 from .maps import MeanField
@@ -33,11 +35,14 @@ def jacobian_moments(net: MeanField, depth: int, orthogonal: bool = False) -> Ja
         orthogonal: weights that are orthogonal matrices times sigma_w, not Gaussian ones.
 
     Raises:
-        ValueError: for a depth below 1, or a network whose q_star is not known.
+        ValueError: for a depth below 1, a network whose q_star is not known, or a phi that jumps,
+            whose E phi'^2 is infinite.
     """
     q = net.require_q_star()
     depth = check.count("depth", depth)
     mu1 = net.activation.mean_derivative_power(q, 2)
+    if np.any(np.isinf(mu1)):
+        raise ValueError(f"{net.activation!r} jumps, so that J J^T has no finite moments")
     mu2 = net.activation.mean_derivative_power(q, 4)
     first_s_moment = 0.0 if orthogonal else -1.0
     m1 = (net.sigma_w2 * mu1) ** depth

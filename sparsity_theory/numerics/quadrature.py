@@ -3,6 +3,9 @@
 Panels of 16 Gauss-Legendre nodes are halved until they have converged, vectorized over all points.
 For two inputs the plane is rotated by 45 degrees: their sum and difference are independent, and the
 kinks of the product are straight lines that cross where the difference is zero.
+
+What halving a panel changes estimates its error. Where the sum of these changes stays above 1e-10
+of the integral of the absolute value, there is an error and no result.
 """
 
 from __future__ import annotations
@@ -24,9 +27,13 @@ NODES, NODES_FROM_END, WEIGHTS = gauss_legendre(16)
 _EDGES = np.array([-13.0, -9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0, 9.0, 13.0])
 # A panel has converged when halving it changes less than this part of its point's integral.
 _TOLERANCE = 1e-13
+# The total of the changes that are left when panels are halved no more must be below this part.
+_PROMISED = 1e-10
 _MOST_HALVINGS = 50
-# More unconverged panels per point than this mean a function that is not smooth to rounding.
-_MOST_PANELS = 100
+# No more unconverged panels than these, per point and besides, are halved.
+_MOST_PANELS, _SPARE_PANELS = 100, 20_000
+# Integrals below this are rounded to multiples of the smallest numbers.
+_UNDERFLOW = 1e-280
 # Outer points that contribute less than this part of the largest one need less accuracy.
 _MINOR = 1e-3
 # Where two kinks meet, the inner integral changes within a few times the spread: panels end there,
@@ -34,18 +41,26 @@ _MINOR = 1e-3
 _LAYER = np.array([-12.0, -4.0, 0.0, 4.0, 12.0])
 
 
+class QuadratureError(ArithmeticError):
+    """An integral cannot be told to the accuracy promised."""
+
+
 def product_expectation(
     integrand: Callable[[Array, Array], Array],
     kinks: tuple[Array, Array],
     common: float,
     spread: float,
+    marks: tuple[Array, Array],
 ) -> float:
     """E integrand(x, y) for independent x ~ N(0, common^2) and y ~ N(0, spread^2).
 
     The integrand must be smooth except where x + y is one of the first ``kinks``, or x - y one of
-    the second.
+    the second. Panels end where they are one of the ``marks``, too.
+
+    Raises:
+        QuadratureError, ValueError: as `expectation` does.
     """
-    of_sum, of_difference = kinks
+    of_sum, of_difference = (np.concatenate(pair) for pair in zip(kinks, marks, strict=True))
 
     def outer(z: Array, _: NDArray[np.intp]) -> Array:
         x = common * z.ravel()
@@ -57,9 +72,10 @@ def product_expectation(
         crossings = np.concatenate([of_sum - x_column, x_column - of_difference], axis=1)
         return expectation(inner, _over(crossings, spread), minor=_MINOR).reshape(z.shape)
 
-    meetings = np.unique(0.5 * (of_sum[:, None] + of_difference))
-    layers = (meetings[:, None] + spread * _LAYER).reshape(1, -1)
-    return float(expectation(outer, _over(layers, common), tolerance=10.0 * _TOLERANCE)[0])
+    meetings = np.unique(0.5 * (kinks[0][:, None] + kinks[1]))
+    layers = (meetings[:, None] + spread * _LAYER).ravel()
+    breaks = np.concatenate([layers, *marks])[None]
+    return float(expectation(outer, _over(breaks, common), tolerance=10.0 * _TOLERANCE)[0])
 
 
 def _over(x: Array, scale: float) -> Array:
@@ -83,9 +99,13 @@ def expectation(
         Shape (points,).
 
     Raises:
+        QuadratureError: if the estimated error is above 1e-10 of the integral of the absolute
+            value: the integrand varies too fast, is too large near a point, or is too rounded.
         ValueError: if the integrand is not finite somewhere within 13 standard deviations.
     """
     points = len(breaks)
+    if points == 0:
+        return np.zeros(0)
     fixed = np.broadcast_to(_EDGES, (points, _EDGES.size))
     edges = np.sort(np.concatenate([fixed, np.clip(breaks, _EDGES[0], _EDGES[-1])], axis=1))
     point = np.repeat(np.arange(points), edges.shape[1] - 1)
@@ -94,14 +114,17 @@ def expectation(
     point, left, right = point[wide], left[wide], right[wide]
     coarse, size = _on_panels(integrand, point, left, right)
     sizes = np.bincount(point, size, points)
-    allowed = tolerance * np.maximum(sizes, minor * sizes.max())
-    total = np.zeros(points)
+    sizes = np.maximum(sizes, minor * sizes.max())
+    allowed = tolerance * sizes
+    total, left_over = np.zeros(points), np.zeros(points)
     for halving in range(_MOST_HALVINGS):
         middle = 0.5 * (left + right)
         lower, _ = _on_panels(integrand, point, left, middle)
         upper, _ = _on_panels(integrand, point, middle, right)
-        converged = np.abs(lower + upper - coarse) <= allowed[point]
-        if halving == _MOST_HALVINGS - 1 or len(point) > _MOST_PANELS * points:
+        change = np.abs(lower + upper - coarse)
+        converged = change <= allowed[point]
+        if halving == _MOST_HALVINGS - 1 or len(point) > _MOST_PANELS * points + _SPARE_PANELS:
+            left_over += np.bincount(point[~converged], change[~converged], points)
             converged[:] = True
         total += np.bincount(point[converged], (lower + upper)[converged], points)
         rest = ~converged
@@ -113,6 +136,13 @@ def expectation(
             np.concatenate([middle[rest], right[rest]]),
         )
         point = np.concatenate([point[rest], point[rest]])
+    error = np.max(left_over / np.maximum(np.maximum(sizes, np.abs(total)), _UNDERFLOW))
+    if error > _PROMISED:
+        raise QuadratureError(
+            "it varies too fast, is too large near a point, or is rounded too much: the estimated "
+            f"error is {error:.1e} of the integral of the absolute value, at most {_PROMISED:g} is "
+            "allowed"
+        )
     return total
 
 

@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
 from torch_models.commands.printing import number
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: object, **environment: str) -> Any:
@@ -147,3 +149,79 @@ def test_ctrl_c_while_the_command_loads_is_one_line() -> None:
     words = [sys.executable, "-c", INTERRUPTED, "solve"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "interrupted"),
+    [
+        ("solve", "solve.solution_of"),
+        ("forecast --networks 5", "forecast.chosen_designs"),
+        ("forecast --table 5 --networks 5", "forecast.ranked_row"),
+        ("observe", "observe.observed_layers"),
+        ("stable-clip", "stable_clip.drawing"),
+        ("table 2", "table.found_records"),
+        ("figure 5", "figure.found_records"),
+        ("train-table 2", "train_table.find_budget"),
+    ],
+)
+def test_ctrl_c_in_a_command_is_one_line(
+    words: str,
+    interrupted: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from torch_models.commands import app
+
+    def interrupt(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"torch_models.commands.{interrupted}", interrupt)
+    monkeypatch.setattr(sys, "argv", ["sparsity-theory", *words.split()])
+    assert app.run() == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+@pytest.mark.parametrize("words", ["reproduce", "train-table 2"])
+def test_ctrl_c_before_training_says_that_nothing_was_trained(
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("torch")
+    from torch_models.commands import app, sweep
+
+    def interrupt(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep.Sweeper, "dataset", interrupt)
+    monkeypatch.setattr(sys, "argv", ["sparsity-theory", *words.split(), "--output", str(tmp_path)])
+    assert app.run() == 130
+    assert capsys.readouterr().err == "error: interrupted before anything was trained\n"
+
+
+@pytest.mark.parametrize("words", ["reproduce", "train-table 2"])
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("mps", "device must be cpu, cuda or cuda:N, got 'mps'"),
+        ("cuda:99", "device cuda:99 is not there: this machine has"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_before_anything_is_printed(
+    words: str, device: str, message: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    done = run(*words.split(), "--device", device, "--output", tmp_path)
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("words", ["table 2 --output", "figure 5 --output"])
+def test_a_folder_is_no_file_to_write_to(words: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a.png"
+    folder.mkdir()
+    done = run(*words.split(), folder, "--records", ROOT / "results" / "records")
+    assert done.exit_code == 1
+    assert done.stderr == f"error: output {folder} cannot be written: Is a directory\n"

@@ -403,12 +403,16 @@ def test_a_folder_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "called"), [("mnist", "MNIST"), ("cifar10", "CIFAR-10")])
 def test_without_a_network_the_way_out_is_named(
-    name: str, called: str, monkeypatch: pytest.MonkeyPatch
+    name: str, called: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Through scikit-learn's own checks of what it is asked for, up to the connection."""
+
     def refuse(*_: object, **__: object) -> None:
         raise URLError(OSError(-3, "Temporary failure in name resolution"))
 
-    monkeypatch.setattr("sklearn.datasets.fetch_openml", refuse)
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    monkeypatch.setattr("sklearn.datasets._openml.urlopen", refuse)
+    monkeypatch.setattr("sklearn.datasets._openml.time.sleep", lambda _: None)
     with pytest.raises(DataError, match=f"{called} .*name resolution.* with --data-dir"):
         load_dataset(name)
 

@@ -28,13 +28,14 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement; ``evidence`` is the strongest kind that it admits."""
+    """One statement; ``evidence`` is the strongest kind that it admits, ``part`` its group."""
 
     id: str
     source: str
     statement: str
     domain: str
     evidence: str
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ def load_claims(path: Path) -> dict[str, Claim]:
     claims: dict[str, Claim] = {}
     for number, table in enumerate(tables, start=1):
         name = table.get("id", f"number {number}")
-        if set(table) != {field.name for field in fields(Claim)}:
+        if {*table, "part"} != {field.name for field in fields(Claim)}:
             raise ClaimError(
                 f"{path}: claim {name!r} must have id, source, statement, domain and evidence, "
-                f"and has {', '.join(sorted(table)) or 'nothing'}"
+                f"may have part, and has {', '.join(sorted(table)) or 'nothing'}"
             )
         for field, allowed in (("source", SOURCES), ("evidence", EVIDENCE)):
             if table[field] not in allowed:

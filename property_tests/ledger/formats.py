@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import textwrap
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from property_tests.ledger.claims import EVIDENCE, VERDICTS, Entry
+from property_tests.ledger.page import page
 
 
 def counts(entries: Iterable[Entry]) -> dict[str, int]:
@@ -127,6 +127,7 @@ def as_json(entries: Sequence[Entry], run: dict[str, Any]) -> str:
         "claims": [
             {
                 "id": entry.claim.id,
+                "part": entry.claim.part,
                 "source": entry.claim.source,
                 "statement": entry.claim.statement,
                 "domain": entry.claim.domain,
@@ -148,6 +149,12 @@ def as_json(entries: Sequence[Entry], run: dict[str, Any]) -> str:
         ],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _facts(run: dict[str, Any]) -> dict[str, str]:
+    """What a reader should know of the run, in words."""
+    tests = "all that run by default" if run["complete"] else "a part of the suite"
+    return {"tests": tests} | {name: str(run[name]) for name in run if name != "complete"}
 
 
 _COLUMNS = ("claim", "source", "statement", "domain", "evidence", "verdict", "tested in")
@@ -177,34 +184,14 @@ def as_markdown(entries: Sequence[Entry], run: dict[str, Any]) -> str:
         escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
         return "| " + " | ".join(escaped) + " |"
 
-    note = ", ".join(f"{key} {value}" for key, value in run.items())
+    note = ", ".join(f"{name}: {value}" for name, value in _facts(run).items())
     rows = [line(_COLUMNS), line("---" for _ in _COLUMNS)] + [line(_row(e)) for e in entries]
     return f"# Ledger\n\n{headline(entries)}.\n\n{note}.\n\n" + "\n".join(rows) + "\n"
 
 
-_STYLE = (
-    "body{font:15px/1.4 system-ui,sans-serif;margin:2em}"
-    "table{border-collapse:collapse}td,th{padding:.3em .6em;text-align:left;vertical-align:top;"
-    "border-bottom:1px solid #ddd}.verified{color:#176117}.refuted{color:#b00020}"
-    ".open,.skipped{color:#8a5a00}"
-)
-
-
 def as_html(entries: Sequence[Entry], run: dict[str, Any]) -> str:
-    """One table in a page of its own."""
-
-    def line(cells: Iterable[str], tag: str, css: str = "") -> str:
-        body = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
-        return f'<tr class="{css}">{body}</tr>'
-
-    note = ", ".join(f"{key} {value}" for key, value in run.items())
-    rows = [line(_COLUMNS, "th")]
-    rows += [line(_row(entry), "td", entry.verdict.replace(" ", "-")) for entry in entries]
-    return (
-        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Ledger</title>'
-        f"<style>{_STYLE}</style>\n<h1>Ledger</h1>\n<p>{html.escape(headline(entries))}.</p>\n"
-        f"<p>{html.escape(note)}.</p>\n<table>\n" + "\n".join(rows) + "\n</table>\n</html>\n"
-    )
+    """A page of its own, to read and to search."""
+    return page(entries, headline(entries), _facts(run))
 
 
 FORMATS: dict[str, Callable[[Sequence[Entry], dict[str, Any]], str]] = {

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
-from property_tests.ledger.claims import Claim, ClaimError, Link, Outcome, decide, link, load_claims
-from property_tests.ledger.formats import headline, short_list, terminal_lines
+from property_tests.ledger.claims import (
+    Claim,
+    ClaimError,
+    Entry,
+    Link,
+    Outcome,
+    decide,
+    link,
+    load_claims,
+)
+from property_tests.ledger.formats import (
+    as_html,
+    as_markdown,
+    headline,
+    short_list,
+    terminal_lines,
+)
 
 pytest_plugins = ["pytester"]
 
@@ -347,6 +364,101 @@ def test_a_broken_claims_file_stops_the_run(
     result = suite(ALL_KINDS)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*two claims have the id 'Eq. 1'*"])
+
+
+# ---------------------------------------------------------------- the page
+
+
+class Elements(HTMLParser):
+    """The start tags of a page with their attributes, and the text of its claims by id."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.claims: dict[str, str] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the tag; an ``article`` is a claim."""
+        self.tags.append((tag, dict(attrs)))
+        if tag == "article":
+            name = dict(attrs)["id"]
+            assert name is not None
+            assert name not in self.claims
+            self.claims[name] = ""
+
+    def handle_data(self, data: str) -> None:
+        """Add to the last claim."""
+        if self.claims:
+            self.claims[list(self.claims)[-1]] += data
+
+
+@pytest.fixture
+def judged() -> list[Entry]:
+    """Every claim of the file; one is refuted for a reason that holds markup."""
+    claims = load_claims(CLAIMS_FILE)
+    links = [
+        each
+        for name, claim in claims.items()
+        for each in link(claims, f"test_it.py::test_it[{name}]", [name], reading=_reading(claim))
+    ]
+    outcomes = {each.nodeid: Outcome("passed") for each in links}
+    outcomes["test_it.py::test_it[Eq. 3]"] = Outcome("failed", "<script>alert(1)</script> & more")
+    return decide(claims, links, outcomes, complete=True)
+
+
+FACTS = {"complete": False, "python": "3.11"}
+
+
+def test_the_page_has_every_claim_once_at_an_anchor_of_its_own(judged: list[Entry]) -> None:
+    found = Elements(as_html(judged, FACTS))
+    assert len(found.claims) == len(judged)
+    for text, entry in zip(found.claims.values(), judged, strict=True):
+        assert entry.claim.id in text
+        assert entry.claim.statement in text
+        assert entry.claim.domain in text
+        assert entry.verdict in text
+    links = [attributes["href"] for tag, attributes in found.tags if tag == "a"]
+    assert links == [f"#{name}" for name in found.claims]
+
+
+def test_the_page_filters_by_part_evidence_and_verdict_and_searches_text(
+    judged: list[Entry],
+) -> None:
+    page = as_html(judged, FACTS)
+    found = Elements(page)
+    fields = {each["name"]: tag for tag, each in found.tags if tag in ("select", "input")}
+    chosen = dict.fromkeys(("part", "evidence", "verdict"), "select")
+    assert fields == chosen | {"search": "input"}
+    offered = {each["value"] for tag, each in found.tags if tag == "option"} - {""}
+    articles = [each for tag, each in found.tags if tag == "article"]
+    assert offered == {each[f"data-{name}"] for each in articles for name in chosen}
+    assert not any(each.get("src") for _, each in found.tags)
+    assert "http" not in page
+
+
+def test_the_page_escapes_text_and_says_facts_in_words(judged: list[Entry]) -> None:
+    page = as_html(judged, FACTS)
+    assert "<script>alert" not in page
+    assert "<script>alert(1)</script> & more" in Elements(page).claims["eq-3"]
+    for text in (page, as_markdown(judged, FACTS)):
+        assert "False" not in text
+        assert "tests: a part of the suite" in text
+
+
+def test_the_page_fits_narrow_screens_and_dark_ones(judged: list[Entry]) -> None:
+    """No table, no fixed width beyond the page's own limit, and words that may break anywhere."""
+    page = as_html(judged, FACTS)
+    assert "<table" not in page
+    assert 'content="width=device-width' in page
+    assert "overflow-wrap: anywhere" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_claims_of_a_part_stand_together() -> None:
+    parts = [claim.part for claim in load_claims(CLAIMS_FILE).values()]
+    assert all(parts)
+    assert len([part for part, _ in groupby(parts)]) == len(set(parts))
 
 
 # ---------------------------------------------------------------- without pytest in between

@@ -9,7 +9,7 @@ from sparsity_theory._extras import EXTRAS, needs
 try:
     import typer
 
-    from torch_models.commands.errors import BAD_VALUE, INTERRUPTED
+    from torch_models.commands.errors import BAD_VALUE, INTERRUPTED, Interrupted
     from torch_models.commands.figure import figure
     from torch_models.commands.forecast import forecast
     from torch_models.commands.observe import observe
@@ -57,10 +57,12 @@ def root(
 def run() -> int:
     """Run the command that the arguments name, and return its exit code."""
     try:
-        return int(app(prog_name="sparsity-theory", standalone_mode=False) or 0)
+        code = int(app(prog_name="sparsity-theory", standalone_mode=False) or 0)
     except typer.TyperException as error:
         typer.echo(f"error: {' '.join(error.format_message().split())}", err=True)
-        return BAD_VALUE
+        return error.exit_code if isinstance(error, Interrupted) else BAD_VALUE
     except typer.Abort:
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # Typer turns Ctrl-C into this code and says nothing
         typer.echo("error: interrupted", err=True)
-        return INTERRUPTED
+    return code

@@ -12,6 +12,12 @@ FAILED, BAD_VALUE, INTERRUPTED = 1, 2, 130
 """Exit codes."""
 
 
+class Interrupted(typer.TyperException):
+    """Ctrl-C in a command that can say what it has kept: its message, shown by the application."""
+
+    exit_code = INTERRUPTED
+
+
 def require(command: str, *modules: str) -> None:
     """End with one line that says what to install, if one of the modules is not there."""
     module = missing(*modules)

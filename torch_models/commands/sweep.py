@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from torch_models.commands.errors import BAD_VALUE, FAILED, INTERRUPTED, fail
+from torch_models.commands.errors import BAD_VALUE, FAILED, Interrupted, fail
 from torch_models.commands.options import thread_count
 from torch_models.records.files import ensure_writable
 from torch_models.records.runs import Experiment, Run
@@ -83,6 +83,17 @@ class Resources:
 @contextmanager
 def sweeper(resources: Resources, console: Console) -> Iterator[Sweeper]:
     """What trains runs, with its cluster if there is one; any mistake ends in one line."""
+    runs: list[Run] = []
+    try:
+        with _failing_in_one_line(resources), _client(resources, console) as client:
+            yield Sweeper(resources, console, client, runs)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted{_kept(resources.output, runs)}") from None
+
+
+@contextmanager
+def _failing_in_one_line(resources: Resources) -> Iterator[None]:
+    """Check the output folder and the device, and end with one line whatever fails after that."""
     try:
         ensure_writable(resources.output)
     except OSError as error:
@@ -90,13 +101,11 @@ def sweeper(resources: Resources, console: Console) -> Iterator[Sweeper]:
     # Threads that spin while they wait take the cores from each other where these are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     from torch_models.data import DataError
+    from torch_models.experiments.build import check_device
 
-    runs: list[Run] = []
     try:
-        with _client(resources, console) as client:
-            yield Sweeper(resources, console, client, runs)
-    except KeyboardInterrupt:
-        fail(f"interrupted; {_kept(resources.output, runs)}", INTERRUPTED)
+        check_device(resources.device, elsewhere=resources.cluster is not None)
+        yield
     except DataError as error:
         fail(str(error), FAILED)
     except ValueError as error:
@@ -176,7 +185,7 @@ class Sweeper:
         """Train the runs of one experiment that have no record."""
         import torch
 
-        from torch_models.experiments.build import check_device, ensemble_size
+        from torch_models.experiments.build import ensemble_size
         from torch_models.experiments.sweep import sweep
 
         self.runs += runs
@@ -184,7 +193,6 @@ class Sweeper:
         torch.set_num_threads(thread_count(resources.threads))
         dataset = self.dataset(experiment)
         here = "cpu" if self.client else resources.device  # a cluster's devices are not known here
-        check_device(here)
         members = ensemble_size(resources.together, experiment, dataset, here)
         with SweepProgress(self.console, len(runs)) as progress:
             return sweep(
@@ -310,15 +318,17 @@ def _accuracies(training: Training) -> str:
 
 def _kept(folder: Path, runs: Sequence[Run]) -> str:
     """What of the runs is on disk, for the last line of an interrupted command."""
+    if not runs:
+        return " before anything was trained"
     from torch_models.experiments.checkpoints import checkpoint_path
     from torch_models.experiments.sweep import record_path
 
     records = sum(record_path(folder, run).exists() for run in runs)
     checkpoints = sum(checkpoint_path(folder, run.name).exists() for run in runs)
     if not records + checkpoints:
-        return f"nothing is kept in {folder} yet"
+        return f"; nothing is kept in {folder} yet"
     return (
-        f"kept in {folder}: records of finished runs {records}, checkpoints {checkpoints}; the "
+        f"; kept in {folder}: records of finished runs {records}, checkpoints {checkpoints}; the "
         "same command resumes from there"
     )
 

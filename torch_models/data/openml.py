@@ -38,7 +38,7 @@ def fetch_images(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # one for every failed attempt
                 bunch = fetch_openml(
-                    dataset, version=1, as_frame=False, parser="liac-arff", n_retries=0
+                    dataset, version=1, as_frame=False, parser="liac-arff", n_retries=1
                 )
             break
         except BROKEN as error:

@@ -96,10 +96,14 @@ def dataset_loader(data_dir: Path | None) -> Callable[[Experiment], Dataset]:
     return dataset_of
 
 
-def check_device(device: str) -> None:
-    """Raise ``ValueError`` for a device that is none, or is not there."""
+def check_device(device: str, elsewhere: bool = False) -> None:
+    """Raise ``ValueError`` for a device that is none, or is not there.
+
+    ``elsewhere`` says that it is one of another process, which alone knows whether it is there.
+    """
     kind, _, number = device.partition(":")
     if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
         raise ValueError(f"device must be cpu, cuda or cuda:N, got {device!r}")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {device} is not there: CUDA devices {torch.cuda.device_count()}")
+    there = torch.cuda.device_count()
+    if kind == "cuda" and not elsewhere and int(number or 0) >= there:
+        raise ValueError(f"device {device} is not there: this machine has {there} CUDA devices")

@@ -8,6 +8,7 @@ infinities.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import json
 import math
@@ -34,7 +35,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; what was written there takes its place at the end.
 
     If the body raises, or is interrupted, whatever was at ``path`` before stays as it was.
+    Raises ``IsADirectoryError`` if ``path`` is a folder.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from property_tests.ledger.claims import EVIDENCE
+from property_tests.ledger.claims import EVIDENCE, VERDICTS
 from sparsity_theory.published.tables import published_rows
 from torch_models.records.files import read_record
 from torch_models.records.results import RowSummary, find_records, summarize
@@ -108,13 +108,17 @@ def page(path: Path, parts: dict[str, str]) -> str:
 
 
 def part_of_table_2(records: Sequence[RunRecord]) -> str:
-    """The rows in ``SHOWN`` of dense networks, all settings below one head."""
-    shown = [
-        replace(summary, rows=tuple(row for row in summary.rows if row.records and is_shown(row)))
-        for summary in summarize(records, 2, "dnn")
-    ]
-    lines = FORMATS["markdown"](shown).splitlines()
-    return "\n".join(dict.fromkeys(line for line in lines if line.startswith("|")))
+    """The rows in ``SHOWN`` of dense networks, each at the largest size that it has records of."""
+    lines: dict[str, str] = {}
+    for summary in summarize(records, 2, "dnn"):  # the paper's size first
+        rows = tuple(row for row in summary.rows if row.records and is_shown(row))
+        table = FORMATS["markdown"]([replace(summary, rows=rows)])
+        for line in table.splitlines():
+            if line.startswith("|"):
+                lines.setdefault(line.split("|")[1].strip(), line)
+    labels = [row.design.label for row in published_rows(2)]
+    head = [label for label in lines if label not in labels]
+    return "\n".join(lines[label] for label in [*head, *labels] if label in lines)
 
 
 def is_shown(row: RowSummary) -> bool:
@@ -142,7 +146,7 @@ def ratio(machine: dict[str, Any], benchmark: str, parameters: tuple[Any, ...]) 
 
 
 def counts(ledger: dict[str, Any]) -> str:
-    """Verified claims by kind of evidence, and what is not verified.
+    """Verified claims by kind of evidence, and what is not verified as it stands.
 
     Raises:
         SystemExit: for the ledger of a partial run, whose counts say nothing.
@@ -153,7 +157,9 @@ def counts(ledger: dict[str, Any]) -> str:
     verified = Counter(claim["evidence"] for claim in claims if claim["verdict"] == "verified")
     others = Counter(claim["verdict"] for claim in claims if claim["verdict"] != "verified")
     rows = [f"| {kind} | {verified[kind]} |" for kind in EVIDENCE if verified[kind]]
-    rest = "".join(f", {number} {verdict}" for verdict, number in sorted(others.items()))
+    rest = "".join(
+        f", {others[verdict]} {verdict}" for verdict in VERDICTS[::-1] if others[verdict]
+    )
     sources = Counter(claim["source"] for claim in claims)
     total = (
         f"{sources['paper']} claims of the paper, {sources['library']} of this library: "

@@ -12,8 +12,14 @@ from pathlib import Path
 EVIDENCE = ("certified", "identity", "statistical", "trained", "misprint")
 """Strongest first; ``misprint`` stands apart: it needs a refutation and a verification."""
 
-VERDICTS = ("refuted", "open", "skipped", "not run", "verified")
+REDUCED = "verified at reduced size"
+"""The verdict on a claim whose tests passed on smaller networks than those that it speaks of."""
+
+VERDICTS = ("refuted", "partly", "open", "skipped", "not run", REDUCED, "verified")
 """In the order in which a reader wants to see them."""
+
+HOLDING = ("verified", REDUCED, "partly")
+"""Verdicts on claims whose tests passed."""
 
 READINGS = ("printed", "corrected")
 """A misprint is verified when what is printed is refuted and the corrected reading is verified."""
@@ -50,10 +56,16 @@ class Link:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a test: ``passed``, ``failed`` or ``skipped``, and why, or on what grounds."""
+    """What became of a test: ``passed``, ``failed`` or ``skipped``, and why, or on what grounds.
+
+    A passed test may name the ``reduced`` size of the networks that it saw, and what it saw
+    ``otherwise`` than claimed.
+    """
 
     status: str
     reason: str = ""
+    reduced: str = ""
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,7 +199,7 @@ def _entry(
 
     def entry(verdict: str, reason: str = "") -> Entry:
         strongest_first = sorted((each.evidence for each in passed), key=EVIDENCE.index)
-        evidence = strongest_first[0] if verdict == "verified" else claim.evidence
+        evidence = strongest_first[0] if verdict in HOLDING else claim.evidence
         return Entry(claim, verdict, evidence, reason, tests)
 
     for each in ran:
@@ -208,8 +220,25 @@ def _entry(
             return entry("not run" if missing else "skipped", _first_reason(ran, outcomes))
     if not passed:
         return entry("skipped", _first_reason(ran, outcomes))
-    notes = dict.fromkeys(outcomes[each.nodeid].reason for each in passed)
-    return entry("verified", "; ".join(note for note in notes if note))
+    grounds = [outcomes[each.nodeid] for each in passed]
+    reduced = _joined(each.reduced for each in grounds)
+    otherwise = _joined(each.otherwise for each in grounds)
+    verdict = "partly" if otherwise else REDUCED if reduced else "verified"
+    return entry(
+        verdict,
+        _joined(
+            [
+                *(each.reason for each in grounds),
+                reduced and f"at {reduced}",
+                otherwise and f"otherwise: {otherwise}",
+            ]
+        ),
+    )
+
+
+def _joined(notes: Iterable[str]) -> str:
+    """The notes that say something, each once."""
+    return "; ".join(dict.fromkeys(note for note in notes if note))
 
 
 def _first_reason(links: list[Link], outcomes: Mapping[str, Outcome]) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from property_tests.ledger.claims import EVIDENCE, VERDICTS, Entry
+from property_tests.ledger.claims import EVIDENCE, HOLDING, REDUCED, VERDICTS, Entry
 from property_tests.ledger.page import page
 
 
@@ -74,12 +74,12 @@ def _runs(numbers: Sequence[int]) -> str:
 
 
 def terminal_lines(entries: Sequence[Entry], width: int) -> list[tuple[str, str]]:
-    """``(verdict, line)`` pairs: one line for each claim that is not verified, then the rest.
+    """``(verdict, line)`` pairs: what does not hold, or not wholly, claim by claim, then the rest.
 
     Claims that were not run are only named: they are many in a partial run, and say nothing.
     """
     lines: list[tuple[str, str]] = []
-    for verdict in ("refuted", "open", "skipped"):
+    for verdict in ("refuted", "partly", "open", "skipped"):
         chosen = [entry for entry in entries if entry.verdict == verdict]
         column = max((len(entry.claim.id) for entry in chosen), default=0)
         for entry in chosen:
@@ -87,23 +87,28 @@ def terminal_lines(entries: Sequence[Entry], width: int) -> list[tuple[str, str]
             room = max(width - len(start) - 1, 20)
             lines.append((verdict, start + textwrap.shorten(entry.claim.statement, room)))
             if verdict != "open" or entry.reason != "no test":
-                reason = textwrap.shorten(entry.reason, 3 * room, placeholder=" ...")
+                whole = verdict == "partly"  # what ends otherwise is never left out
+                reason = (
+                    entry.reason
+                    if whole
+                    else textwrap.shorten(entry.reason, 3 * room, placeholder=" ...")
+                )
                 lines += [(verdict, line) for line in _wrap(" " * len(start), reason, width)]
     rest = [entry for entry in entries if entry.verdict == "not run"]
     if rest:
         ids = short_list(entry.claim.id for entry in rest)
         lines += [("not run", line) for line in _wrap("not run  ", ids, width)]
-    for kind in EVIDENCE:
-        ids = short_list(
-            e.claim.id for e in entries if e.verdict == "verified" and e.evidence == kind
-        )
-        if ids:
-            wrapped = _wrap(f"{'verified':<9}{kind}: ", ids, width, hang=11)
-            lines += [("verified", line) for line in wrapped]
-    for each in entries:
-        if each.verdict == "verified" and each.reason:
-            wrapped = _wrap(f"{'':<9}{each.claim.id}: ", each.reason, width)
-            lines += [("verified", line) for line in wrapped]
+    for verdict in ("verified", REDUCED):
+        holding = [entry for entry in entries if entry.verdict == verdict]
+        for kind in EVIDENCE:
+            ids = short_list(entry.claim.id for entry in holding if entry.evidence == kind)
+            if ids:
+                wrapped = _wrap(f"{verdict:<8} {kind}: ", ids, width, hang=11)
+                lines += [(verdict, line) for line in wrapped]
+        for entry in holding:
+            if entry.reason:
+                wrapped = _wrap(f"{'':<9}{entry.claim.id}: ", entry.reason, width)
+                lines += [(verdict, line) for line in wrapped]
     return lines
 
 
@@ -132,7 +137,7 @@ def as_json(entries: Sequence[Entry], run: dict[str, Any]) -> str:
                 "statement": entry.claim.statement,
                 "domain": entry.claim.domain,
                 "admits": entry.claim.evidence,
-                "evidence": entry.evidence if entry.verdict == "verified" else None,
+                "evidence": entry.evidence if entry.verdict in HOLDING else None,
                 "verdict": entry.verdict,
                 "reason": entry.reason,
                 "tests": [
@@ -162,7 +167,7 @@ _COLUMNS = ("claim", "source", "statement", "domain", "evidence", "verdict", "te
 
 def _row(entry: Entry) -> tuple[str, ...]:
     evidence = entry.evidence
-    if entry.verdict == "verified" and evidence != entry.claim.evidence:
+    if entry.verdict in HOLDING and evidence != entry.claim.evidence:
         evidence += f" (admits {entry.claim.evidence})"
     verdict = entry.verdict + (f": {entry.reason}" if entry.reason else "")
     tests = sorted({re.sub(r"\[.*", "", link.nodeid) for link, _ in entry.tests})

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from property_tests.ledger.claims import EVIDENCE, VERDICTS, Entry
+from property_tests.ledger.claims import EVIDENCE, HOLDING, VERDICTS, Entry
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1f21; --paper: #fff; --quiet: #5b6168; --line: #d9dde1;
@@ -32,8 +32,8 @@ article { border-bottom: 1px solid var(--line); padding: .6rem 0; scroll-margin-
 article:target { background: var(--field); outline: .5rem solid var(--field); }
 header { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: baseline; }
 h3 { font-size: 1rem; margin: 0; flex: 1 1 auto; } article p { margin: .25rem 0; }
-.verified b { color: var(--verified); } .refuted b { color: var(--refuted); }
-.open b, .skipped b { color: var(--open); } .reason { white-space: pre-wrap; }
+[class^=verified] b { color: var(--verified); } .refuted b { color: var(--refuted); }
+.open b, .partly b, .skipped b { color: var(--open); } .reason { white-space: pre-wrap; }
 ul { margin: .25rem 0; padding-left: 1.25rem; }
 """
 
@@ -131,7 +131,7 @@ def _claim(entry: Entry, anchor: str) -> str:
     claim, evidence = entry.claim, entry.evidence
     data = {"part": claim.part, "evidence": evidence, "verdict": entry.verdict}
     chosen = " ".join(f'data-{name}="{_text(value)}"' for name, value in data.items())
-    if entry.verdict == "verified" and evidence != claim.evidence:
+    if entry.verdict in HOLDING and evidence != claim.evidence:
         evidence += f" (admits {claim.evidence})"
     by = "" if claim.source == "paper" else f" · claimed by this {claim.source}"
     reason = f'<p class="reason">{_text(entry.reason)}</p>\n' if entry.reason else ""

@@ -9,14 +9,20 @@ A test names what it judges::
 and ``pytest`` ends with every claim by verdict:
 
 verified   all of its tests that ran passed (for a misprint: of both readings)
+verified at reduced size
+           they did, on smaller networks than those that the claim speaks of
+partly     they did, and saw some of what is claimed end otherwise, as listed
 refuted    one of its tests failed, or is expected to fail
 skipped    its tests were skipped, for the reason shown
 open       no test judges it
 not run    its tests were deselected, or the run left out a part of the suite (listed with -v)
 
-A test may say on what its verdict rests, and the ledger shows it beside the verdict::
+A test may say on what its verdict rests, whether that is smaller than what the claim speaks of, and
+what was seen otherwise; the ledger shows it beside the verdict::
 
     record_property("note", "99 runs of 33 rows")
+    record_property("reduced", "width 100, depth 40")
+    record_property("otherwise", "2 of 33 rows: st-0.5, st-0.6")
 
 A partial run (some files, ``-k``, another ``-m`` than the one in the settings, a stop at the first
 failure) calls nothing open, and nothing verified of which it left out a test.
@@ -34,16 +40,32 @@ from typing import Any
 
 import pytest
 
-from property_tests.ledger.claims import ClaimError, Entry, Link, Outcome, decide, link, load_claims
+from property_tests.ledger.claims import (
+    REDUCED,
+    ClaimError,
+    Entry,
+    Link,
+    Outcome,
+    decide,
+    link,
+    load_claims,
+)
 from property_tests.ledger.formats import FORMATS, headline, terminal_lines
 
 MARKER = "claim(*ids, evidence=None, reading=None): the claims (of claims.toml) that it judges"
 CLAIMS = Path(__file__).parents[1] / "claims.toml"
 
-NOTE = "note"
-"""What a test records under this name with ``record_property`` stands beside a passed verdict."""
+NOTE, REDUCED_TO, OTHERWISE = "note", "reduced", "otherwise"
+"""What a test may record with ``record_property``; see `Outcome`."""
 
-COLOURS = {"verified": "green", "refuted": "red", "open": "yellow", "skipped": "yellow"}
+COLOURS = {
+    "verified": "green",
+    REDUCED: "green",
+    "refuted": "red",
+    "partly": "yellow",
+    "open": "yellow",
+    "skipped": "yellow",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -209,7 +231,8 @@ def _outcome(report: pytest.TestReport) -> Outcome | None:
         return Outcome("skipped", reason.removeprefix("Skipped: "))
     if report.when != "call":
         return None
-    return Outcome("passed", str(dict(report.user_properties).get(NOTE, "")))
+    said = dict(report.user_properties)
+    return Outcome("passed", *(str(said.get(name, "")) for name in (NOTE, REDUCED_TO, OTHERWISE)))
 
 
 def _hypothesis_profile() -> str:

@@ -155,6 +155,43 @@ def test_a_verdict_says_on_what_it_rests_where_a_test_does(
     result.stdout.fnmatch_lines(["verified*Eq. 1*", "*Eq. 1: 99 runs of 33 rows"])
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "1")])
+def test_a_claim_seen_in_part_or_on_smaller_networks_is_not_simply_verified(
+    options: tuple[str, ...],
+    suite: Callable[..., pytest.RunResult],
+    pytester: pytest.Pytester,
+) -> None:
+    """One test that saw less is enough, whatever the others saw; a failure outweighs all."""
+    noted = """
+        @pytest.mark.claim("Eq. 1", "Eq. 2", "Eq. 3")
+        def test_smaller(record_property): record_property("reduced", "width 100")
+        @pytest.mark.claim("Eq. 1")
+        def test_whole(): pass
+        @pytest.mark.claim("Eq. 2", "Eq. 3")
+        def test_some(record_property): record_property("otherwise", "2 of 33 rows: a, b")
+        @pytest.mark.claim("Eq. 3")
+        def test_fails(): assert False
+        """
+    result = suite({"test_one": noted}, *options, subprocess=bool(options))
+    found = ledger(pytester.path / "ledger.json")
+    assert {name: found[name]["verdict"] for name in ("Eq. 1", "Eq. 2", "Eq. 3")} == {
+        "Eq. 1": "verified at reduced size",
+        "Eq. 2": "partly",
+        "Eq. 3": "refuted",
+    }
+    assert found["Eq. 1"]["reason"] == "at width 100"
+    assert found["Eq. 2"]["reason"] == "at width 100; otherwise: 2 of 33 rows: a, b"
+    result.stdout.fnmatch_lines(
+        [
+            "partly*Eq. 2*",
+            "*otherwise: 2 of 33 rows: a, b",
+            "verified at reduced size identity: Eq. 1",
+            "*Eq. 1: at width 100",
+            "*0 verified, 1 refuted, 1 partly, *1 verified at reduced size",
+        ]
+    )
+
+
 LEAVE_OUT_SLOW = SETTINGS.replace("cacheprovider", "cacheprovider -m 'not slow'")
 
 

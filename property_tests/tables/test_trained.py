@@ -1,9 +1,10 @@
 """The paper's trained networks, judged by the records of our own runs in ``results/records``.
 
-They are at the short budget (see ``torch_models/records/budgets.toml``): narrower, shallower and
-far shorter than the paper's. What is judged is which rows train and which fail, and whether
-sparsity is kept, not the accuracies of the full budget. `sparsity-theory table 2 --records
-results/records` prints what is judged here.
+Every row of a table is judged by its runs at the paper's size where there are some, else by those
+at the short budget (see ``torch_models/records/budgets.toml``), which are narrower, shallower and
+far shorter: the ledger then says so. What is judged is which rows train and which fail, and whether
+sparsity is kept. Rows that end otherwise count against a claim and are named.
+`sparsity-theory table 2 --records results/records` prints what is judged here.
 """
 
 from __future__ import annotations
@@ -25,39 +26,14 @@ from torch_models.records.run_record import RunRecord
 from torch_models.training.loop import RECORDED_STEPS
 
 RECORDS = Path(__file__).parents[2] / "results" / "records"
-BUDGET = "short"
+SHORT, FULL = "short", "full"
+"""Budgets; the full one is the paper's size."""
 
 Note = Callable[[str, object], None]
 Rows = Mapping[str, RowSummary]
 
-OTHERWISE: dict[int, dict[str, str]] = {
-    2: {
-        "crelu-0.85-0.5": "slower",
-        "cst-0.8-0.5": "slower",
-        "cst-0.85-0.5": "slower",
-        "cst-0.85-0.7": "slower, less sparse",
-    },
-    4: {},
-    5: {
-        "cst-0.8-0.9": "sparsity lost",
-        "cst-0.9-0.5": "slower",
-        "cst-0.9-0.7": "sparsity lost",
-    },
-}
-"""Rows that the paper trains and that have not learned after the few epochs here, by table.
-
-They are the sparsest ones. With a small clip the paper's own are slow too (App. G). In the paper
-CST s = .8 V' = .9 lost its sparsity as well (Table 5: .49 is left) and trained nonetheless; the
-other two that lose some here, CST with V' = .7, kept it there, in networks three times as wide."""
-
-OTHERWISE_CONVOLUTIONAL = {
-    "relu-0.5": "becomes sparser",
-    "relu-0.7": "stays sparse",
-    "crelu-0.7-0.7": "not learned by one of two",
-}
-"""Rows of Table 2 that end otherwise in convolutional networks of 12 layers and 64 channels, in a
-run or two each. What fails in 50 layers need not in 12: V'' of ReLU at s = .7 is 0.30, of ST 0.81.
-"""
+MOST_OTHERWISE = 1 / 3
+"""A larger share of rows that end otherwise refutes a claim; a smaller one leaves it partly so."""
 
 KEPT = {2: 0.02, 5: 0.05}
 """Distance of the mean test sparsity from s, by table. Steps are twice as large in Table 5, and CST
@@ -74,36 +50,67 @@ At the first step the largest in rows that train is 7.7, and that of the failed 
 
 
 @cache
-def table_of(number: int, network: str = "dnn") -> TableSummary | None:
+def table_of(number: int, network: str = "dnn", budget: str = SHORT) -> TableSummary | None:
     """What the committed records say of a table, None if there are none at the budget."""
     if not RECORDS.is_dir():
         return None
     found = find_records([RECORDS])
     assert not found.left_out, found.left_out
-    (summary,) = summarize(found.records, number, network, BUDGET)
+    (summary,) = summarize(found.records, number, network, budget)
     return summary if summary.group else None
 
 
-def rows_of(number: int, *slugs: str, network: str = "dnn") -> Rows:
+def recorded(number: int, network: str = "dnn", budget: str = SHORT) -> Rows:
+    """The rows of a table that have records at a budget."""
+    summary = table_of(number, network, budget)
+    rows = summary.rows if summary else ()
+    return {row.published.design.slug: row for row in rows if row.records}
+
+
+def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
     """These rows of a table, or all; the test is skipped if one has no record."""
-    summary = table_of(number, network)
-    if summary is None:
-        pytest.skip(
-            f"no {network} records of Table {number} at the {BUDGET} budget in {RECORDS.name}"
-        )
-    rows = {row.published.design.slug: row for row in summary.rows}
-    chosen = {slug: rows[slug] for slug in slugs or rows}
-    missing = [slug for slug, row in chosen.items() if not row.records]
+    rows = recorded(number, budget=budget)
+    wanted = slugs or [row.design.slug for row in published_rows(number)]
+    missing = [slug for slug in wanted if slug not in rows]
     if missing:
-        pytest.skip(f"Table {number} has no records of {', '.join(missing)}")
-    return chosen
+        pytest.skip(
+            f"Table {number} has no records of {', '.join(missing)} at the {budget} budget "
+            f"in {RECORDS.name}"
+        )
+    return {slug: rows[slug] for slug in wanted}
 
 
-def count(rows: Iterable[RowSummary]) -> str:
-    """On what a verdict rests: ``99 runs of 33 rows, short budget``."""
+def at_largest_size(number: int) -> Rows:
+    """All rows of a table, each by its runs at the paper's size where it has some."""
+    return {**rows_of(number), **recorded(number, budget=FULL)}
+
+
+def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = None) -> None:
+    """Tell the ledger on which runs a verdict rests, of what size, and what they show otherwise."""
     rows = list(rows)
     runs = sum(len(row.records) for row in rows)
-    return f"{runs} runs of {len(rows)} {'row' if len(rows) == 1 else 'rows'}, {BUDGET} budget"
+    note("note", f"{runs} runs of {len(rows)} {'row' if len(rows) == 1 else 'rows'}")
+    smaller = [row for row in rows if row.records[0].run.budget != FULL]
+    if smaller:
+        sizes = dict.fromkeys(size(record) for row in smaller for record in row.records)
+        share = "" if len(smaller) == len(rows) else f" in {len(smaller)} of {len(rows)} rows"
+        note("reduced", " and ".join(sizes) + share)
+    if otherwise:
+        named = ", ".join(f"{slug} ({what_became_of(row)})" for slug, row in otherwise.items())
+        note("otherwise", f"{len(otherwise)} of {len(rows)} rows: {named}")
+
+
+def size(record: RunRecord) -> str:
+    """Width, depth and epochs of a run in words."""
+    experiment = record.run.experiment
+    return f"width {experiment.width}, depth {experiment.depth}, {experiment.epochs} epochs"
+
+
+def what_became_of(row: RowSummary) -> str:
+    """The most frequent outcome of a row's runs, the worse of two."""
+    worst_first = reversed(row.outcomes.items())
+    outcome, _ = max(worst_first, key=lambda pair: pair[1])
+    return "slower" if outcome == "not learned" and is_slow_but_stable(row) else outcome
 
 
 def accuracy(row: RowSummary) -> float:
@@ -121,9 +128,18 @@ def drift(row: RowSummary) -> float:
 # --- the tables ---------------------------------------------------------------------------------
 
 
-def on_the_other_side(rows: Rows) -> set[str]:
+def on_the_other_side(rows: Rows) -> Rows:
     """Rows that train here and failed in the paper, or the other way round."""
-    return {slug for slug, row in rows.items() if (accuracy(row) < LEARNED) != row.published.failed}
+    return {
+        slug: row for slug, row in rows.items() if (accuracy(row) < LEARNED) != row.published.failed
+    }
+
+
+def hold_mostly(rows: Rows, otherwise: Rows) -> None:
+    """Fail if too many rows end otherwise for the claim to be true in part."""
+    assert len(otherwise) <= MOST_OTHERWISE * len(rows), (
+        f"{len(otherwise)} of {len(rows)} rows end otherwise: {', '.join(otherwise)}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,20 +149,13 @@ def on_the_other_side(rows: Rows) -> set[str]:
         for number in (2, 4, 5)
     ],
 )
-def test_rows_that_trained_train_and_rows_that_failed_fail_but_for_those_listed(
+def test_rows_that_trained_train_and_rows_that_failed_fail(
     number: int, record_property: Note
 ) -> None:
-    rows = rows_of(number)
-    listed = OTHERWISE[number]
-    assert on_the_other_side(rows) == set(listed)
-    for slug, how in listed.items():
-        assert not rows[slug].outcomes["diverged"], slug
-        assert how != "slower" or is_slow_but_stable(rows[slug]), slug
-        assert how != "sparsity lost" or rows[slug].outcomes[how] == len(rows[slug].records), slug
-    exceptions = ", ".join(f"{slug} ({how})" for slug, how in listed.items())
-    record_property(
-        "note", count(rows.values()) + (f"; not as in the paper: {exceptions}" if listed else "")
-    )
+    rows = at_largest_size(number)
+    otherwise = on_the_other_side(rows)
+    hold_mostly(rows, otherwise)
+    rest_on(record_property, rows.values(), otherwise)
 
 
 def is_slow_but_stable(row: RowSummary) -> bool:
@@ -166,24 +175,22 @@ def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_fai
 
     No row passes half of the images here, so those that fail are told by their sparsity.
     """
-    summary = table_of(2, network)
-    rows = (
-        {row.published.design.slug: row for row in summary.rows if row.records} if summary else {}
-    )
+    rows = recorded(2, network)
     fails = {slug for slug, row in rows.items() if row.paper and row.paper.accuracy_mean < LEARNED}
     if not fails or fails == set(rows):
         pytest.skip(f"no {network} records of rows that train and of rows that fail")
-    holding = {
-        slug
+    otherwise = {
+        slug: row
         for slug, row in rows.items()
-        if stays_sparse(row) and all(record.final.accuracy > CHANCE for record in row.records)
+        if (stays_sparse(row) and learns_something(row)) == (slug in fails)
     }
-    assert set(rows) - (holding ^ fails) == set(OTHERWISE_CONVOLUTIONAL)
-    record_property(
-        "note",
-        f"{network}: {count(rows.values())}; not as in the paper: "
-        f"{', '.join(OTHERWISE_CONVOLUTIONAL)}",
-    )
+    hold_mostly(rows, otherwise)
+    rest_on(record_property, rows.values(), otherwise)
+
+
+def learns_something(row: RowSummary) -> bool:
+    """Whether every run of a row passes chance."""
+    return all(record.final.accuracy > CHANCE for record in row.records)
 
 
 def stays_sparse(row: RowSummary) -> bool:
@@ -211,7 +218,7 @@ def test_where_training_is_stable_the_sparsity_is_that_of_the_initialization(
     for number, least in {2: 6, 5: 6}.items():
         assert len(rows[number]) >= least, "too few accurate rows for this to say anything"
         assert [r.published.design.slug for r in rows[number] if drift(r) > KEPT[number]] == []
-    record_property("note", count([*rows[2], *rows[5]]))
+    rest_on(record_property, [*rows[2], *rows[5]])
 
 
 @pytest.mark.claim("Sec. 4 clipping trains")
@@ -230,7 +237,7 @@ def test_clipped_networks_train_where_unclipped_ones_of_the_same_sparsity_fail(
             assert not partner.divergences, slug
             judged += [row, partner]
     assert len(judged) == 2 * 9
-    record_property("note", count(judged))
+    rest_on(record_property, judged)
 
 
 SLOW = ("crelu-0.85-0.5", "cst-0.85-0.5")
@@ -247,7 +254,7 @@ def test_very_sparse_networks_with_a_small_clip_improve_and_end_at_reduced_accur
         assert is_slow_but_stable(rows[slow]), slow
         assert max(growth(record)[0] for record in rows[slow].records) < GROWN, slow
         assert CHANCE < accuracy(rows[slow]) < accuracy(rows[quick]) - 0.2, slow
-    record_property("note", count(rows.values()))
+    rest_on(record_property, rows.values())
 
 
 # --- Figs. 5 and 14 -----------------------------------------------------------------------------
@@ -285,6 +292,7 @@ def test_gradients_of_a_failed_run_grow_at_the_first_step_and_those_of_no_sound_
     assert all(len(record.gradient_norms) <= RECORDED_STEPS for record in runs)
     sound = [r for row in rows.values() if not row.published.failed for r in row.records]
     assert max(growth(record)[0] for record in sound) < GROWN
+    rest_on(record_property, rows.values())
     record_property(
         "note",
         f"{len(grown)} of {len(runs)} failed runs grow so, none of {len(sound)} of rows that train",
@@ -295,11 +303,12 @@ def test_gradients_of_a_failed_run_grow_at_the_first_step_and_those_of_no_sound_
 def test_gradients_of_a_failed_run_of_cst_explode_within_the_first_steps(
     record_property: Note,
 ) -> None:
-    (row,) = rows_of(2, "cst-0.85-0.9").values()
+    (row,) = rows_of(2, "cst-0.85-0.9", budget=FULL).values()
     runs = failed(row)
     exploded = [record for record in runs if growth(record)[1] > 1000]
     assert exploded
-    record_property("note", f"{len(exploded)} of {len(runs)} failed runs explode, {BUDGET} budget")
+    rest_on(record_property, [row])
+    record_property("note", f"{len(exploded)} of {len(runs)} failed runs explode")
 
 
 @pytest.mark.claim("Fig. 14")
@@ -312,7 +321,7 @@ def test_losses_of_very_sparse_networks_with_a_small_clip_fall_slowly(
         for record in rows[slow].records:
             assert np.all(losses(record) > slowest_quick), record.run.name
             assert losses(record)[-1] > slowest_quick[len(slowest_quick) // 2], record.run.name
-    record_property("note", count(rows.values()))
+    rest_on(record_property, rows.values())
 
 
 # --- the judges can say no ----------------------------------------------------------------------
@@ -323,14 +332,31 @@ def as_published(folder: Path, number: int, changed: Mapping[str, float]) -> Row
     for published in published_rows(number):
         value = changed.get(published.design.slug, published.dnn.accuracy_mean)
         write_run(folder, published.design, value, table=number)
-    (summary,) = summarize(find_records([folder]).records, number, "dnn", BUDGET)
+    (summary,) = summarize(find_records([folder]).records, number, "dnn", SHORT)
     return {row.published.design.slug: row for row in summary.rows}
 
 
 def test_a_row_that_changes_sides_is_named(tmp_path: Path) -> None:
-    assert on_the_other_side(as_published(tmp_path / "as-is", 2, {})) == set()
+    assert not on_the_other_side(as_published(tmp_path / "as-is", 2, {}))
     changed = {"crelu-0.6-0.7": 0.3, "st-0.5": 0.9}
-    assert on_the_other_side(as_published(tmp_path / "changed", 2, changed)) == set(changed)
+    rows = as_published(tmp_path / "changed", 2, changed)
+    otherwise = on_the_other_side(rows)
+    assert set(otherwise) == set(changed)
+    said: dict[str, object] = {}
+    rest_on(said.__setitem__, rows.values(), otherwise)
+    assert said == {
+        "note": "33 runs of 33 rows",
+        "reduced": "width 100, depth 40, 10 epochs",
+        "otherwise": "2 of 33 rows: st-0.5 (trained), crelu-0.6-0.7 (slower)",
+    }
+
+
+def test_a_claim_of_which_most_rows_end_otherwise_is_refuted(tmp_path: Path) -> None:
+    failing = [row.design.slug for row in published_rows(2) if not row.failed]
+    rows = as_published(tmp_path, 2, dict.fromkeys(failing[:12], 0.3))
+    with pytest.raises(AssertionError, match=r"12 of 33 rows end otherwise: relu-0\.5"):
+        hold_mostly(rows, on_the_other_side(rows))
+    hold_mostly(rows, dict(list(on_the_other_side(rows).items())[:11]))
 
 
 def test_only_networks_that_run_to_their_end_at_a_falling_loss_count_as_slow(

@@ -3,6 +3,7 @@
     python tools/measure.py precision                         # results/precision.json
     python tools/measure.py sparse-inference --threads 1      # results/sparse-inference/...json
     python tools/measure.py gradient-growth --device cuda     # property_tests/records/...json
+    python tools/measure.py convolutional --device cuda       # property_tests/records/...json
 
 ``python tools/pages.py`` then renews the pages about it.
 """
@@ -17,12 +18,23 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from torch_models.measurements import gradient_growth, precision, sparse_inference
+from torch_models.measurements import (
+    convolutional,
+    gradient_growth,
+    precision,
+    sparse_inference,
+)
 from torch_models.records.files import ensure_writable, write_record
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 SUITE_RECORDS = ROOT / "property_tests" / "records"
+
+SIZES = {
+    "gradient-growth": {"width": 300, "depth": 100, "networks": 200},
+    "convolutional": {"channels": 300, "depth": 50, "side": 32, "networks": 3},
+}
+"""The paper's, and how many networks of a row."""
 
 OnStep = Callable[[str], None]
 
@@ -59,6 +71,16 @@ def record_gradient_growth(chosen: argparse.Namespace, on_step: OnStep) -> Path:
     return path
 
 
+def record_convolutional(chosen: argparse.Namespace, on_step: OnStep) -> Path:
+    """Convolutional networks of the paper's size at initialization (half an hour on one core)."""
+    ensure_writable(SUITE_RECORDS)
+    size = chosen.channels, chosen.depth, chosen.side, chosen.networks
+    record = convolutional.measure(*size, chosen.device, on_step)
+    path = SUITE_RECORDS / f"convolutional_{chosen.device}.json"
+    write_record(path, record)
+    return path
+
+
 def arguments() -> argparse.Namespace:
     """The command line; ``run`` is the function of the chosen name."""
     parser = argparse.ArgumentParser(
@@ -69,14 +91,15 @@ def arguments() -> argparse.Namespace:
         ("precision", record_precision),
         ("sparse-inference", record_sparse_inference),
         ("gradient-growth", record_gradient_growth),
+        ("convolutional", record_convolutional),
     ):
         of_name = names.add_parser(name, help=run.__doc__, description=run.__doc__)
         of_name.set_defaults(run=run)
         if name == "sparse-inference":
             of_name.add_argument("--threads", type=int, default=1, help="threads that torch uses")
-        if name == "gradient-growth":
+        if name in SIZES:
             of_name.add_argument("--device", default="cpu", help="cpu or cuda")
-            for size, default in (("width", 300), ("depth", 100), ("networks", 200)):
+            for size, default in SIZES[name].items():
                 of_name.add_argument(f"--{size}", type=int, default=default)
     return parser.parse_args()
 

@@ -1,0 +1,89 @@
+"""What convolutional networks do at initialization, for every row of Table 2, as a record."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparsity_theory.published.rows import Design
+from sparsity_theory.published.tables import published_rows
+from torch_models.networks.convolutional import ConvolutionalEnsemble
+from torch_models.networks.observe import observe, observe_gradients
+
+IMAGE_CHANNELS = 3
+DIGITS = 4
+
+
+def measure(
+    channels: int,
+    depth: int,
+    side: int,
+    networks: int,
+    device: str = "cpu",
+    on_step: Callable[[str], None] = lambda step: None,
+) -> dict[str, Any]:
+    """For every row of Table 2, q^l, sparsity and squared gradients of two-dimensional networks.
+
+    Every network has one image of side x side pixels, of noise, with the row's input variance, and
+    3 x 3 kernels; its gradient is backpropagated from a random direction at h^L, and counted
+    relative to layer L.
+
+    Returns:
+        A record; its ``rows`` have, by slug, ``variance``, ``sparsity`` and ``growth``, each
+        (networks, depth). What is not finite is None.
+    """
+    rows = {}
+    for published in published_rows(2):
+        on_step(published.design.label)
+        of_row = [
+            _network(published.design, channels, depth, side, seed, device)
+            for seed in range(networks)
+        ]
+        rows[published.design.slug] = {
+            name: [_rounded(values[name]) for values in of_row] for name in of_row[0]
+        }
+    name = torch.cuda.get_device_name(device) if device != "cpu" else platform.machine()
+    return {
+        "channels": channels,
+        "depth": depth,
+        "side": side,
+        "networks": networks,
+        "device": f"{device}, {name}",
+        "torch": torch.__version__,
+        "rows": rows,
+    }
+
+
+def _network(
+    row: Design, channels: int, depth: int, side: int, seed: int, device: str
+) -> dict[str, NDArray[np.float64]]:
+    """The statistics of one network, each (depth,)."""
+    ensemble = ConvolutionalEnsemble(
+        [row.net()], IMAGE_CHANNELS, channels, depth, [seed], dimensions=2, device=device
+    )
+    x = _image(side, row.input_variance())
+    statistics = observe(ensemble, x)
+    squares = observe_gradients(ensemble, x, seed=seed)[0] ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth = squares / squares[-1]
+    return {
+        "variance": statistics.variance[0],
+        "sparsity": statistics.sparsity[0],
+        "growth": growth,
+    }
+
+
+def _image(side: int, variance: float) -> Tensor:
+    x = torch.randn(1, IMAGE_CHANNELS, side, side, generator=torch.Generator().manual_seed(8))
+    return x / x.square().mean().sqrt() * math.sqrt(variance)
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    return [float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in values]

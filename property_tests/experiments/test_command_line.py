@@ -239,7 +239,7 @@ def test_ctrl_c_before_training_says_that_nothing_was_trained(
     ("device", "message"),
     [
         ("mps", "device must be cpu, cuda or cuda:N, got 'mps'"),
-        ("cuda:99", "device cuda:99 is not there: this machine has"),
+        ("cuda:99", "device cuda:99 is not there: CUDA devices"),
     ],
 )
 def test_a_device_that_is_not_there_is_refused_before_anything_is_printed(

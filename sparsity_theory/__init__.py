@@ -31,9 +31,9 @@ Everything is computed in float64, whatever the type of the arguments: float32 i
 argument is a real number or an array of real numbers of any kind; strings, dates, bools, complex
 numbers and masked entries are refused. Activations, mean fields and results are values: immutable,
 equal where their parameters are, hashable, and the ``repr`` of an activation or a mean field is the
-call that makes it. A single parameter such as ``phi.tau`` is a float. For single numbers the maps
-give an ``np.float64``, for arrays an array of the shape to which all arguments and parameters
-broadcast.
+call that makes it. A single parameter such as ``phi.tau`` is a float. For single numbers maps and
+activations give an ``np.float64``, for arrays an array of the shape to which all arguments and
+parameters broadcast.
 
 May import: numpy.
 """

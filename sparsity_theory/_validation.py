@@ -13,6 +13,7 @@ import numpy as np
 
 from ._types import Array, FloatLike
 
+_LARGEST_SIZE = int(np.iinfo(np.int64).max)
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = 60
 _SHORT.maxother = 120
@@ -61,6 +62,13 @@ def _no_number(name: str, value: object, allowed: str) -> str:
     return f"{name} must be {allowed}, a number or an array of numbers, got {shown(value)}"
 
 
+def real(name: str, value: FloatLike) -> Array:
+    """``value`` as a float64 array; infinities and NaN are allowed."""
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value
+    return _numbers(name, value, "real")
+
+
 def finite(name: str, value: FloatLike) -> Array:
     """``value`` as a float64 array, all of it finite."""
     return _checked(name, value, "finite", lambda x: True)
@@ -107,9 +115,18 @@ def parameter(value: Array) -> Array:
 
 def count(name: str, value: int, least: int = 1) -> int:
     """``value`` as an int of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
+    if not whole or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {shown(value)}")
     return int(value)
+
+
+def size(name: str, value: int, least: int = 1) -> int:
+    """``value`` as a `count` that an array may have as its length."""
+    checked = count(name, value, least)
+    if checked > _LARGEST_SIZE:
+        raise ValueError(f"{name} must be at most {_LARGEST_SIZE}, got {shown(value)}")
+    return checked
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:

@@ -64,11 +64,11 @@ def test_an_option_that_does_not_apply_is_an_error(option: tuple[str, object]) -
     [
         (
             ("forecast", "--networks", 20, "--depth", 5),
-            {"kind": "crelu", "sparsity": 0.85, "slope": 0.7, "depth": 5, "networks": 20},
+            {"activation": "crelu", "sparsity": 0.85, "slope": 0.7, "depth": 5, "networks": 20},
         ),
         (
             ("observe", "--width", 20, "--depth", 3, "--networks", 2),
-            {"kind": "crelu", "width": 20, "depth": 3, "networks": 2, "seed": 0},
+            {"activation": "crelu", "width": 20, "networks": 2, "correlation": 0.5, "seed": 0},
         ),
         (
             ("stable-clip", "--sparsity", 0.8, "--width", 50, "--networks", 20, "--seed", 3),
@@ -124,6 +124,40 @@ def test_an_output_that_cannot_be_written_is_one_line() -> None:
 def test_names_are_taken_in_any_case() -> None:
     assert run("solve", "--activation", "CReLU").exit_code == 0
     assert run("forecast", "--activation", "CST", "--networks", 20, "--depth", 4).exit_code == 0
+    records = ("--records", ROOT / "results" / "records")
+    shown = run("table", 2, "--network", "CNN-1D", "--budget", "Short", *records)
+    assert shown.stdout == run("table", 2, "--network", "cnn-1d", *records).stdout
+    assert json.loads(run("table", 2, "--format", "JSON", *records).stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("table 2 --network rnn", "network must be one of"),
+        ("table 2 --budget long", "budget must be one of"),
+        ("figure 5 --budget long", "budget must be one of"),
+        ("solve --q-star -1", "q-star must be positive and finite, got -1.0"),
+        ("solve --sparsity 0.3", "sparsity 0.3 is out of reach: ClippedReLU"),
+        ("stable-clip --sparsity 1", "sparsity must be strictly between 0 and 1, got 1.0"),
+        ("forecast --width 99999999999999999999", "width must be at most 9223372036854775807"),
+        ("forecast --depth 1000000000000", "out of memory: Unable to allocate"),
+    ],
+)
+def test_a_value_that_cannot_be_had_is_one_line_that_names_its_option(
+    words: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    from torch_models.commands import app
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sparsity-theory", *words.split()])
+    assert app.run() != 0
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: {message}")
+    assert shown.count("\n") == 1
 
 
 def test_the_shell_can_complete_commands() -> None:
@@ -205,7 +239,7 @@ def test_ctrl_c_before_training_says_that_nothing_was_trained(
     ("device", "message"),
     [
         ("mps", "device must be cpu, cuda or cuda:N, got 'mps'"),
-        ("cuda:99", "device cuda:99 is not there: this machine has"),
+        ("cuda:99", "device cuda:99 is not there: CUDA devices"),
     ],
 )
 def test_a_device_that_is_not_there_is_refused_before_anything_is_printed(

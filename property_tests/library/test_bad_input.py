@@ -189,10 +189,14 @@ NO_NUMBERS: list[Any] = [
 ]
 
 
+EVALUATED: list[Any] = [kind(*[1.0] * (1 + kind.clipped)) for kind in st.ACTIVATIONS.values()]
+EVALUATED.append(st.PiecewiseLinear([0.0], [0.1, 1.0]))
+
+
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda x: f"{x!r:.30}")
 def test_what_is_no_number_is_refused_by_name(value: object) -> None:
     """In one short line that says what is allowed."""
-    for name, allowed, call in (
+    calls: list[tuple[str, str, Callable[[], object]]] = [
         ("tau", "finite", lambda: st.ShiftedReLU(value)),
         ("m", "positive and finite", lambda: st.ClippedReLU(1.0, value)),
         ("s", "strictly between 0 and 1", lambda: st.ShiftedReLU.for_sparsity(value)),
@@ -200,8 +204,11 @@ def test_what_is_no_number_is_refused_by_name(value: object) -> None:
         ("rho", "in [-1, 1]", lambda: NET.correlation_map(value)),
         ("sigma_w2", "positive and finite", lambda: st.MeanField(NET.activation, value)),
         ("knots", "finite", lambda: st.PiecewiseLinear(value, [0.0, 1.0])),
+        *(("x", "real", partial(phi, value)) for phi in EVALUATED),
+        *(("x", "real", partial(phi.derivative, value)) for phi in EVALUATED),
         ("kinks", "finite", lambda: st.Activation(np.tanh, slope_of_tanh, value)),
-    ):
+    ]
+    for name, allowed, call in calls:
         with pytest.raises(ValueError, match=rf"^{name} must ") as caught:
             call()
         message = str(caught.value)
@@ -219,6 +226,9 @@ def slope_of_tanh(x: Any) -> Any:
 def test_masked_entries_are_refused_and_masks_that_hide_nothing_are_not() -> None:
     with pytest.raises(ValueError, match="tau must have no masked entries"):
         st.ShiftedReLU(np.ma.array([1.0, 2.0], mask=[False, True]))
+    for phi in EVALUATED:
+        with pytest.raises(ValueError, match="x must have no masked entries"):
+            phi(np.ma.array([1.0, 2.0], mask=[False, True]))
     assert st.ShiftedReLU(np.ma.array([1.0, 2.0])) == st.ShiftedReLU([1.0, 2.0])
 
 
@@ -245,6 +255,35 @@ def test_what_is_no_activation_is_refused_with_what_is_one(value: Any) -> None:
     for call in calls:
         with pytest.raises(ValueError, match=r"^activation must .*st\.Activation\(function, deriv"):
             call()
+
+
+@pytest.mark.parametrize("value", ["crelu", NET.activation, st.MeanField, None, 1.0])
+def test_what_is_no_network_is_refused_with_what_is_one(value: Any) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: st.fixed_points(value),
+        lambda: st.steepest_point(value),
+        lambda: st.phase(value),
+        lambda: st.depth_scales(value),
+        lambda: st.correlation_fixed_point(value),
+        lambda: st.covariance_map(value, np.eye(3), 1),
+        lambda: st.covariance_fixed_point(value, 3),
+        lambda: st.forecast(value),
+        lambda: st.draw_chain(value),
+        lambda: st.draw_layers(value),
+        lambda: st.draw_gradients(value),
+        lambda: st.one_step_variance(value, 1.0, 10),
+        lambda: st.small_noise(value),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^net must be a MeanField, as st\.edge_of_chaos"):
+            call()
+
+
+@pytest.mark.parametrize("number", [np.timedelta64(3), 2**63, 10**400, 3.0, "3"])
+def test_sizes_that_no_array_has_are_refused(number: Any) -> None:
+    for name in ("width", "depth", "networks"):
+        with pytest.raises(ValueError, match=f"^{name} must be "):
+            st.forecast(NET, **{"width": 10, "depth": 3, "networks": 5} | {name: number})
 
 
 def test_functions_of_an_unknown_q_star_ask_for_the_argument_that_they_take() -> None:

@@ -215,6 +215,23 @@ def test_maps_give_a_scalar_for_single_numbers_and_arrays_for_arrays(parameters:
 
 
 @pytest.mark.parametrize(
+    "phi",
+    [
+        *(kind(*[1.0] * (1 + kind.clipped)) for kind in st.ACTIVATIONS.values()),
+        st.PiecewiseLinear([0.0, 1.0], [0.1, 1.0, 0.5], 0.3),
+    ],
+    ids=repr,
+)
+def test_activations_give_a_scalar_for_single_numbers_and_arrays_for_arrays(phi: Any) -> None:
+    for call in (phi, phi.derivative):
+        for single in (1, 0.5, np.float32(0.5), np.array(0.5), math.nan, math.inf):
+            assert type(call(single)) is np.float64
+        for several in ([1, 2], (0.5,), np.zeros((2, 3)), np.zeros(0)):
+            assert type(call(several)) is np.ndarray
+            assert call(several).shape == np.shape(several)
+
+
+@pytest.mark.parametrize(
     ("function", "derivative"),
     [
         (np.tanh, np.cosh),

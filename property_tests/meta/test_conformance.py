@@ -356,6 +356,23 @@ def test_a_check_that_makes_no_sense_is_refused(changed: dict[str, Any], message
 def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(ValueError, match="implementation must be callable, got 3"):
         assert_conforms(3, CRELU)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"activation must be the exact one, with its derivative"):
+        assert_conforms(CRELU, np.tanh)  # type: ignore[arg-type]
+
+
+def test_what_is_no_map_is_refused() -> None:
+    no_maps: Any = (3, None, "V")
+    no_net: Any = CRELU
+    for function in no_maps:
+        with pytest.raises(ValueError, match="variance_map must be callable"):
+            assert_variance_map(function, NET)
+        with pytest.raises(ValueError, match="correlation_map must be callable"):
+            assert_correlation_map(function, NET)
+    with pytest.raises(ValueError, match=r"the map must give a number for .*, got None"):
+        assert_variance_map(lambda q: None, NET)
+    for check in (assert_variance_map, assert_correlation_map):
+        with pytest.raises(ValueError, match="net must be a MeanField"):
+            check(np.square, no_net)
 
 
 def test_messages_print_plain_numbers() -> None:

@@ -264,6 +264,9 @@ def test_an_odd_activation_without_a_dead_zone_has_derivative_one_at_zero(
     assert torch.equal(module.pull_back(torch.ones(6), y), slope)
 
 
+NO_NUMBERS: list[Any] = ["1", b"1", None, True, 1j, np.datetime64("2020"), torch.tensor(1j)]
+
+
 @pytest.mark.parametrize(
     ("make", "named"),
     [
@@ -275,10 +278,13 @@ def test_an_odd_activation_without_a_dead_zone_has_derivative_one_at_zero(
         (lambda: ClippedSoftThreshold(1.0, [1.0, math.inf]), "m"),
         (lambda: SoftThreshold(nn.Parameter(torch.tensor(1.0))), "tau"),
         (lambda: ClippedReLU(1.0, nn.Parameter(torch.tensor(1.0))), "m"),
+        *((lambda x=x: SoftThreshold(x), "tau must be real") for x in NO_NUMBERS),
+        *((lambda x=x: ClippedReLU(1.0, x), "m must be real") for x in NO_NUMBERS),
         (lambda: SparseActivation.from_theory(st.PiecewiseLinear([0.0], [0.1, 1.0])), "activation"),
+        (lambda: SparseActivation.from_theory("crelu"), "activation must be .*'crelu'$"),  # type: ignore[arg-type]
         (lambda: ShiftedReLU(0.0)(torch.arange(3)), "x"),
     ],
 )
 def test_bad_activations_are_named(make: Callable[[], object], named: str) -> None:
-    with pytest.raises(ValueError, match=f"^{named} "):
+    with pytest.raises(ValueError, match=f"^{named}"):
         make()

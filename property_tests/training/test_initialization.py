@@ -110,8 +110,8 @@ def pruned() -> nn.Module:
 REFUSED: list[tuple[Callable[[], nn.Module], str]] = [
     (lambda: nn.Linear(3, 3, bias=False), r"1 \(Linear\) has no bias.*bias=True"),
     (lambda: nn.Sequential(nn.Conv1d(3, 3, 2, bias=False)), r"1\.0 \(Conv1d\) has no bias"),
-    (lambda: parametrizations.spectral_norm(nn.Linear(3, 3)), r"1 \(Parametriz.*parametrization"),
-    (lambda: parametrizations.orthogonal(nn.Linear(3, 3)), r"1 \(Parametriz.*parametrization"),
+    (lambda: parametrizations.spectral_norm(nn.Linear(3, 3)), r"1 \(Linear.*parametrization"),
+    (lambda: parametrizations.orthogonal(nn.Linear(3, 3)), r"1 \(Linear.*parametrization"),
     (lambda: nn.utils.weight_norm(nn.Linear(3, 3)), r"1 \(Linear\) computes its weight"),
     (lambda: nn.utils.spectral_norm(nn.Linear(3, 3)), r"1 \(Linear\) computes its weight"),
     (pruned, r"1 \(Linear\) computes its weight"),
@@ -165,6 +165,21 @@ def test_what_would_be_off_the_edge_is_refused_by_its_path_and_nothing_is_change
         edge_of_chaos_(module, NETS["crelu"])
     for end, weight in zip(ends, before, strict=True):
         assert torch.equal(end.weight, weight)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"module": None}, "module must be a torch.nn.Module, got None"),
+        ({"net": None}, "net must be a MeanField"),
+        ({"net": NETS["crelu"].activation}, "net must be a MeanField"),
+        ({"generator": 0}, "generator must be a torch.Generator, got 0"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused(changed: Any, message: str) -> None:
+    arguments = {"module": nn.Linear(5, 6), "net": NETS["crelu"]} | changed
+    with pytest.raises(ValueError, match=f"^{message}"):
+        edge_of_chaos_(**arguments)
 
 
 def test_a_module_without_weight_layers_is_refused() -> None:

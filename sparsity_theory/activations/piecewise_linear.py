@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike, Parameter, plain
+from .._types import Array, FloatLike, Parameter, plain, scalar_or_array
 from .._values import Value
 from ..numerics import bivariate
 from ..numerics.division import ratio_or_zero
@@ -335,7 +335,7 @@ class PiecewiseLinear(Value):
         It is evaluated on the piece where x lies, from the nearest of its ends and the origin: what
         other pieces round does not matter, values at kinks are exact, and so is phi(x) = x.
         """
-        return self._anchored(np.asarray(x, dtype=np.float64))
+        return scalar_or_array(self._anchored(check.real("x", x)))
 
     @cached_property
     def _anchored(self) -> Anchored:
@@ -361,12 +361,13 @@ class PiecewiseLinear(Value):
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; at a kink, the smaller in magnitude of the two slopes."""
-        x = np.asarray(x, dtype=np.float64)
+        x = check.real("x", x)
         left = right = np.full(x.shape, self._slopes[0])
         for high, slope in zip(self._kinks.high, self._slopes[1:], strict=True):
             left = np.where(x > high, slope, left)
             right = np.where(x >= high, slope, right)
-        return np.where(np.isnan(x), x, np.where(np.abs(left) < np.abs(right), left, right))
+        smaller = np.where(np.abs(left) < np.abs(right), left, right)
+        return scalar_or_array(np.where(np.isnan(x), x, smaller))
 
     def scales(self) -> tuple[float, float]:
         """The sizes of the smallest and the largest kink except zero in the batch; 1 for none."""

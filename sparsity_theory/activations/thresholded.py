@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike, Parameter, plain
+from .._types import Array, FloatLike, Parameter, plain, scalar_or_array
 from ..numerics.double_double import two_sum
 from .design import clip_for_slope, one_sided_threshold, two_sided_threshold
 from .piecewise_linear import Kinks, PiecewiseLinear, ramp_kinks
@@ -62,11 +62,11 @@ class ShiftedReLU(_Thresholded):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) - self._tau, 0.0))
+        return np.maximum(check.real("x", x) - self._tau, 0.0)
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kink."""
-        x = np.asarray(x, dtype=np.float64)
+        x = check.real("x", x)
         return _indicator(x, x > self._tau)
 
     @classmethod
@@ -99,12 +99,12 @@ class SoftThreshold(_Thresholded):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        x = np.asarray(x, dtype=np.float64)
-        return np.asarray(x - _within(x, self._tau))
+        x = check.real("x", x)
+        return np.asarray(x - _within(x, self._tau))[()]
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kinks, and everywhere 1 for the identity."""
-        x = np.asarray(x, dtype=np.float64)
+        x = check.real("x", x)
         return _indicator(x, (np.abs(x) > self._tau) | (self._tau == 0.0))
 
     @classmethod
@@ -133,12 +133,11 @@ class ClippedReLU(_Clipped):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        rise = np.asarray(x, dtype=np.float64) - self._tau
-        return np.asarray(np.minimum(np.maximum(rise, 0.0), self._m))
+        return np.minimum(np.maximum(check.real("x", x) - self._tau, 0.0), self._m)
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kinks."""
-        x = np.asarray(x, dtype=np.float64)
+        x = check.real("x", x)
         return _indicator(x, (x > self._tau) & (x < self._tau + self._m))
 
     @classmethod
@@ -178,12 +177,12 @@ class ClippedSoftThreshold(_Clipped):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        x = np.asarray(x, dtype=np.float64)
+        x = check.real("x", x)
         return _within(x - _within(x, self._tau), self._m)
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise; 0 at the kinks."""
-        x = np.asarray(x, dtype=np.float64)
+        x = check.real("x", x)
         size = np.abs(x)
         rising = (size > self._tau) | (self._tau == 0.0)
         return _indicator(x, rising & (size < self._tau + self._m))
@@ -217,12 +216,12 @@ def _broadcast(tau: Array, m: Array) -> tuple[Array, Array]:
 
 def _within(x: Array, bound: Array) -> Array:
     """x, moved into [-bound, bound]."""
-    return np.asarray(np.minimum(np.maximum(x, -bound), bound))
+    return np.minimum(np.maximum(x, -bound), bound)
 
 
 def _indicator(x: Array, inside: NDArray[np.bool_]) -> Array:
     """1 inside, 0 elsewhere, NaN where x is."""
-    return np.where(np.isnan(x), x, inside)
+    return scalar_or_array(np.where(np.isnan(x), x, inside))
 
 
 ClippedKind: TypeAlias = type[ClippedReLU] | type[ClippedSoftThreshold]

@@ -25,6 +25,7 @@ import numpy as np
 from .._types import Array, FloatLike
 from .._values import Summary
 from ..mean_field.fixed_points import FixedPointContinuumError, fixed_points
+from ..mean_field.maps import check_net
 from .layer_law import Ramp, draw_layers
 from .variance_law import Chain, draw_chain
 
@@ -114,6 +115,7 @@ def forecast(
         ValueError: for a width, depth or number of networks below 1, q0 not positive and finite,
             q0 not given for a network without q_star, or array parameters.
     """
+    check_net(net)
     draw = draw_chain if Ramp.of(net.activation) is None else draw_layers
     chain = draw(net, width, depth, networks, seed, q0)
     if chain.variance.ndim > 2:

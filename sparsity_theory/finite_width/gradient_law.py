@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike
+from ..mean_field.maps import check_net
 from ..numerics.division import ratio_or_zero
 from .variance_law import draw_chain
 
@@ -54,6 +55,7 @@ def draw_gradients(
     Raises:
         ValueError: as `draw_chain` does, and for an activation with other slopes.
     """
+    check_net(net)
     slopes = getattr(net.activation, "slopes", None)
     if slopes is None or not np.all(np.isin(slopes, (0.0, 1.0))):
         raise ValueError(f"activation must have slopes 0 and 1 only, got {net.activation!r}")

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from .. import _validation as check
 from .._types import Array, FloatLike, Parameter
 from .._values import Summary
+from ..mean_field.maps import check_net
 from ..numerics.division import ratio_or_zero
 
 if TYPE_CHECKING:
@@ -137,9 +138,10 @@ def first_variances(
     net: MeanField, width: int, depth: int, networks: int, q0: FloatLike | None
 ) -> tuple[Array, tuple[int, ...]]:
     """The variance of layer 1 and the shape of the batch, after a check of all arguments."""
-    check.count("width", width)
-    check.count("depth", depth)
-    check.count("networks", networks)
+    check_net(net)
+    check.size("width", width)
+    check.size("depth", depth)
+    check.size("networks", networks)
     start = net.require_q_star("q0") if q0 is None else check.positive("q0", q0)
     return start, np.shape(net.variance_map(start))
 
@@ -150,10 +152,11 @@ def one_step_variance(net: MeanField, q: FloatLike, width: int) -> Array:
     Raises:
         ValueError: for q not positive and finite, or a width below 1.
     """
+    check_net(net)
     q = check.positive("q", q)
     phi = net.activation
     spread = phi.mean_fourth_power(q) - phi.mean_square(q) ** 2
-    return net.sigma_w2**2 * spread / check.count("width", width)
+    return net.sigma_w2**2 * spread / check.size("width", width)
 
 
 def small_noise(
@@ -171,7 +174,8 @@ def small_noise(
         ValueError: for a width or depth below 1, q0 not positive and finite, or q0 not given for a
             network without q_star.
     """
-    check.count("depth", depth)
+    check_net(net)
+    check.size("depth", depth)
     start = net.require_q_star("q0") if q0 is None else check.positive("q0", q0)
     mean = np.broadcast_to(start, np.shape(net.variance_map(start))).astype(np.float64)
     variance = np.zeros(mean.shape)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike
+from .maps import check_net
 from .propagation import correlation_fixed_point
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Ar
     Raises:
         ValueError: if covariance is not such a matrix, or half_width is negative.
     """
+    check_net(net)
     sigma = check.finite("covariance", covariance)
-    k = check.count("half_width", half_width, least=0)
+    k = check.size("half_width", half_width, least=0)
     if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1]:
         raise ValueError(f"covariance must be a symmetric matrix, got shape {sigma.shape}")
     q = check.positive("the diagonal of covariance", np.diag(sigma))
@@ -85,7 +87,8 @@ def covariance_fixed_point(net: MeanField, positions: int) -> Array:
     Raises:
         ValueError: if positions is below 1, or q_star is not known or not a single number.
     """
-    n = check.count("positions", positions)
+    check_net(net)
+    n = check.size("positions", positions)
     q = check.single("q_star", net.require_q_star())
     rho = check.single("rho_star", correlation_fixed_point(net))
     return np.asarray(q * (rho + (1.0 - rho) * np.eye(n)))

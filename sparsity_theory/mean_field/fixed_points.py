@@ -17,6 +17,7 @@ import numpy as np
 
 from .._types import Array
 from ..numerics.roots import bracketed_newton
+from .maps import check_net
 
 if TYPE_CHECKING:
     from .maps import MeanField
@@ -165,6 +166,7 @@ def _classified(net: MeanField, q: float, touching: bool) -> FixedPoint:
 
 def _grid(net: MeanField) -> Array:
     """Variances from where V is linear to double precision up to its asymptotic growth."""
+    check_net(net)
     if np.ndim(net.variance_map(1.0)) > 0:
         raise ValueError("fixed points need scalar tau, m, sigma_w2 and sigma_b2, got an array")
     smallest, largest = net.activation.scales()

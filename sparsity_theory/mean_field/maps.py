@@ -191,7 +191,7 @@ class MeanField(Value):
             ValueError: for q0 negative or not finite, or a negative depth.
         """
         variances = [check.nonnegative("q0", q0)]
-        for _ in range(check.count("depth", depth, least=0)):
+        for _ in range(check.size("depth", depth, least=0)):
             overflown = np.isinf(variances[-1])
             following = self.variance_map(np.where(overflown, 1.0, variances[-1]))
             variances.append(np.where(overflown, np.inf, following))
@@ -230,6 +230,19 @@ class MeanField(Value):
         """The limit of E phi'^2: at variance 0 half of the inputs are below 0."""
         below, above = self.activation.derivative(-_TINY), self.activation.derivative(_TINY)
         return np.asarray(0.5 * (below * below + above * above))
+
+
+def check_net(net: MeanField) -> None:
+    """Check that what a function of a network was given is one.
+
+    Raises:
+        ValueError: if it is not, as an activation or a name.
+    """
+    if not isinstance(net, MeanField):
+        raise ValueError(
+            "net must be a MeanField, as st.edge_of_chaos(activation) gives, "
+            f"got {check.shown(net)}"
+        )
 
 
 def _from_zero_on(

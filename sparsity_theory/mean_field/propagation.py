@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import _validation as check
 from .._types import Array, FloatLike, scalar_or_array
 from ..numerics.roots import bracketed_newton
+from .maps import check_net
 
 if TYPE_CHECKING:
     from .maps import MeanField
@@ -31,7 +32,8 @@ def phase(net: MeanField, q: FloatLike | None = None) -> NDArray[np.str_]:
     Raises:
         ValueError: if q is not positive and finite, or neither q nor ``net.q_star`` is known.
     """
-    chi = net.chi(_fixed_variance(net, q))
+    fixed = _fixed_variance(net, q)
+    chi = net.chi(fixed)
     return scalar_or_array(
         np.where(
             np.abs(chi - 1.0) <= _CRITICAL, "critical", np.where(chi < 1.0, "ordered", "chaotic")
@@ -94,6 +96,7 @@ def depth_scales(net: MeanField, q: FloatLike | None = None) -> tuple[Array, Arr
 
 
 def _fixed_variance(net: MeanField, q: FloatLike | None) -> Array:
+    check_net(net)
     return net.require_q_star("q") if q is None else check.positive("q", q)
 
 

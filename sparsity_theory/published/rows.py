@@ -101,8 +101,16 @@ class Design:
         return kind.for_sparsity(self.sparsity, q_star=q_star)
 
     def net(self, q_star: float = 1.0) -> MeanField:
-        """Return the mean-field network on the edge of chaos."""
-        return edge_of_chaos(self.activation(q_star), q_star=q_star)
+        """Return the mean-field network on the edge of chaos.
+
+        Raises:
+            ValueError: if there is none for this sparsity, or q_star is not positive and finite.
+        """
+        phi = self.activation(q_star)
+        try:
+            return edge_of_chaos(phi, q_star=q_star)
+        except ValueError as error:
+            raise ValueError(f"sparsity {self.sparsity:g} is out of reach: {error}") from error
 
     def input_variance(self, q_star: float = 1.0) -> float:
         """q^0: q* where q* is stable, three quarters of it for the unclipped kinds with tau > 0."""

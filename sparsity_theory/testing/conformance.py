@@ -84,13 +84,19 @@ def assert_conforms(
 
     Raises:
         AssertionError: if it does not conform; the message names the worst point.
-        ValueError: for an implementation or derivative that cannot be called, an unknown dtype or
-            library, a dtype that the library lacks, or ulps that are not positive.
+        ValueError: for an implementation or derivative that cannot be called, an activation
+            without a derivative, an unknown dtype or library, a dtype that the library lacks, or
+            ulps that are not positive.
     """
     if not callable(implementation):
         raise ValueError(f"implementation must be callable, got {implementation!r}")
     if derivative is not None and not callable(derivative):
         raise ValueError(f"derivative must be callable, got {derivative!r}")
+    if not callable(activation) or not callable(getattr(activation, "derivative", None)):
+        raise ValueError(
+            "activation must be the exact one, with its derivative, such as "
+            f"st.ClippedReLU(tau, m), got {activation!r}"
+        )
     if dtype not in FORMATS:
         raise ValueError(f"dtype must be one of {', '.join(FORMATS)}, got {dtype!r}")
     if library is not None and library not in LIBRARIES:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike
-from ..mean_field.maps import MeanField
+from ..mean_field.maps import MeanField, check_net
 
 Map = Callable[[Any], Any]
 
@@ -28,10 +28,13 @@ def assert_variance_map(
 
     Raises:
         AssertionError: if it is off by more; the message names the worst variance.
-        ValueError: for q not positive and finite, or rtol not positive.
+        ValueError: for q not positive and finite, rtol not positive, a net that is none, or a
+            variance_map that cannot be called or gives no numbers.
     """
+    check_net(net)
     check.positive("rtol", rtol)
     points = _variances(net) if q is None else np.atleast_1d(check.positive("q", q))
+    _require_callable("variance_map", variance_map)
     _compare("V", "q", variance_map, net.variance_map(points), points, rtol)
 
 
@@ -54,12 +57,15 @@ def assert_correlation_map(
 
     Raises:
         AssertionError: if it is off by more; the message names the worst correlation.
-        ValueError: for rho outside [-1, 1], or rtol not positive.
+        ValueError: for rho outside [-1, 1], rtol not positive, a net that is none, or a
+            correlation_map that cannot be called or gives no numbers.
     """
+    check_net(net)
     check.positive("rtol", rtol)
     default = np.cos(np.linspace(np.pi, 0.0, 81))
     points = default if rho is None else np.atleast_1d(check.correlation("rho", rho))
     scale = float(net.correlation_map(1.0, q))
+    _require_callable("correlation_map", correlation_map)
     _compare("R", "rho", correlation_map, net.correlation_map(points, q), points, rtol, scale)
 
 
@@ -67,6 +73,11 @@ def _variances(net: MeanField) -> Array:
     smallest, largest = net.activation.scales()
     grid = np.geomspace(1e-2 * smallest**2, 1e4 * largest**2, 81)
     return grid if net.q_star is None else np.append(grid, net.q_star)
+
+
+def _require_callable(name: str, function: object) -> None:
+    if not callable(function):
+        raise ValueError(f"{name} must be callable, got {check.shown(function)}")
 
 
 def _values(function: Map, points: Array) -> Array:
@@ -77,7 +88,17 @@ def _values(function: Map, points: Array) -> Array:
         together = np.zeros(())
     if together.shape == points.shape:
         return together
-    return np.array([float(function(point)) for point in points.tolist()])
+    return np.array([_value(function, point) for point in points.tolist()])
+
+
+def _value(function: Map, point: float) -> float:
+    found = function(point)
+    try:
+        return float(found)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"the map must give a number for {point!r}, got {check.shown(found)}"
+        ) from None
 
 
 def _compare(

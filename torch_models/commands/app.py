@@ -9,7 +9,7 @@ from sparsity_theory._extras import EXTRAS, needs
 try:
     import typer
 
-    from torch_models.commands.errors import BAD_VALUE, INTERRUPTED, Interrupted
+    from torch_models.commands.errors import BAD_VALUE, FAILED, INTERRUPTED, Interrupted
     from torch_models.commands.figure import figure
     from torch_models.commands.forecast import forecast
     from torch_models.commands.observe import observe
@@ -63,6 +63,9 @@ def run() -> int:
         return error.exit_code if isinstance(error, Interrupted) else BAD_VALUE
     except typer.Abort:
         code = INTERRUPTED
+    except MemoryError as error:
+        typer.echo(f"error: out of memory: {error or 'no more can be had'}", err=True)
+        return FAILED
     if code == INTERRUPTED:  # Typer turns Ctrl-C into this code and says nothing
         typer.echo("error: interrupted", err=True)
     return code

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from torch_models.commands.errors import FAILED, fail, require
+from torch_models.commands.options import folded
 from torch_models.commands.table import RecordFolders, found_records
 from torch_models.records.results import BUDGETS, summarize
 from torch_models.reports.training_figures import FIGURES, MissingRecords
@@ -32,8 +33,9 @@ def figure(
         fail(f"output must end in .png, got {str(path)!r}")
     require("figure", "matplotlib")
     try:
-        found = found_records(records)
-        FIGURES[number](summarize(found.records, 2, "dnn", budget), path)
+        wanted = 2, "dnn", folded(budget)
+        summarize([], *wanted)  # raises for what there is not, before records are looked for
+        FIGURES[number](summarize(found_records(records).records, *wanted), path)
     except MissingRecords as error:
         rows = " ".join(f"--row {row.slug}" for row in error.rows)
         command = f"sparsity-theory train-table 2 {rows} --budget {budget or 'short'}"

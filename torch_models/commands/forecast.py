@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from sparsity_theory.published.ranking import RANKINGS, RankedRow, area_under_cu
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
 from sparsity_theory.published.tables import FAILED_BELOW, published_rows
 from torch_models.commands.errors import fail
-from torch_models.commands.printing import drawing, print_table, table
+from torch_models.commands.printing import drawing, inputs_of, print_table, table
 
 WIDTH, DEPTH = 300, 100
 
@@ -71,7 +70,7 @@ def forecast(
             (row,) = chosen_designs(activation or "crelu", sparsity, slope)
             size = (WIDTH if width is None else width, DEPTH if depth is None else depth)
             found = st.forecast(row.net(), *size, networks, seed, row.input_variance())
-            inputs = {**asdict(row), "width": size[0], "depth": size[1]}
+            inputs = {**inputs_of(row), "width": size[0], "depth": size[1]}
             inputs |= {"networks": networks, "seed": seed}
             _print_one(row, inputs, found, as_json)
     except ValueError as error:
@@ -175,5 +174,6 @@ def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json:
         lines.add_row(label, *(f"{value:.3g}" for value in quantiles[key]))
     print_table(console, lines)
     console.print(
-        f"sparsity of the last layer {found.sparsity_mean[-1]:.3f} +- {found.sparsity_std[-1]:.3f}"
+        f"sparsity of the last layer {found.sparsity_mean[-1]:.3f} +- {found.sparsity_std[-1]:.3f}",
+        soft_wrap=True,
     )

@@ -13,7 +13,7 @@ from rich.console import Console
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
 from torch_models.commands.errors import fail, require
 from torch_models.commands.pictures import Picture, check_picture, draw_to
-from torch_models.commands.printing import print_table, table
+from torch_models.commands.printing import inputs_of, print_table, table
 from torch_models.measurements.layers import observed_layers
 from torch_models.records.files import to_plain
 from torch_models.records.layers import TITLES, Layers
@@ -54,9 +54,9 @@ def observe(
     except ValueError as error:
         fail(str(error))
     if as_json:
-        inputs = {**asdict(row), "width": width, "depth": depth, "networks": networks}
+        inputs = {**inputs_of(row), "width": width, "depth": depth, "networks": networks}
         layers = {name: asdict(each) for name, each in seen.items()}
-        content = {**inputs, "input_correlation": correlation, "seed": seed, "layers": layers}
+        content = {**inputs, "correlation": correlation, "seed": seed, "layers": layers}
         typer.echo(json.dumps(to_plain(content), indent=1))
     else:
         _print(row, seen, width, networks)
@@ -87,5 +87,6 @@ def _print(row: Design, seen: dict[str, Layers], width: int, networks: int) -> N
             inside = np.mean((each.seen >= low[None]) & (each.seen <= high[None]))
             console.print(
                 f"{TITLES[name]}: {inside:.0%} within the law's 5% and 95% quantiles at width "
-                f"{width} (90% expected)"
+                f"{width} (90% expected)",
+                soft_wrap=True,
             )

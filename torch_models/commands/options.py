@@ -60,6 +60,11 @@ def changed(what: str, default: str) -> Any:
     return typer.Option(help=what, show_default=default)
 
 
+def folded(name: str | None) -> str | None:
+    """A name as it is known here, from one in any case: tables print ``CNN``."""
+    return None if name is None else name.casefold()
+
+
 def thread_count(asked: int | None) -> int:
     """CPU threads to use. Raises ``ValueError`` for none, or far more than there are processors."""
     most = max(MOST_THREADS, os.cpu_count() or 1)

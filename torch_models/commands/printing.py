@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from sparsity_theory.published.rows import Design
 
 Item = TypeVar("Item")
 
@@ -39,6 +42,11 @@ def drawing(items: Sequence[Item]) -> Iterable[Item]:
     console = Console(stderr=True)
     quiet = not console.is_terminal
     return track(items, "drawing networks", console=console, transient=True, disable=quiet)
+
+
+def inputs_of(row: Design) -> dict[str, Any]:
+    """What a row was designed for, by the names of the options that say it."""
+    return {"activation": row.kind, "sparsity": row.sparsity, "slope": row.slope}
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -127,13 +127,21 @@ def reproduce(
     }
     try:
         rows = chosen_designs(activation, sparsity, slope)
-        budget = three_rows_budget(data, **changes)
+        budget = three_rows_budget(data.casefold(), **changes)
         if seeds is not None and seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {seeds}")
         for row in rows:
             row.net()  # raises where there is no edge of chaos
         resources = Resources(
-            data_dir, output, threads, together, device, again, workers, cluster, save_weights
+            data_dir,
+            output,
+            threads,
+            together,
+            device.casefold(),
+            again,
+            workers,
+            cluster,
+            save_weights,
         )
     except ValueError as error:
         fail(str(error))

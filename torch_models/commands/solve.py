@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 import sparsity_theory as st
+from sparsity_theory import _validation as check
 from sparsity_theory.published.rows import chosen_designs
 from torch_models.commands.errors import fail
 from torch_models.commands.printing import number, print_table, table
@@ -48,6 +49,7 @@ def solution_of(
 ) -> dict[str, Any]:
     """Return everything that ``solve`` prints. Raises ``ValueError`` for what has no solution."""
     (row,) = chosen_designs(activation, sparsity, slope)
+    check.positive("q-star", q_star)
     phi, net = row.activation(q_star), row.net(q_star)
     variances = q_star * np.asarray(TABLE_VARIANCES)
     correlations = np.asarray(TABLE_CORRELATIONS)

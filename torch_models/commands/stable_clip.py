@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 import sparsity_theory as st
+from sparsity_theory.published.rows import Design
 from torch_models.commands.errors import fail
 from torch_models.commands.pictures import Picture, check_picture, draw_to
 from torch_models.commands.printing import drawing, number, print_table, table
@@ -48,6 +49,8 @@ def stable_clip(
         fail(f"activation must be one of {', '.join(KINDS)}, got {activation!r}")
     sizes = [(s, w) for w in width or WIDTHS for s in sparsity or SPARSITIES]
     try:
+        for s, _ in sizes:
+            Design.of(kind, s)  # raises for a sparsity that is none
         found = {
             (s, w): st.largest_stable_clip(kind, s, w, depth, 1.0, risk, networks, seed)
             for s, w in drawing(sizes)

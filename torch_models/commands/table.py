@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from torch_models.commands.errors import FAILED, fail
+from torch_models.commands.options import folded
 from torch_models.records.files import replacing
 from torch_models.records.results import BUDGETS, Found, find_records, summarize
 from torch_models.records.runs import NETWORKS
@@ -46,14 +47,16 @@ def table(
     merged, nor are runs that differ in anything but their seed. `sparsity-theory train-table 2`
     makes records.
     """
-    if as_format not in FORMATS:
+    chosen = as_format.casefold()
+    if chosen not in FORMATS:
         fail(f"format must be one of {', '.join(FORMATS)}, got {as_format!r}")
     try:
-        found = found_records(records)
-        summaries = summarize(found.records, number, network, budget)
+        wanted = number, folded(network), folded(budget)
+        summarize([], *wanted)  # raises for what there is not, before records are looked for
+        summaries = summarize(found_records(records).records, *wanted)
     except ValueError as error:
         fail(str(error))
-    text = FORMATS[as_format](summaries)
+    text = FORMATS[chosen](summaries)
     if output is None:
         typer.echo(text, nl=False)
         return

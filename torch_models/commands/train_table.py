@@ -20,6 +20,7 @@ from torch_models.commands.options import (
     Together,
     Workers,
     changed,
+    folded,
 )
 from torch_models.commands.sweep import Resources, summary_line, sweeper
 from torch_models.records.runs import Budget, Run, find_budget, rows_named, runs_of
@@ -76,14 +77,27 @@ def train_table(
         "epochs": epochs,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
-        "data": data,
+        "data": folded(data),
     }
     try:
         resources = Resources(
-            data_dir, output, threads, together, device, again, workers, cluster, save_weights
+            data_dir,
+            output,
+            threads,
+            together,
+            device.casefold(),
+            again,
+            workers,
+            cluster,
+            save_weights,
         )
         plans = [
-            _plan(table, row or [], find_budget(budget, table, network, **changes), seeds)
+            _plan(
+                table,
+                row or [],
+                find_budget(folded(budget), table, network.casefold(), **changes),
+                seeds,
+            )
             for table in dict.fromkeys(tables)
         ]
     except ValueError as error:

@@ -106,4 +106,4 @@ def check_device(device: str, elsewhere: bool = False) -> None:
         raise ValueError(f"device must be cpu, cuda or cuda:N, got {device!r}")
     there = torch.cuda.device_count()
     if kind == "cuda" and not elsewhere and int(number or 0) >= there:
-        raise ValueError(f"device {device} is not there: this machine has {there} CUDA devices")
+        raise ValueError(f"device {device} is not there: CUDA devices {there}")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import sparsity_theory as st
+from sparsity_theory import _validation as check
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -162,7 +163,7 @@ class SparseActivation(nn.Module):
         Raises:
             ValueError: if an activation is not one of the four kinds of Eqs. 7-10.
         """
-        if not isinstance(phi, Sequence):
+        if not isinstance(phi, Sequence) or isinstance(phi, str):
             return _one_module(phi)
         modules = [_one_module(member) for member in phi]
         tau, m, odd = (
@@ -283,8 +284,9 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
                 f"{name} must be fixed numbers, for kinks are not learned: got a tensor that "
                 "requires a gradient (pass its .detach())"
             )
-        values = values.cpu().double().numpy()
-    return np.asarray(values, dtype=np.float64)
+        values = values.cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()
+    return check.real(name, values)
 
 
 def _finite_clip(m: ArrayLike) -> NDArray[np.float64]:

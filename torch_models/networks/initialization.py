@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from sparsity_theory.mean_field.maps import check_net
 from torch_models.networks.weight_layers import (
     Layer,
     WeightLayer,
+    kind_of,
     normalizations,
     require_activation,
     weight_layers,
@@ -39,8 +41,9 @@ def layer_laws(net: MeanField, fan_ins: Iterable[int]) -> Iterator[GaussianLaw]:
     have weights N(0, sigma_w^2/fan_in) and biases N(0, sigma_b^2) (Sec. 1.1).
 
     Raises:
-        ValueError: if ``net`` holds arrays, that is, more than one initialization.
+        ValueError: if ``net`` is no mean field, or holds arrays: more than one initialization.
     """
+    check_net(net)
     if np.ndim(net.sigma_w2) or np.ndim(net.sigma_b2):
         raise ValueError(
             f"net must be a single initialization, got sigma_w2 of shape {np.shape(net.sigma_w2)}"
@@ -180,8 +183,13 @@ def edge_of_chaos_(
             "meta" or not real, and a parametrization that cannot represent what is drawn; for a
             transposed convolution whose outputs sum different numbers of inputs; for an activation
             module that is not ``net.activation``; if ``first`` is no layer of ``module``, or
-            ``net`` not a single initialization. ``module`` is unchanged then.
+            ``net`` not a single initialization; for an argument of the wrong type. ``module`` is
+            unchanged then.
     """
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"module must be a torch.nn.Module, got {module!r}")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
     if bias not in ("required", "ignored"):
         raise ValueError(f'bias must be "required" or "ignored", got {bias!r}')
     layers = weight_layers(module)
@@ -201,7 +209,7 @@ def edge_of_chaos_(
         tuple(
             InitializedLayer(
                 each.path,
-                type(each.layer).__name__.removeprefix("Parametrized"),
+                kind_of(each.layer),
                 each.fan_in,
                 law.weight_variance,
                 None if each.layer.bias is None else law.bias_variance,

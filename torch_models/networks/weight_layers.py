@@ -60,7 +60,13 @@ class WeightLayer:
 
 def named(path: str, layer: nn.Module) -> str:
     """A submodule as errors name it: ``block.0 (Linear)``."""
-    return f"{path or 'module'} ({type(layer).__name__})"
+    return f"{path or 'module'} ({kind_of(layer)})"
+
+
+def kind_of(layer: nn.Module) -> str:
+    """The name of its class, without what torch makes of it for a parametrized layer."""
+    name = type(layer).__name__
+    return name.removeprefix("Parametrized") if is_parametrized(layer) else name
 
 
 def weight_layers(module: nn.Module) -> list[WeightLayer]:

@@ -42,7 +42,7 @@ class Budget:
     """How every setting is trained: on one data set by plain SGD, with equal steps."""
 
     data: str = "digits"
-    epochs: int = 50
+    epochs: int = 30
     learning_rate: float = 2e-3
     batch_size: int = 32
     networks_seed: int = 0

@@ -10,7 +10,7 @@ from .. import _validation as check
 from ..activations.thresholded import ClippedKind, ClippedReLU, ClippedSoftThreshold
 from ..mean_field.edge_of_chaos import edge_of_chaos
 from ..mean_field.maps import MeanField
-from .forecast import failure_probability
+from .failure import exploding_share
 from .layer_law import draw_layers
 
 KINDS: dict[str, ClippedKind] = {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
@@ -70,7 +70,7 @@ def largest_stable_clip(
     check.fraction("risk", risk)
 
     def failing(net: MeanField) -> float:
-        return float(failure_probability(draw_layers(net, width, depth, networks, seed)))
+        return float(exploding_share(draw_layers(net, width, depth, networks, seed)))
 
     def activation(logit: float) -> ClippedReLU | ClippedSoftThreshold:
         return clipped.for_sparsity(sparsity, slope=scipy.special.expit(logit), q_star=q_star)

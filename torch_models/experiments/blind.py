@@ -1,0 +1,225 @@
+"""A blind test of the forecast: settings drawn at random, forecast first and trained afterwards.
+
+Everything that the outcome of the test depends on is fixed before the first network is trained: the
+settings by a seed, the budget here, the forecasts in a file that training never changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sparsity_theory as st
+from sparsity_theory.published.rows import Design, expected_sparsity
+from torch_models.data import Dataset, load_dataset
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.evaluation import evaluate
+from torch_models.records.files import read_record, write_record
+from torch_models.records.outcomes import kept_within, outcome_of
+from torch_models.training.loop import Training
+from torch_models.training.schedule import Schedule
+
+KINDS = ("crelu", "cst", "relu", "crelu", "cst", "st")
+"""Kinds in turn; the clipped ones, which have a V'(q*) to choose, twice as often."""
+
+SPARSITIES, SLOPES = (0.5, 0.95), (0.3, 0.97)
+WIDTHS, DEPTHS = (50, 400), (20, 100)
+FIXED_POINTS = (0.5, 1.0, 2.0)
+
+DIGITS = 6
+"""Significant digits of the numbers in files."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How every setting is trained: on one data set by plain SGD, with equal steps."""
+
+    data: str = "digits"
+    epochs: int = 30
+    learning_rate: float = 2e-3
+    batch_size: int = 32
+    networks_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One initialization and size of networks."""
+
+    kind: str
+    sparsity: float
+    slope: float | None
+    q_star: float
+    width: int
+    depth: int
+
+    @property
+    def design(self) -> Design:
+        """The activation that it has."""
+        return Design(self.kind, self.sparsity, self.slope)
+
+    def forecast(self, networks: int, seed: int) -> st.Forecast:
+        """What the theory says of it."""
+        return st.forecast(
+            self.design.net(self.q_star),
+            self.width,
+            self.depth,
+            networks,
+            seed,
+            self.design.input_variance(self.q_star),
+        )
+
+
+def draw_settings(seed: int, count: int) -> list[Setting]:
+    """Settings drawn at random, uniformly in s and V' and in the logarithms of width and depth.
+
+    Sparsities and slopes have two digits, widths are multiples of four.
+
+    Raises:
+        ValueError: for a negative seed, or a count below 1.
+    """
+    if seed < 0 or count < 1:
+        raise ValueError(f"seed must be at least 0 and count at least 1, got {seed} and {count}")
+    rng = np.random.default_rng(seed)
+
+    def log_uniform(low: int, high: int) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    settings = []
+    for index in range(count):
+        kind = KINDS[index % len(KINDS)]
+        sparsity, slope = (round(float(rng.uniform(*ends)), 2) for ends in (SPARSITIES, SLOPES))
+        settings.append(
+            Setting(
+                kind,
+                sparsity,
+                slope if st.ACTIVATIONS[kind].clipped else None,
+                float(rng.choice(FIXED_POINTS)),
+                4 * round(log_uniform(*WIDTHS) / 4),
+                round(log_uniform(*DEPTHS)),
+            )
+        )
+    return settings
+
+
+def forecast_settings(seed: int, count: int, budget: Budget, networks: int = 1000) -> dict[str, Any]:
+    """The record of all settings with their forecasts; the forecasts' seed is ``seed`` too."""
+    return {
+        "seed": seed,
+        "networks": networks,
+        "budget": asdict(budget),
+        "settings": [
+            {**asdict(setting), "forecast": _told(setting.forecast(networks, seed))}
+            for setting in draw_settings(seed, count)
+        ],
+    }
+
+
+def train_settings(
+    forecasts: Path, outcomes: Path, on_outcome: Callable[[str], None] = lambda line: None
+) -> None:
+    """Train one network of every setting of a file of forecasts, and write how each ended.
+
+    ``outcomes`` is written after every network; those that it has already are not trained again.
+
+    Raises:
+        ValueError: if ``outcomes`` belongs to other forecasts.
+    """
+    told = read_record(forecasts)
+    digest = hashlib.sha256(forecasts.read_bytes()).hexdigest()
+    record: dict[str, Any] = {"forecasts": digest, "outcomes": []}
+    if outcomes.exists():
+        record = read_record(outcomes)
+        if record["forecasts"] != digest:
+            raise ValueError(f"{outcomes} has the outcomes of other forecasts than {forecasts}")
+    budget, settings = Budget(**told["budget"]), settings_of(told)
+    dataset = load_dataset(budget.data, None)
+    for index in range(len(record["outcomes"]), len(settings)):
+        found = train_setting(settings[index], dataset, budget)
+        record["outcomes"].append(found)
+        write_record(outcomes, record)
+        label = f"{settings[index].design.label} {settings[index].width} x {settings[index].depth}"
+        on_outcome(f"{index + 1} of {len(settings)}: {label}: {found['outcome']}")
+
+
+def settings_of(told: dict[str, Any]) -> list[Setting]:
+    """The settings of a record of forecasts."""
+    names = Setting.__dataclass_fields__
+    return [Setting(**{name: each[name] for name in names}) for each in told["settings"]]
+
+
+def train_setting(setting: Setting, dataset: Dataset, budget: Budget) -> dict[str, Any]:
+    """Train one network of a setting; how it ended, with its last training loss."""
+    began = time.perf_counter()
+    design, q_star = setting.design, setting.q_star
+    ensemble = DenseEnsemble(
+        [design.net(q_star)],
+        dataset.features,
+        setting.width,
+        setting.depth,
+        dataset.classes,
+        [budget.networks_seed],
+        input_scales=[math.sqrt(design.input_variance(q_star))],
+    )
+    schedule = Schedule(budget.epochs, budget.learning_rate, budget.batch_size, 0)
+    training = Training(ensemble, dataset, schedule)
+    while not training.finished:
+        training.advance()
+    training.write_back()
+    tested = evaluate(ensemble, dataset.test_x, dataset.test_y)
+    (divergence,) = training.divergences
+    sparsity, accuracy = float(tested.sparsity[0].mean()), float(tested.accuracy[0])
+    distance = abs(sparsity - expected_sparsity(design, setting.depth))
+    kind = None if divergence is None else divergence.kind
+    losses = list(_finite(each.loss[0] for each in training.epochs))
+    return {
+        "outcome": outcome_of(kind, distance <= kept_within(setting.width), accuracy),
+        "divergence": None if divergence is None else asdict(divergence),
+        "accuracy": _rounded(accuracy),
+        "sparsity": _rounded(sparsity),
+        "loss": _rounded(losses[-1]) if losses else None,
+        "losses": [_rounded(loss) for loss in losses],
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def _finite(losses: Iterator[Any]) -> Iterator[float]:
+    return (float(loss) for loss in losses if math.isfinite(loss))
+
+
+def _told(found: st.Forecast) -> dict[str, Any]:
+    """What a forecast says, as JSON has it; -inf and inf are null."""
+    numbers: dict[str, Any] = {
+        name: getattr(found, name)
+        for name in (
+            "failure_probability",
+            "severity",
+            "learnability",
+            "dead_share",
+            "largest_step",
+            "exploding_share",
+            "left_basin",
+        )
+    }
+    told = {name: None if x is None else _rounded(x) for name, x in numbers.items()}
+    quantiles: dict[str, Sequence[float]] = {
+        name: getattr(found, name).tolist()
+        for name in ("final_variance", "largest_gain", "gradient_growth")
+    }
+    return {
+        **told,
+        **{name: [_rounded(x) for x in values] for name, values in quantiles.items()},
+        "outcome": found.outcome,
+        "verdict": found.verdict,
+    }
+
+
+def _rounded(value: float) -> float | None:
+    number = float(f"{float(value):.{DIGITS}g}")
+    return number if math.isfinite(number) else None

@@ -136,14 +136,25 @@ def test_a_folder_is_made_and_left_empty_by_the_trial_write(tmp_path: Path) -> N
 def test_the_theory_takes_a_side_on_each_of_the_default_rows() -> None:
     experiment = three_rows_budget("digits").experiment
     outcomes = [predict(row, experiment.width, experiment.depth).outcome for row in DEFAULT_DESIGNS]
-    assert outcomes == ["trains", "fails", "fails"]
+    assert outcomes == ["trains", "explodes", "explodes"]
 
 
 @pytest.mark.parametrize(
-    ("probability", "outcome"), [(0.0, "trains"), (0.05, "trains"), (0.07, "open"), (0.1, "fails")]
+    ("probability", "learnability", "dead", "outcome"),
+    [
+        (0.0, 1.0, 0.0, "trains"),
+        (0.5, 1.0, 0.0, "trains"),
+        (0.51, 1.0, 0.0, "explodes"),
+        (0.51, -3.0, 0.0, "explodes"),
+        (0.0, -3.0, 0.0, "learns slowly"),
+        (0.0, -math.inf, 0.0, "learns slowly"),
+        (0.51, -3.0, 0.51, "dead"),
+    ],
 )
-def test_the_forecast_is_turned_into_a_prediction(probability: float, outcome: str) -> None:
-    assert expected_outcome(probability) == outcome
+def test_the_forecast_is_turned_into_a_prediction(
+    probability: float, learnability: float, dead: float, outcome: str
+) -> None:
+    assert expected_outcome(probability, learnability, dead) == outcome
 
 
 @pytest.mark.parametrize(
@@ -167,21 +178,28 @@ def test_narrow_networks_may_be_further_from_the_mean_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "results", "status"),
+    ("outcome", "probability", "results", "status"),
     [
-        ("trains", ["trained", "trained"], "as the theory says"),
-        ("trains", ["trained", "diverged"], "not as the theory says"),
-        ("trains", ["not learned", "sparsity lost"], "not as the theory says"),
-        ("trains", ["trained", "not learned"], "undecided"),
-        ("fails", ["diverged", "sparsity lost"], "as the theory says"),
-        ("fails", ["trained", "diverged"], "as the theory says"),
-        ("fails", ["trained", "trained"], "not as the theory says"),
-        ("fails", ["not learned", "not learned"], "undecided"),
-        ("open", ["trained", "trained"], "open"),
+        ("trains", 0.002, ["trained", "trained"], "as the theory says"),
+        ("trains", 0.002, ["trained", "diverged"], "not as the theory says"),
+        ("trains", 0.3, ["trained", "diverged"], "as the theory says"),
+        ("trains", 0.002, ["not learned", "sparsity lost"], "not as the theory says"),
+        ("trains", 0.002, ["trained", "not learned"], "undecided"),
+        ("explodes", 0.9, ["diverged", "sparsity lost"], "as the theory says"),
+        ("explodes", 0.9, ["trained", "diverged"], "as the theory says"),
+        ("explodes", 0.95, ["trained", "trained"], "not as the theory says"),
+        ("explodes", 0.6, ["trained", "trained"], "undecided"),
+        ("learns slowly", 0.01, ["trained", "not learned"], "as the theory says"),
+        ("learns slowly", 0.01, ["trained", "trained"], "undecided"),
+        ("learns slowly", 0.01, ["diverged", "diverged"], "not as the theory says"),
+        ("dead", 0.0, ["not learned", "not learned"], "as the theory says"),
+        ("dead", 0.0, ["trained", "not learned"], "not as the theory says"),
     ],
 )
-def test_the_verdict_can_go_either_way(outcome: str, results: list[str], status: str) -> None:
-    assert judge(outcome, results).status == status
+def test_the_verdict_can_go_either_way(
+    outcome: str, probability: float, results: list[str], status: str
+) -> None:
+    assert judge(outcome, probability, results).status == status
 
 
 def report_of(row: Design, **changes: Any) -> RowReport:

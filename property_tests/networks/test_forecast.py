@@ -11,7 +11,7 @@ from hypothesis import strategies as hyp
 
 import sparsity_theory as st
 from property_tests.support.strategies import ACTIVATIONS
-from sparsity_theory.finite_width.forecast import failure_probability
+from sparsity_theory.finite_width.failure import exploding_share
 from sparsity_theory.published.ranking import area_under_curve, forecast_of
 from sparsity_theory.published.tables import published_rows
 
@@ -54,7 +54,7 @@ def test_a_larger_fixed_point_is_stabler_at_the_same_clip_and_the_same_at_the_sa
     def failure(q_star: float, clip: float) -> float:
         tau = float(family.for_sparsity(0.9, slope=0.5, q_star=q_star).tau)
         net = st.edge_of_chaos(family(tau, clip), q_star)
-        return st.forecast(net, width=300, depth=depth).failure_probability
+        return st.forecast(net, width=300, depth=depth).exploding_share
 
     at_one = failure(1.0, m)
     assert at_one > 0.1
@@ -75,7 +75,7 @@ def test_the_largest_stable_clip_is_stable_and_a_larger_one_is_not(kind: str) ->
     def failure(slope: float) -> float:
         net = st.edge_of_chaos(family.for_sparsity(0.85, slope=slope))
         chain = st.draw_chain(net, 200, 50, 4000, seed=99)
-        return float(failure_probability(chain))
+        return float(exploding_share(chain))
 
     assert failure(found.slope) == pytest.approx(0.04, abs=6 * 0.007)
     assert failure(found.slope + 0.06) > 0.04 + 6 * 0.003
@@ -140,7 +140,10 @@ def test_a_forecast_is_made_of_probabilities_and_depends_on_its_seed_alone(
     assert 0 <= first.severity <= 12
     assert np.array_equal(first.final_variance, again.final_variance)
     assert first.verdict == again.verdict
-    assert 0 <= first.failure_probability <= 1
+    assert 0 <= first.failure_probability < 1
+    assert 0 <= first.exploding_share <= 1
+    assert 0 <= first.dead_share <= 1
+    assert first.largest_step is None or first.largest_step > 0
     assert 0 <= first.left_basin <= 1
     assert list(first.final_variance) == sorted(first.final_variance)
     assert list(first.largest_gain) == sorted(first.largest_gain)
@@ -155,7 +158,8 @@ def test_wide_networks_are_forecast_to_keep_their_sparsity_and_variance() -> Non
     forecast = st.forecast(net, width=40_000, depth=10, networks=5, seed=0)
     assert np.all(np.abs(forecast.sparsity_mean - 0.85) < 0.01)
     assert np.all(np.abs(forecast.final_variance - 1) < 0.1)
-    assert forecast.failure_probability == 0
+    assert forecast.exploding_share == 0
+    assert forecast.failure_probability < 0.01
 
 
 def test_networks_leave_the_basin_of_a_row_with_an_upper_fixed_point_and_of_no_stable_one() -> None:

@@ -59,7 +59,7 @@ def coherence(net: MeanField, depth: int, q: FloatLike) -> float:
 
 
 def largest_step(net: MeanField, chain: Chain, width: int, q: FloatLike) -> float | None:
-    """The learning rate of plain SGD up to which `STABLE_SHARE` of the networks are stable at first.
+    """The learning rate of plain SGD up to which `STABLE_SHARE` of networks are stable at first.
 
     For mean cross-entropy and inputs of one variance. None if it is 0 or infinite in doubles.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -109,15 +110,22 @@ def _record(ranked: RankedRow) -> dict[str, Any]:
         "depth": published.depth,
         "failure_probability": found.failure_probability,
         "severity": found.severity,
+        "learnability": _number(found.learnability),
         "curvature": ranked.curvature,
         "outcome": found.outcome,
         "paper": {"accuracy_mean": published.dnn.accuracy_mean, "failed": published.failed},
     }
 
 
+def _number(value: float) -> float | None:
+    """A number as JSON has it: None for one that is not finite."""
+    return value if math.isfinite(value) else None
+
+
 def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None:
     lines = table(
-        *("table", "row", "severity", "failing", "forecast", "V''", "paper's accuracy"),
+        *("table", "row", "failing", "severity", "learnability", "forecast", "V''"),
+        "paper's accuracy",
         left=("row", "forecast"),
     )
     for each in ranked:
@@ -125,8 +133,9 @@ def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None
         lines.add_row(
             str(published.table),
             published.design.label,
-            f"{found.severity:.2f}",
             f"{found.failure_probability:.1%}",
+            f"{found.severity:.2f}",
+            f"{found.learnability:.2f}",
             found.outcome,
             f"{each.curvature:.3f}",
             f"{published.dnn.accuracy_mean:.2f}" + (" failed" if published.failed else ""),
@@ -135,8 +144,10 @@ def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None
     print_table(console, lines)
     console.print(
         f"\n{len(ranked)} rows; failed: a mean accuracy below {FAILED_BELOW}. "
-        "severity: log10 of the mean over networks of the largest gain of squared gradients, cut "
-        "at 1e12. failing: the share of networks in which it passes 1000."
+        "failing: the calibrated probability that a run explodes or loses its sparsity. severity: "
+        "log10 of the mean over networks of the largest gain of squared gradients, cut at 1e12. "
+        "learnability: log10 of the rate at which a typical network tells inputs apart; 1 more "
+        "learns ten times as fast."
     )
     for name, area in areas.items():
         console.print(f"AUC {area:.3f} by {name}")
@@ -152,6 +163,10 @@ def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json:
             **inputs,
             "failure_probability": found.failure_probability,
             "severity": found.severity,
+            "learnability": _number(found.learnability),
+            "dead_share": found.dead_share,
+            "largest_step": found.largest_step,
+            "exploding_share": found.exploding_share,
             "left_basin": found.left_basin,
             **quantiles,
             "sparsity_mean": found.sparsity_mean.tolist(),
@@ -173,6 +188,11 @@ def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json:
     for key, label in names.items():
         lines.add_row(label, *(f"{value:.3g}" for value in quantiles[key]))
     print_table(console, lines)
+    step = "none" if found.largest_step is None else f"{found.largest_step:.2g}"
+    console.print(
+        f"learnability {found.learnability:.2f}, dead networks {found.dead_share:.1%}, largest "
+        f"step of SGD at first {step}"
+    )
     console.print(
         f"sparsity of the last layer {found.sparsity_mean[-1]:.3f} +- {found.sparsity_std[-1]:.3f}",
         soft_wrap=True,

@@ -48,16 +48,17 @@ MOST_MEMBERS = 12
 """Seeds whose outcomes are listed one by one; the records always have them all."""
 
 PREDICTIONS = {
-    "trains": "every network trains and stays sparse",
-    "fails": "not every network trains and stays sparse",
-    "open": "the forecast takes no side",
+    "trains": "networks train and stay sparse",
+    "explodes": "gradients explode, or the sparsity is lost",
+    "learns slowly": "networks stay sparse and learn slowly, if at all",
+    "dead": "most networks pass no gradient and learn nothing",
 }
 
 RULE = (
-    "A row is predicted from its finite-width law before any network exists. The prediction that "
-    "every network trains and stays sparse is refuted by one that diverges, or whose sparsity ends "
-    "more than 0.05 from the mean field's (more in networks narrower than 300); the opposite one "
-    "is refuted if all stay and learn."
+    "A row is predicted from its finite-width laws before any network exists: the probability that "
+    "a run diverges, or that its sparsity ends more than 0.05 from the mean field's (more in "
+    "networks narrower than 300), and how fast the others learn. The prediction is refuted by so "
+    "many or so few failures that it gives them a probability below 1%."
 )
 
 STATUS_STYLES = {"as the theory says": "bold green", "not as the theory says": "bold red"}
@@ -210,7 +211,8 @@ def _print_prediction(console: Console, row: Design, prediction: Prediction) -> 
     lines.add_row(
         "  prediction",
         f"[bold]{PREDICTIONS[prediction.outcome]}[/bold] "
-        f"(failure probability {prediction.failure_probability:.3f})",
+        f"(failure probability {prediction.failure_probability:.3f}, "
+        f"learnability {prediction.learnability:.2f})",
     )
     console.print(f"\n[bold]{row.label}[/bold]")
     console.print(lines)

@@ -11,12 +11,16 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
+from numpy.typing import NDArray
 
 import sparsity_theory as st
+from sparsity_theory.published.ranking import area_under_curve
 from sparsity_theory.published.rows import Design, expected_sparsity
 from torch_models.data import Dataset, load_dataset
 from torch_models.networks.dense import DenseEnsemble
@@ -35,6 +39,9 @@ FIXED_POINTS = (0.5, 1.0, 2.0)
 
 DIGITS = 6
 """Significant digits of the numbers in files."""
+
+BINS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.0)
+"""Ends of the bins of failure probabilities."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,9 @@ def draw_settings(seed: int, count: int) -> list[Setting]:
     return settings
 
 
-def forecast_settings(seed: int, count: int, budget: Budget, networks: int = 1000) -> dict[str, Any]:
+def forecast_settings(
+    seed: int, count: int, budget: Budget, networks: int = 1000
+) -> dict[str, Any]:
     """The record of all settings with their forecasts; the forecasts' seed is ``seed`` too."""
     return {
         "seed": seed,
@@ -146,6 +155,91 @@ def train_settings(
         write_record(outcomes, record)
         label = f"{settings[index].design.label} {settings[index].width} x {settings[index].depth}"
         on_outcome(f"{index + 1} of {len(settings)}: {label}: {found['outcome']}")
+
+
+@dataclass(frozen=True)
+class Score:
+    """What came out, held against what was forecast.
+
+    A network failed if it diverged or lost its sparsity; the others are sound.
+
+    Attributes:
+        settings: how many were trained.
+        auc: the probability that a network that failed had the higher failure probability.
+        expected: the sum of the failure probabilities.
+        observed: the networks that failed.
+        brier: the mean square of failure probability less outcome (1 or 0).
+        bins: least and largest failure probability, settings, expected and observed failures.
+        sound: how many networks did not fail.
+        by_loss: Spearman's rank correlation of learnability with minus the last training loss, over
+            the sound ones.
+        by_accuracy: the same with accuracy.
+    """
+
+    settings: int
+    auc: float
+    expected: float
+    observed: int
+    brier: float
+    bins: tuple[tuple[float, float, int, float, int], ...]
+    sound: int
+    by_loss: float
+    by_accuracy: float
+
+    def lines(self) -> list[str]:
+        """The score in words."""
+        return [
+            f"{self.settings} settings, {self.observed} failed where {self.expected:.1f} were "
+            f"expected; AUC {self.auc:.3f}, Brier score {self.brier:.3f}",
+            *(
+                f"  forecast {low:.0%} to {high:.0%}: {observed} of {count} failed, "
+                f"{expected:.1f} expected"
+                for low, high, count, expected, observed in self.bins
+            ),
+            f"{self.sound} did not fail; Spearman's rank correlation of learnability with "
+            f"the loss reached {self.by_loss:.3f}, with accuracy {self.by_accuracy:.3f}",
+        ]
+
+
+def score(told: dict[str, Any], seen: dict[str, Any]) -> Score:
+    """Score the record of forecasts by that of outcomes, as far as it goes.
+
+    Raises:
+        ValueError: if nothing failed, or nothing did not.
+    """
+    outcomes = seen["outcomes"]
+    forecasts = [setting["forecast"] for setting in told["settings"][: len(outcomes)]]
+    chance = np.array([each["failure_probability"] for each in forecasts])
+    failed = np.array([each["outcome"] in ("diverged", "sparsity lost") for each in outcomes])
+    if np.all(failed) or not np.any(failed):
+        raise ValueError(f"some networks must fail and some not, got {failed.sum()} that failed")
+    pairs = zip(forecasts, outcomes, failed, strict=True)
+    sound = [(forecast, outcome) for forecast, outcome, fails in pairs if not fails]
+    learning = [-np.inf if f["learnability"] is None else f["learnability"] for f, _ in sound]
+    return Score(
+        settings=len(outcomes),
+        auc=area_under_curve(chance.tolist(), failed.tolist()),
+        expected=float(chance.sum()),
+        observed=int(failed.sum()),
+        brier=float(np.mean((chance - failed) ** 2)),
+        bins=tuple(_bins(chance, failed)),
+        sound=len(sound),
+        by_loss=_rank_correlation(learning, [-each["loss"] for _, each in sound]),
+        by_accuracy=_rank_correlation(learning, [each["accuracy"] for _, each in sound]),
+    )
+
+
+def _bins(
+    chance: NDArray[np.float64], failed: NDArray[np.bool_]
+) -> Iterator[tuple[float, float, int, float, int]]:
+    place = np.digitize(chance, BINS[1:-1])
+    for index, (low, high) in enumerate(pairwise(BINS)):
+        inside = place == index
+        yield low, high, int(inside.sum()), float(chance[inside].sum()), int(failed[inside].sum())
+
+
+def _rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    return float(scipy.stats.spearmanr(x, y).statistic)
 
 
 def settings_of(told: dict[str, Any]) -> list[Setting]:

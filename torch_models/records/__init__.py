@@ -1,4 +1,4 @@
 """What was run and what came of it, as data; read and written without PyTorch.
 
-May import: sparsity_theory; numpy.
+May import: sparsity_theory; numpy, scipy.
 """

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 import sparsity_theory as st
@@ -21,7 +22,7 @@ class Prediction:
     ``variance`` and ``sparsity`` are the mean-field values of layers 1 to L, ``gain`` is the
     product of chi(q^l) over layers 1 to L - 1 (Eq. 24); quantiles are the forecast's 5%, 50% and
     95%, for networks of this width. ``fixed_points`` is None where every variance is one
-    (ReLU). ``outcome`` is ``"trains"``, ``"fails"`` or ``"open"``.
+    (ReLU). ``outcome`` is that of `sparsity_theory.Forecast`.
     """
 
     tau: float
@@ -37,6 +38,7 @@ class Prediction:
     sparsity: NDArray[np.float64]
     gain: float
     failure_probability: float
+    learnability: float
     left_basin: float
     variance_quantiles: tuple[float, float, float]
     gain_quantiles: tuple[float, float, float]
@@ -46,9 +48,13 @@ class Prediction:
     outcome: str
 
 
+IMPROBABLE = 0.01
+"""As many or as few failures as were seen refute a forecast that gives them less than this."""
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """``status`` is "as the theory says", "not as the theory says", "undecided" or "open"."""
+    """``status`` is "as the theory says", "not as the theory says" or "undecided"."""
 
     status: str
     reason: str
@@ -75,6 +81,7 @@ def predict(row: Design, width: int, depth: int) -> Prediction:
         sparsity=np.asarray(phi.sparsity(variance), dtype=np.float64),
         gain=float(np.prod(net.chi(variance[:-1]))),
         failure_probability=float(forecast.failure_probability),
+        learnability=forecast.learnability,
         left_basin=float(forecast.left_basin),
         variance_quantiles=_three(forecast.final_variance),
         gain_quantiles=_three(forecast.gradient_growth),
@@ -85,25 +92,34 @@ def predict(row: Design, width: int, depth: int) -> Prediction:
     )
 
 
-def judge(outcome: str, results: list[str]) -> Verdict:
-    """Hold the networks' ends against the predicted outcome of their row.
+def judge(outcome: str, failure_probability: float, results: list[str]) -> Verdict:
+    """Hold the networks' ends against the forecast of their row.
 
-    A network fails if it diverges or loses its sparsity. A row predicted to train is refuted by
-    one that fails, and confirmed when all have learned; a row predicted to fail is confirmed by
-    one that fails, and refuted when all have learned. A row with no failure in which some have not
-    learned says nothing for either side: the run was too short.
+    A network fails if it diverges or loses its sparsity. So many or so few failures that the
+    forecast failure probability makes them improbable refute it. What is forecast to explode is
+    confirmed by a failure, what is forecast to train by networks that learn and do not fail more
+    often than forecast; and what is forecast to learn slowly, or to be dead, by one that has not
+    learned. All else is undecided: too few networks, or too short a training.
     """
     count = len(results)
     failed = sum(result in ("diverged", "sparsity lost") for result in results)
     learned = results.count("trained")
     seen = _describe(results)
-    if outcome == "open":
-        return Verdict("open", f"the forecast takes no side; {seen}")
-    if not failed and learned < count:
-        return Verdict("undecided", f"{seen}: stable, but train longer to see whether it learns")
-    if (failed == 0) == (outcome == "trains"):
+    law = scipy.stats.binom(count, failure_probability)
+    if min(law.cdf(failed), law.sf(failed - 1)) < IMPROBABLE:
+        expected = f"{failure_probability:.1%} of runs were expected to fail"
+        return Verdict("not as the theory says", f"{seen}, and {expected}")
+    if outcome == "dead" and learned:
+        return Verdict("not as the theory says", f"{seen}, and the networks were held for dead")
+    confirmed = {
+        "trains": learned > 0 and learned + failed == count,
+        "explodes": failed > 0,
+        "learns slowly": learned + failed < count,
+        "dead": learned + failed < count,
+    }
+    if confirmed[outcome]:
         return Verdict("as the theory says", seen)
-    return Verdict("not as the theory says", f"{seen}, and the forecast was that it {outcome}")
+    return Verdict("undecided", f"{seen}: train longer, or more networks")
 
 
 def _fixed_points(net: st.MeanField) -> tuple[st.FixedPoint, ...] | None:

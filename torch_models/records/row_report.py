@@ -30,7 +30,8 @@ class RowReport:
     def of(cls, prediction: Prediction, records: Sequence[RunRecord]) -> Self:
         """Judge the prediction of a row by its records."""
         outcomes = [record.outcome for record in records]
-        return cls(prediction, tuple(records), judge(prediction.outcome, outcomes))
+        verdict = judge(prediction.outcome, prediction.failure_probability, outcomes)
+        return cls(prediction, tuple(records), verdict)
 
     @property
     def design(self) -> Design:

@@ -1,4 +1,4 @@
-"""The first way to fail: gradients explode, or with them the variance and the sparsity is lost.
+"""How networks fail: gradients explode and with them the sparsity is lost, or there are none.
 
 A network's largest gain of squared gradients in backpropagation is drawn at initialization. What
 training makes of it is not derived but calibrated: the odds of a failing run are taken in
@@ -37,6 +37,13 @@ EVEN_EXCESS = 208.0
 """M_0: the excess of the mean gain over one at which half of the runs fail."""
 
 
+NO_GAIN = float(np.finfo(np.float32).eps) ** 2
+"""A network is dead if the gain of squared gradients from h^L to h^1 is below this.
+
+Gradients by the first layer are then lost in the rounding of float32 beside those by the last.
+"""
+
+
 def log_largest_gain(chain: Chain) -> Array:
     """The logarithm of the largest gain from h^L back to any layer, (*batch, networks), >= 0."""
     return np.asarray(np.max(chain.log_backward_gain, axis=0))
@@ -58,6 +65,23 @@ def failure_probability(chain: Chain) -> Array:
     return np.asarray(excess / (excess + EVEN_EXCESS))
 
 
+def dead_share(chain: Chain) -> Array:
+    """Share of the networks that pass no gradient, for every initialization of a chain."""
+    return np.asarray(np.mean(chain.log_backward_gain[0] < np.log(NO_GAIN), axis=-1))
+
+
+def failure_standard_error(chain: Chain) -> Array:
+    """That of `failure_probability`, from the number of networks drawn; (*batch,)."""
+    gains = _capped_gains(chain, ENOUGH)
+    error = np.std(gains, axis=-1) / np.sqrt(gains.shape[-1])
+    # The derivative of x / (x + M_0) at x = M - 1.
+    return np.asarray(error * EVEN_EXCESS / (np.mean(gains, axis=-1) - 1.0 + EVEN_EXCESS) ** 2)
+
+
 def _mean_gain(chain: Chain, most: float) -> Array:
-    capped = np.exp(np.minimum(log_largest_gain(chain), np.log(most)))
-    return np.asarray(np.mean(capped, axis=-1))
+    return np.asarray(np.mean(_capped_gains(chain, most), axis=-1))
+
+
+def _capped_gains(chain: Chain, most: float) -> Array:
+    """min(largest gain, most) of every network."""
+    return np.asarray(np.exp(np.minimum(log_largest_gain(chain), np.log(most))))

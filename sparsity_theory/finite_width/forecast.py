@@ -24,7 +24,13 @@ from .._types import Array, FloatLike
 from .._values import Summary
 from ..mean_field.fixed_points import FixedPointContinuumError, fixed_points
 from ..mean_field.maps import check_net
-from .failure import exploding_share, failure_probability, log_largest_gain, severity
+from .failure import (
+    dead_share,
+    exploding_share,
+    failure_probability,
+    log_largest_gain,
+    severity,
+)
 from .layer_law import Ramp, draw_layers
 from .learnability import learnability
 from .stable_step import largest_step
@@ -34,12 +40,6 @@ if TYPE_CHECKING:
     from ..mean_field.maps import MeanField
 
 QUANTILES = (0.05, 0.5, 0.95)
-
-NO_GAIN = float(np.finfo(np.float32).eps) ** 2
-"""A network is dead if the gain of squared gradients from h^L to h^1 is below this.
-
-Gradients by the first layer are then lost in the rounding of float32 beside those by the last.
-"""
 
 SLOW_BELOW = -0.5
 """Networks of a lower learnability are expected to learn slowly.
@@ -70,7 +70,7 @@ class Forecast(Summary):
             kinds, s, V', widths, depths and q* that have the same number of steps at the same
             learning rate, among networks that do not explode.
         dead_share: share of networks that pass no gradient: the gain from h^L to h^1 is below
-            `NO_GAIN`, mostly since some layer has no active unit.
+            `failure.NO_GAIN`, mostly since some layer has no active unit.
         largest_step: the learning rate of plain SGD on cross-entropy up to which 95% of the
             networks are stable at initialization (`stable_step`); training may ask for less. None
             where it is 0 or infinite.
@@ -143,11 +143,6 @@ def forecast(
     if chain.variance.ndim > 2:
         raise ValueError("forecast needs a single q0 and scalar tau, m, sigma_w2 and sigma_b2")
     return _summary(net, chain, width, net.require_q_star())
-
-
-def dead_share(chain: Chain) -> Array:
-    """Share of the networks that pass no gradient, for every initialization of a chain."""
-    return np.asarray(np.mean(chain.log_backward_gain[0] < np.log(NO_GAIN), axis=-1))
 
 
 def _summary(net: MeanField, chain: Chain, width: int, q: FloatLike) -> Forecast:

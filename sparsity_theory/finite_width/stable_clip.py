@@ -1,40 +1,72 @@
-"""The largest clip m at which networks of a given width and depth are stable (open in Sec. 5)."""
+"""The largest clip m at which networks of a given width and depth are stable (open in Sec. 5).
+
+It is the best one, too: learnability grows with m, so that under a risk nothing learns better than
+the largest clip that is within it.
+
+It need not grow with the width. In narrow networks gradients vanish before they explode: a larger
+clip is stable there, in a network that learns less.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
+import numpy as np
 import scipy
 
 from .. import _validation as check
 from ..activations.thresholded import ClippedKind, ClippedReLU, ClippedSoftThreshold
 from ..mean_field.edge_of_chaos import edge_of_chaos
-from ..mean_field.maps import MeanField
-from .failure import exploding_share
+from .failure import dead_share, failure_probability, failure_standard_error
 from .layer_law import draw_layers
+from .learnability import learnability
 
 KINDS: dict[str, ClippedKind] = {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
 
-# Logits of V'(q*) between which it is searched: from 1e-3 to 1 - 1e-6.
-_LOWEST, _HIGHEST = -6.9, 13.8
+# Logits of V'(q*) at which it is looked for first: from 1 - 1e-6 down to 1e-3.
+_LOGITS: list[float] = np.linspace(13.8, -6.9, 24).tolist()
 _RESOLUTION = 0.02
 
 
 @dataclass(frozen=True)
 class StableClip:
-    """The largest clip whose failure probability stays within the risk.
+    """The largest clip whose risk stays within the one allowed.
 
     Attributes:
         m: the clip. Where none is needed, one of V'(q*) = 1 - 1e-6, which hardly ever acts.
-        slope: V'(q*) there.
+        m_range: what m would be if the failure probability were one standard error of the networks
+            drawn higher, and lower; the first is 0 if no clip would do.
+        slope: V'(q*) at m.
         curvature: V''(q*) there.
-        failure_probability: as forecast, at most the risk.
+        failure_probability: as forecast.
+        dead_share: as forecast; together with the above at most the risk.
+        learnability: as forecast: no other clip within the risk has a higher one.
     """
 
     m: float
+    m_range: tuple[float, float]
     slope: float
     curvature: float
     failure_probability: float
+    dead_share: float
+    learnability: float
+
+
+class NoStableClipError(ValueError):
+    """No clip keeps networks of that size within the risk."""
+
+
+class _Estimate(NamedTuple):
+    failure: float
+    error: float
+    dead: float
+
+    def risk(self, errors: float) -> float:
+        """The probability to fail or be dead, ``errors`` standard errors from the estimate."""
+        return 1.0 - (1.0 - self.failure - errors * self.error) * (1.0 - self.dead)
 
 
 def largest_stable_clip(
@@ -43,14 +75,14 @@ def largest_stable_clip(
     width: int = 300,
     depth: int = 100,
     q_star: float = 1.0,
-    risk: float = 0.01,
+    risk: float = 0.05,
     networks: int = 1000,
     seed: int = 0,
 ) -> StableClip:
-    """The largest m for which at most a share ``risk`` of random networks fails.
+    """The largest m for which a network fails, or is dead, with at most the probability ``risk``.
 
-    By bisection in V'(q*), which grows with m, with the same random numbers for every m. The
-    failure probability has a standard error of sqrt(risk (1 - risk) / networks), 0.003 by default.
+    It is searched from above, then by bisection in V'(q*), which grows with m, with the same random
+    numbers for every m.
 
     Args:
         kind: ClippedReLU or ClippedSoftThreshold, or its short name "crelu" or "cst".
@@ -58,44 +90,64 @@ def largest_stable_clip(
         width: units in every layer.
         depth: number of hidden layers.
         q_star: the fixed point, where the networks start.
-        risk: largest failure probability allowed, in (0, 1).
-        networks: how many networks a failure probability is estimated from.
+        risk: largest probability allowed, in (0, 1), that a training run explodes or loses its
+            sparsity (`forecast`'s ``failure_probability``) or that a network passes no gradient.
+        networks: how many networks it is estimated from.
         seed: of their random numbers.
 
     Raises:
-        ValueError: for an argument outside its range, or if even the smallest clips (V'(q*) =
-            0.001) fail more often than ``risk``.
+        NoStableClipError: if no clip keeps within ``risk``.
+        ValueError: for an argument outside its range.
     """
     clipped = _clipped_kind(kind)
     check.fraction("risk", risk)
 
-    def failing(net: MeanField) -> float:
-        return float(exploding_share(draw_layers(net, width, depth, networks, seed)))
-
     def activation(logit: float) -> ClippedReLU | ClippedSoftThreshold:
         return clipped.for_sparsity(sparsity, slope=scipy.special.expit(logit), q_star=q_star)
 
-    def initialization(logit: float) -> MeanField:
-        return edge_of_chaos(activation(logit), q_star)
+    @cache
+    def estimate(logit: float) -> _Estimate:
+        net = edge_of_chaos(activation(logit), q_star)
+        chain = draw_layers(net, width, depth, networks, seed)
+        measures = (failure_probability, failure_standard_error, dead_share)
+        return _Estimate(*(float(measure(chain)) for measure in measures))
 
-    low, high = _LOWEST, _HIGHEST
-    if failing(initialization(low)) > risk:
-        raise ValueError(
+    def largest(errors: float) -> float | None:
+        return _largest(lambda logit: estimate(logit).risk(errors) <= risk)
+
+    found = largest(0.0)
+    if found is None:
+        raise NoStableClipError(
             f"no clip keeps the failures of {clipped.name} at sparsity {sparsity:g}, width {width} "
             f"and depth {depth} within risk = {risk:g}"
         )
-    if failing(initialization(high)) <= risk:
-        low = high
-    while high - low > _RESOLUTION:
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if failing(initialization(middle)) <= risk else (low, middle)
-    phi, net = activation(low), initialization(low)
+    low, high = (
+        0.0 if logit is None else float(activation(logit).m)
+        for logit in (largest(1.0), largest(-1.0))
+    )
+    phi = activation(found)
+    net = edge_of_chaos(phi, q_star)
     return StableClip(
         m=float(phi.m),
+        m_range=(low, high),
         slope=float(net.variance_slope(q_star)),
         curvature=float(net.variance_curvature(q_star)),
-        failure_probability=failing(net),
+        failure_probability=estimate(found).failure,
+        dead_share=estimate(found).dead,
+        learnability=learnability(net, width, depth),
     )
+
+
+def _largest(stable: Callable[[float], bool]) -> float | None:
+    """The largest logit that is stable, to the resolution; None if none is."""
+    place = next((index for index, logit in enumerate(_LOGITS) if stable(logit)), None)
+    if place is None or place == 0:
+        return None if place is None else _LOGITS[0]
+    low, high = _LOGITS[place], _LOGITS[place - 1]
+    while high - low > _RESOLUTION:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if stable(middle) else (low, middle)
+    return low
 
 
 def _clipped_kind(kind: ClippedKind | str) -> ClippedKind:

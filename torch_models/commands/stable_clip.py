@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 import sparsity_theory as st
+from sparsity_theory.finite_width.stable_clip import NoStableClipError
 from sparsity_theory.published.rows import Design
 from torch_models.commands.errors import fail
 from torch_models.commands.pictures import Picture, check_picture, draw_to
@@ -32,16 +33,17 @@ def stable_clip(
         typer.Option(help="May be repeated.", show_default=", ".join(map(str, WIDTHS))),
     ] = None,
     depth: Annotated[int, typer.Option(help="Hidden layers.")] = 100,
-    risk: Annotated[float, typer.Option(help="Largest failure probability allowed.")] = 0.01,
+    risk: Annotated[float, typer.Option(help="Largest failure probability allowed.")] = 0.05,
     networks: Annotated[int, typer.Option(help="Random networks for each clip tried.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     picture: Picture = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Find the largest clip m for which random networks fail no more often than the risk.
+    """Find the largest clip m for which networks fail no more often than the risk.
 
-    A network fails whose squared gradients grow a thousandfold on their way back; nothing is
-    trained.
+    It learns best of all clips within the risk. Failing: the forecast probability that a training
+    run explodes or loses its sparsity, or that a network passes no gradient; nothing is trained.
+    Sizes that no clip makes stable are listed without one.
     """
     check_picture(picture)
     kind = activation.casefold()
@@ -52,14 +54,17 @@ def stable_clip(
         for s, _ in sizes:
             Design.of(kind, s)  # raises for a sparsity that is none
         found = {
-            (s, w): st.largest_stable_clip(kind, s, w, depth, 1.0, risk, networks, seed)
+            (s, w): _stable_clip(kind, s, w, depth, 1.0, risk, networks, seed)
             for s, w in drawing(sizes)
         }
     except ValueError as error:
         fail(str(error))
     if as_json:
         inputs = {"activation": kind, "depth": depth, "risk": risk}
-        clips = [{"sparsity": s, "width": w, **asdict(clip)} for (s, w), clip in found.items()]
+        clips = [
+            {"sparsity": s, "width": w, **(asdict(clip) if clip else {"m": None})}
+            for (s, w), clip in found.items()
+        ]
         content = {**inputs, "networks": networks, "seed": seed, "clips": clips}
         typer.echo(json.dumps(content, indent=1))
     else:
@@ -69,9 +74,27 @@ def stable_clip(
         draw_to(picture, lambda path: draw(title, found, path))
 
 
-def _print(found: dict[tuple[float, int], st.StableClip]) -> None:
-    shown = table("width", "s", "m", "V'(q*)", "V''(q*)", "failing")
+def _stable_clip(*arguments: Any) -> st.StableClip | None:
+    """The largest stable clip, None if there is none for that size."""
+    try:
+        return st.largest_stable_clip(*arguments)
+    except NoStableClipError:
+        return None
+
+
+def _print(found: dict[tuple[float, int], st.StableClip | None]) -> None:
+    names = ("width", "s", "m", "lowest", "highest", "V'(q*)", "V''(q*)", "failing", "learnability")
+    shown = table(*names)
     for (s, w), clip in found.items():
-        numbers = map(number, (clip.m, clip.slope, clip.curvature))
-        shown.add_row(str(w), f"{s:g}", *numbers, f"{clip.failure_probability:.1%}")
-    print_table(Console(highlight=False), shown)
+        if clip is None:
+            shown.add_row(str(w), f"{s:g}", "none")
+            continue
+        numbers = map(number, (clip.m, *clip.m_range, clip.slope, clip.curvature))
+        learning = f"{clip.learnability:.2f}"
+        shown.add_row(str(w), f"{s:g}", *numbers, f"{clip.failure_probability:.1%}", learning)
+    console = Console(highlight=False)
+    print_table(console, shown)
+    console.print(
+        "lowest, highest: m if the failure probability were one standard error higher, or lower. "
+        "none: whatever the clip, networks of that size fail or pass no gradient too often."
+    )

@@ -25,7 +25,9 @@ import numpy as np
 from .._types import Array, FloatLike
 from .._values import Summary
 from ..mean_field.fixed_points import FixedPointContinuumError, fixed_points
+from .convolution_law import Positions
 from .layer_law import Ramp, draw_layers
+from .position_law import draw_positions
 from .variance_law import Chain, draw_chain
 
 if TYPE_CHECKING:
@@ -97,23 +99,33 @@ def forecast(
     networks: int = 1000,
     seed: int = 0,
     q0: FloatLike | None = None,
+    kernel: int | None = None,
+    positions: Positions | None = None,
 ) -> Forecast:
     """Draw the variances and gradient gains of random networks, and predict whether they train.
 
     Args:
         net: the initialization, with scalar parameters.
-        width: units N in every layer.
+        width: units N in every layer; channels, where there are positions.
         depth: number L of hidden layers.
         networks: how many networks to draw.
         seed: of the random numbers; the result depends on nothing else.
         q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given.
+        kernel: of a convolutional network with circular padding, its odd size in each dimension.
+        positions: of a convolutional network, on a ring, or in each of one or two dimensions: 1024
+            or (32, 32). Variances, gains and sparsities are then means over positions, drawn by
+            `draw_positions`.
 
     Whole layers are drawn for the paper's four activations (`draw_layers`), units for others.
 
     Raises:
         ValueError: for a width, depth or number of networks below 1, q0 not positive and finite,
-            q0 not given for a network without q_star, or array parameters.
+            q0 not given for a network without q_star, or array parameters; kernel or positions
+            without the other, or that `draw_positions` refuses.
     """
+    if kernel is not None or positions is not None:
+        chain: Chain = draw_positions(net, kernel, positions, width, depth, networks, seed, q0)
+        return _summary(net, chain)
     draw = draw_chain if Ramp.of(net.activation) is None else draw_layers
     chain = draw(net, width, depth, networks, seed, q0)
     if chain.variance.ndim > 2:

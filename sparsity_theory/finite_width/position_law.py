@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 FEW = 8
 """Up to so many positions are drawn exactly in a forecast."""
 
-_BLOCK = 30_000  # units drawn at once: what stays in a processor's cache
+_BLOCK = 12_000  # units drawn at once: few enough to stay in a processor's cache
 _FAR = -7.5  # below it the tail of the normal distribution, 3e-14, is taken as zero
 _LEAST_GAP = 1e-10  # smaller 1 - rho are as this one: their square root is lost in rounding
 _TINY = 1e-150  # for a standard deviation of zero

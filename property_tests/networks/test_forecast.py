@@ -12,7 +12,11 @@ from hypothesis import strategies as hyp
 import sparsity_theory as st
 from property_tests.support.strategies import ACTIVATIONS
 from sparsity_theory.finite_width.forecast import failure_probability
-from sparsity_theory.published.ranking import area_under_curve, forecast_of
+from sparsity_theory.published.ranking import (
+    area_under_curve,
+    forecast_of,
+    published_outcomes,
+)
 from sparsity_theory.published.tables import published_rows
 
 
@@ -35,6 +39,40 @@ def test_the_forecast_ranks_the_rows_that_failed_above_those_that_trained() -> N
     assert probability > 0.985, probability
     assert area_under_curve(curvature, failed) < 0.98
     assert area_under_curve(sparsity, failed) < 0.8
+
+
+@pytest.mark.claim("Finite width: convolutional forecast")
+def test_the_forecast_ranks_the_convolutional_networks_and_all_98_outcomes_together() -> None:
+    """33 convolutional networks of Table 2, of which 6 failed, beside the 65 dense outcomes.
+
+    300 networks an outcome, as above. No outcome of training entered the law of many positions.
+    The paper's V'' must rank the 98 worse, and so must the sparsity s.
+    """
+    outcomes = published_outcomes()
+    failed = [row.failed_as(network) for row, network in outcomes]
+    cnn = [network == "cnn" for _, network in outcomes]
+    assert (len(outcomes), sum(failed), sum(cnn)) == (98, 23, 33)
+    assert sum(fails for fails, own in zip(failed, cnn, strict=True) if own) == 6
+    share = [forecast_of(row, 300, 0, network).failure_probability for row, network in outcomes]
+    own = [(p, fails) for p, fails, c in zip(share, failed, cnn, strict=True) if c]
+    assert area_under_curve(*zip(*own, strict=True)) > 0.99
+    assert area_under_curve(share, failed) > 0.985
+    curvature = [float(row.design.net().variance_curvature(1.0)) for row, _ in outcomes]
+    assert area_under_curve(curvature, failed) < 0.98
+    assert area_under_curve([row.design.sparsity for row, _ in outcomes], failed) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (((3,), ("dnn",)), "table must be one of 2, 4, 5, got 3"),
+        (((2,), ("rnn",)), "network must be one of dnn, cnn, got 'rnn'"),
+        (((4, 5), ("cnn",)), "network 'cnn' has no rows in Table 4, 5"),
+    ],
+)
+def test_outcomes_that_the_paper_does_not_report_are_refused(asked: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        published_outcomes(*asked)
 
 
 @pytest.mark.claim("Finite width: larger q*")

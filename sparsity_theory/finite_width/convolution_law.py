@@ -188,7 +188,8 @@ def _draw_block(
         products = x.swapaxes(1, 2) @ x / width
         sigma = net.sigma_w2 * _mean_over_pairs(products, shape, kernel) + net.sigma_b2
         highest = np.max(np.einsum("nii->ni", sigma), axis=1)
-        sigma *= np.minimum(1.0, LARGEST_VARIANCE / highest)[:, np.newaxis, np.newaxis]
+        cut = LARGEST_VARIANCE / np.maximum(highest, LARGEST_VARIANCE)
+        sigma *= cut[:, np.newaxis, np.newaxis]
     return variance, mean_gains(slopes, kernel), sparsity, largest, correlation
 
 

@@ -45,18 +45,23 @@ def test_the_forecast_ranks_the_rows_that_failed_above_those_that_trained() -> N
 def test_the_forecast_ranks_the_convolutional_networks_and_all_98_outcomes_together() -> None:
     """33 convolutional networks of Table 2, of which 6 failed, beside the 65 dense outcomes.
 
-    300 networks an outcome, as above. No outcome of training entered the law of many positions.
+    With 300 networks a share of 0.1 is known to 0.02, within which ReLU at s = 0.7, which failed,
+    and CReLU at s = 0.85, V' = 0.9, which trained, are equal: of 162 pairs this is one, or 0.006.
     The paper's V'' must rank the 98 worse, and so must the sparsity s.
     """
     outcomes = published_outcomes()
     failed = [row.failed_as(network) for row, network in outcomes]
-    cnn = [network == "cnn" for _, network in outcomes]
-    assert (len(outcomes), sum(failed), sum(cnn)) == (98, 23, 33)
-    assert sum(fails for fails, own in zip(failed, cnn, strict=True) if own) == 6
-    share = [forecast_of(row, 300, 0, network).failure_probability for row, network in outcomes]
-    own = [(p, fails) for p, fails, c in zip(share, failed, cnn, strict=True) if c]
-    assert area_under_curve(*zip(*own, strict=True)) > 0.99
+    forecasts = [forecast_of(row, 300, 0, network) for row, network in outcomes]
+    own = [i for i, (_, network) in enumerate(outcomes) if network == "cnn"]
+    assert (len(outcomes), sum(failed)) == (98, 23)
+    assert (len(own), sum(failed[i] for i in own)) == (33, 6)
+    share = [found.failure_probability for found in forecasts]
+    severity = [found.severity for found in forecasts]
+    of_own = [failed[i] for i in own]
+    assert area_under_curve([share[i] for i in own], of_own) > 0.98
+    assert area_under_curve([severity[i] for i in own], of_own) > 0.99
     assert area_under_curve(share, failed) > 0.985
+    assert area_under_curve(severity, failed) > 0.99
     curvature = [float(row.design.net().variance_curvature(1.0)) for row, _ in outcomes]
     assert area_under_curve(curvature, failed) < 0.98
     assert area_under_curve([row.design.sparsity for row, _ in outcomes], failed) < 0.8

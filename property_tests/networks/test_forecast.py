@@ -41,7 +41,7 @@ def test_the_forecast_ranks_the_rows_that_failed_above_those_that_trained() -> N
     assert area_under_curve(sparsity, failed) < 0.8
 
 
-@pytest.mark.claim("Finite width: convolutional forecast")
+@pytest.mark.claim("Finite width: image forecast")
 def test_the_forecast_ranks_the_convolutional_networks_and_all_98_outcomes_together() -> None:
     """33 convolutional networks of Table 2, of which 6 failed, beside the 65 dense outcomes.
 

@@ -20,7 +20,10 @@ u]] channels; but on the edge of chaos rho tends to 1, so that before long all p
 together and the network is as noisy as a dense one of N units.
 
 What this leaves out is that variances differ from position to position. Kernels even them out, in
-one layer all those within their reach; a kernel of one position does not, and is refused.
+one layer all those within their reach; a kernel of one position does not, and is refused. Positions
+far apart on a ring stay different for long. And an image that is uneven itself has a larger mean of
+V(q) than V at the mean where V'' > 0, so that its networks fail somewhat more often; up to some
+tens of positions `draw_convolutions` takes its covariance.
 """
 
 from __future__ import annotations

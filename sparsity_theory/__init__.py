@@ -20,6 +20,7 @@ Sec. 3.1, Fig. 4        `mean_field.fixed_points`, `mean_field.bifurcation`
 App. A, Figs. 12, 13    `mean_field.propagation`: phases, rho*, depth scales
 Sec. 3.1 at finite      `finite_width`: `variance_law`, `layer_law`, `forecast`, `stable_clip`
 width
+Eq. 2 at finite width   `finite_width.convolution_law`; `finite_width.position_law` for images
 Sec. 5                  `activations.smooth`: rounded CReLU and CST
 Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
 ======================  ===========================================================================
@@ -50,9 +51,11 @@ from .activations.thresholded import (
     ShiftedReLU,
     SoftThreshold,
 )
+from .finite_width.convolution_law import ConvolutionChain, draw_convolutions
 from .finite_width.forecast import Forecast, forecast
 from .finite_width.gradient_law import draw_gradients
 from .finite_width.layer_law import draw_layers
+from .finite_width.position_law import draw_many_positions
 from .finite_width.stable_clip import StableClip, largest_stable_clip
 from .finite_width.variance_law import (
     Chain,
@@ -88,6 +91,7 @@ __all__ = [
     "Chain",
     "ClippedReLU",
     "ClippedSoftThreshold",
+    "ConvolutionChain",
     "FixedPoint",
     "FixedPointContinuumError",
     "Forecast",
@@ -108,8 +112,10 @@ __all__ = [
     "covariance_map",
     "depth_scales",
     "draw_chain",
+    "draw_convolutions",
     "draw_gradients",
     "draw_layers",
+    "draw_many_positions",
     "edge_of_chaos",
     "edge_of_chaos_for_bias",
     "fixed_points",

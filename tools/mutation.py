@@ -72,7 +72,10 @@ JUDGES = {
         *("theory/test_propagation", "theory/test_correlation_map", "theory/test_jacobian"),
         "library/test_bad_input",
     ),
-    "finite_width": ("networks/test_finite_width", "networks/test_forecast"),
+    "finite_width": (
+        *("networks/test_finite_width", "networks/test_forecast"),
+        "networks/test_convolutional_law",
+    ),
 }
 
 

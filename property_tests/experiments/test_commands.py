@@ -50,6 +50,28 @@ def test_a_table_is_ranked_beside_the_paper_s_outcomes() -> None:
     assert "0.93" in shown
 
 
+def test_the_convolutional_networks_of_table_2_are_ranked_beside_their_outcomes() -> None:
+    done = run("forecast", "--table", "2", "--network", "cnn", "--networks", "10", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["network"] == ["cnn"]
+    assert len(found["rows"]) == 33
+    assert {(row["network"], row["depth"]) for row in found["rows"]} == {("cnn", 50)}
+    assert sum(row["paper"]["failed"] for row in found["rows"]) == 6
+
+
+def test_a_convolutional_network_of_one_s_own_is_forecast() -> None:
+    size = ("--networks", "20", "--depth", "8", "--width", "30", "--kernel", "3")
+    done = run("forecast", *size, "--positions", "8x9", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.7))
+    expected = st.forecast(net, 30, 8, 20, kernel=3, positions=(8, 9))
+    assert found["final_variance"] == expected.final_variance.tolist()
+    assert (found["kernel"], found["positions"]) == (3, [8, 9])
+    assert "kernel 3, 5 positions" in run("forecast", *size, "--positions", "5").stdout
+
+
 def test_layers_observed_lie_within_the_law_at_their_width() -> None:
     """Of 40 networks 90% are expected within; fewer than 75% have a probability of 0.3% a layer.
 
@@ -94,6 +116,11 @@ def test_stable_clips_are_listed_and_drawn(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["forecast", "--table", "3"], "error: table must be one of 2, 4, 5, got 3"),
+        (["forecast", "--network", "cnn"], "error: network goes with table;"),
+        (["forecast", "--table", "4", "--network", "cnn"], "error: network 'cnn' has no rows in"),
+        (["forecast", "--table", "2", "--kernel", "3"], "error: kernel does not go with table"),
+        (["forecast", "--kernel", "3"], "error: kernel and positions go together, got kernel"),
+        (["forecast", "--positions", "3y4"], "error: positions must be a number or a pair such as"),
         (["forecast", "--width", "0"], "error: width must be an integer of at least 1, got 0"),
         (["forecast", "--activation", "gelu"], "error: activation must be one of"),
         (["observe", "--depth", "1"], "error: depth must be at least 2, got 1"),

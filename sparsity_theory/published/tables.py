@@ -13,6 +13,15 @@ from .rows import Design
 FAILED_BELOW = 0.65
 """Mean accuracy below which dense networks count as failed; no row lies between 0.60 and 0.76."""
 
+CNN_FAILED_BELOW = 0.5
+"""The same for the convolutional networks, of which no row lies between 0.31 and 0.63."""
+
+CNN_KERNEL, CNN_POSITIONS = 3, (32, 32)
+"""Of the convolutional networks: an image of CIFAR-10, and a kernel that the paper does not state.
+
+Kernels do not matter to the law of networks with many positions, as long as they mix them.
+"""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -47,6 +56,26 @@ class PublishedRow:
     def failed(self) -> bool:
         """Whether the dense networks failed to train, judged by their mean accuracy."""
         return self.dnn.accuracy_mean < FAILED_BELOW
+
+    def has(self, network: str) -> bool:
+        """Whether the paper reports an outcome of this network, ``"dnn"`` or ``"cnn"``."""
+        return network == "dnn" or self.cnn is not None
+
+    def depth_of(self, network: str) -> int:
+        """Hidden layers of the dense or the convolutional networks."""
+        if network == "dnn" or self.cnn_depth is None:
+            return self.depth
+        return self.cnn_depth
+
+    def scores_of(self, network: str) -> Scores:
+        """Test scores of the dense or the convolutional networks."""
+        return self.dnn if network == "dnn" or self.cnn is None else self.cnn
+
+    def failed_as(self, network: str) -> bool:
+        """Whether the dense or the convolutional networks failed to train."""
+        if network == "dnn" or self.cnn is None:
+            return self.failed
+        return self.cnn.accuracy_mean < CNN_FAILED_BELOW
 
 
 @cache

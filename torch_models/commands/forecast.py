@@ -11,9 +11,15 @@ import typer
 from rich.console import Console
 
 import sparsity_theory as st
-from sparsity_theory.published.ranking import RANKINGS, RankedRow, area_under_curve, ranked_row
+from sparsity_theory.published.ranking import (
+    RANKINGS,
+    RankedRow,
+    area_under_curve,
+    published_outcomes,
+    ranked_row,
+)
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
-from sparsity_theory.published.tables import FAILED_BELOW, published_rows
+from sparsity_theory.published.tables import CNN_FAILED_BELOW, FAILED_BELOW
 from torch_models.commands.errors import fail
 from torch_models.commands.printing import drawing, inputs_of, print_table, table
 
@@ -25,6 +31,14 @@ def forecast(
         list[int] | None,
         typer.Option(
             "--table", help="All rows of Table 2, 4 or 5; may be repeated.", show_default="one row"
+        ),
+    ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--network",
+            help="Networks of the rows of the tables: dnn, or cnn in Table 2; may be repeated.",
+            show_default="dnn",
         ),
     ] = None,
     activation: Annotated[
@@ -45,6 +59,16 @@ def forecast(
     depth: Annotated[
         int | None, typer.Option(help="Its hidden layers.", show_default=str(DEPTH))
     ] = None,
+    kernel: Annotated[
+        int | None,
+        typer.Option(help="Of convolutional networks: their kernels' size.", show_default="dense"),
+    ] = None,
+    positions: Annotated[
+        str | None,
+        typer.Option(
+            help="Of convolutional networks: 1024 in a ring, or 32x32.", show_default="dense"
+        ),
+    ] = None,
     networks: Annotated[int, typer.Option(help="Random networks to draw for each row.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -62,27 +86,47 @@ def forecast(
                 "slope": slope,
                 "width": width,
                 "depth": depth,
+                "kernel": kernel,
+                "positions": positions,
             }
             for name, value in own.items():
                 if value is not None:
                     raise ValueError(f"{name} does not go with table, whose rows have their own")
-            _forecast_tables(tables, networks, seed, as_json)
+            _forecast_tables(tables, kinds or ["dnn"], networks, seed, as_json)
+        elif kinds:
+            raise ValueError(
+                "network goes with table; kernel and positions make a row of your own convolutional"
+            )
         else:
             (row,) = chosen_designs(activation or "crelu", sparsity, slope)
             size = (WIDTH if width is None else width, DEPTH if depth is None else depth)
-            found = st.forecast(row.net(), *size, networks, seed, row.input_variance())
+            places = None if positions is None else _positions(positions)
+            found = st.forecast(
+                row.net(), *size, networks, seed, row.input_variance(), kernel, places
+            )
             inputs = {**inputs_of(row), "width": size[0], "depth": size[1]}
+            inputs |= {"kernel": kernel, "positions": places}
             inputs |= {"networks": networks, "seed": seed}
             _print_one(row, inputs, found, as_json)
     except ValueError as error:
         fail(str(error))
 
 
-def _forecast_tables(tables: Sequence[int], networks: int, seed: int, as_json: bool) -> None:
-    rows = [row for number in dict.fromkeys(tables) for row in published_rows(number)]
-    ranked = [ranked_row(row, networks, seed) for row in drawing(rows)]
+def _positions(text: str) -> list[int]:
+    """32x32 as [32, 32], and 1024 as [1024]."""
+    sizes = text.casefold().split("x")
+    if not all(size.strip().isdecimal() for size in sizes):
+        raise ValueError(f"positions must be a number or a pair such as 32x32, got {text!r}")
+    return [int(size) for size in sizes]
+
+
+def _forecast_tables(
+    tables: Sequence[int], kinds: Sequence[str], networks: int, seed: int, as_json: bool
+) -> None:
+    outcomes = published_outcomes(tables, kinds)
+    ranked = [ranked_row(row, networks, seed, network) for row, network in drawing(outcomes)]
     ranked.sort(key=lambda each: each.forecast.severity, reverse=True)
-    failed = [each.published.failed for each in ranked]
+    failed = [each.failed for each in ranked]
     areas = {
         name: area_under_curve([score(each) for each in ranked], failed)
         for name, score in RANKINGS.items()
@@ -90,6 +134,7 @@ def _forecast_tables(tables: Sequence[int], networks: int, seed: int, as_json: b
     if as_json:
         content = {
             "tables": list(tables),
+            "network": list(dict.fromkeys(kinds)),
             "networks": networks,
             "seed": seed,
             "rows": [_record(each) for each in ranked],
@@ -104,50 +149,62 @@ def _record(ranked: RankedRow) -> dict[str, Any]:
     published, found = ranked.published, ranked.forecast
     return {
         "table": published.table,
+        "network": ranked.network,
         "activation": published.design.kind,
         "sparsity": published.design.sparsity,
         "slope": published.design.slope,
-        "depth": published.depth,
+        "depth": published.depth_of(ranked.network),
         "failure_probability": found.failure_probability,
         "severity": found.severity,
         "learnability": _number(found.learnability),
         "curvature": ranked.curvature,
         "outcome": found.outcome,
-        "paper": {"accuracy_mean": published.dnn.accuracy_mean, "failed": published.failed},
+        "paper": {
+            "accuracy_mean": published.scores_of(ranked.network).accuracy_mean,
+            "failed": ranked.failed,
+        },
     }
 
 
-def _number(value: float) -> float | None:
+def _number(value: float | None) -> float | None:
     """A number as JSON has it: None for one that is not finite."""
-    return value if math.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _shown(value: float | None, form: str) -> str:
+    """A number in this form; - for None."""
+    return "-" if value is None else format(value, form)
 
 
 def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None:
     lines = table(
-        *("table", "row", "failing", "severity", "learnability", "forecast", "V''"),
+        *("table", "network", "row", "failing", "severity", "learnability", "forecast", "V''"),
         "paper's accuracy",
-        left=("row", "forecast"),
+        left=("network", "row", "forecast"),
     )
     for each in ranked:
         published, found = each.published, each.forecast
+        accuracy = published.scores_of(each.network).accuracy_mean
         lines.add_row(
             str(published.table),
+            each.network,
             published.design.label,
             f"{found.failure_probability:.1%}",
             f"{found.severity:.2f}",
-            f"{found.learnability:.2f}",
+            _shown(found.learnability, ".2f"),
             found.outcome,
             f"{each.curvature:.3f}",
-            f"{published.dnn.accuracy_mean:.2f}" + (" failed" if published.failed else ""),
+            f"{accuracy:.2f}" + (" failed" if each.failed else ""),
         )
     console = Console(highlight=False)
     print_table(console, lines)
     console.print(
-        f"\n{len(ranked)} rows; failed: a mean accuracy below {FAILED_BELOW}. "
+        f"\n{len(ranked)} rows; failed: a mean accuracy below {FAILED_BELOW}, of a cnn "
+        f"below {CNN_FAILED_BELOW}. "
         "failing: the calibrated probability that a run explodes or loses its sparsity. severity: "
         "log10 of the mean over networks of the largest gain of squared gradients, cut at 1e12. "
-        "learnability: log10 of the rate at which a typical network tells inputs apart; 1 more "
-        "learns ten times as fast."
+        "learnability: log10 of the rate at which a typical dense network tells inputs apart; 1 "
+        "more learns ten times as fast."
     )
     for name, area in areas.items():
         console.print(f"AUC {area:.3f} by {name}")
@@ -178,6 +235,9 @@ def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json:
         return
     console = Console(highlight=False)
     title = f"{row.label}, width {inputs['width']}, depth {inputs['depth']}"
+    if inputs["positions"] is not None:
+        places = " x ".join(str(size) for size in inputs["positions"])
+        title += f", kernel {inputs['kernel']}, {places} positions"
     console.print(f"[bold]{title}[/bold]: {found.verdict}", soft_wrap=True)
     lines = table("", "5%", "50%", "95%", left=("",))
     names = {
@@ -188,10 +248,9 @@ def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json:
     for key, label in names.items():
         lines.add_row(label, *(f"{value:.3g}" for value in quantiles[key]))
     print_table(console, lines)
-    step = "none" if found.largest_step is None else f"{found.largest_step:.2g}"
     console.print(
-        f"learnability {found.learnability:.2f}, dead networks {found.dead_share:.1%}, largest "
-        f"step of SGD at first {step}"
+        f"learnability {_shown(found.learnability, '.2f')}, dead networks {found.dead_share:.1%}, "
+        f"largest step of SGD at first {_shown(found.largest_step, '.2g')}"
     )
     console.print(
         f"sparsity of the last layer {found.sparsity_mean[-1]:.3f} +- {found.sparsity_std[-1]:.3f}",

@@ -38,7 +38,7 @@ class Prediction:
     sparsity: NDArray[np.float64]
     gain: float
     failure_probability: float
-    learnability: float
+    learnability: float | None
     left_basin: float
     variance_quantiles: tuple[float, float, float]
     gain_quantiles: tuple[float, float, float]

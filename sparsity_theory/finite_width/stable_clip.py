@@ -7,16 +7,13 @@ from dataclasses import dataclass
 import scipy
 
 from .. import _validation as check
-from ..activations.thresholded import (
-    ClippedKind,
-    ClippedReLU,
-    ClippedSoftThreshold,
-    clipped_kind,
-)
+from ..activations.thresholded import ClippedKind, ClippedReLU, ClippedSoftThreshold
 from ..mean_field.edge_of_chaos import edge_of_chaos
 from ..mean_field.maps import MeanField
 from .failure import exploding_share
 from .layer_law import draw_layers
+
+KINDS: dict[str, ClippedKind] = {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
 
 # Logits of V'(q*) between which it is searched: from 1e-3 to 1 - 1e-6.
 _LOWEST, _HIGHEST = -6.9, 13.8
@@ -69,7 +66,7 @@ def largest_stable_clip(
         ValueError: for an argument outside its range, or if even the smallest clips (V'(q*) =
             0.001) fail more often than ``risk``.
     """
-    clipped = clipped_kind(kind)
+    clipped = _clipped_kind(kind)
     check.fraction("risk", risk)
 
     def failing(net: MeanField) -> float:
@@ -99,3 +96,11 @@ def largest_stable_clip(
         curvature=float(net.variance_curvature(q_star)),
         failure_probability=failing(net),
     )
+
+
+def _clipped_kind(kind: ClippedKind | str) -> ClippedKind:
+    """The class itself, or the one with this short name."""
+    for name, clipped in KINDS.items():
+        if kind in (name, clipped):
+            return clipped
+    raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")

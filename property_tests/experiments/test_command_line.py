@@ -137,6 +137,7 @@ def test_names_are_taken_in_any_case() -> None:
         ("table 2 --budget long", "budget must be one of"),
         ("figure 5 --budget long", "budget must be one of"),
         ("solve --q-star -1", "q-star must be positive and finite, got -1.0"),
+        ("solve --q-star 1e308", "fixed points need kinks between"),
         ("solve --sparsity 0.3", "sparsity 0.3 is out of reach: ClippedReLU"),
         ("stable-clip --sparsity 1", "sparsity must be strictly between 0 and 1, got 1.0"),
         ("forecast --width 99999999999999999999", "width must be at most 9223372036854775807"),

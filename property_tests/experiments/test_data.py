@@ -146,7 +146,7 @@ def test_records_of_cifar10_are_read_plain_or_compressed(suffix: str, tmp_path: 
 
 
 def test_names_that_unpacking_programs_write_are_read(tmp_path: Path) -> None:
-    """``train-images.idx3-ubyte``, with the published name's checksums; the folder as a str."""
+    """``train-images.idx3-ubyte``, alone or in a folder of that name; the folder as a str."""
     folder = write_mnist(tmp_path / "files", train="", test="")
     before = load_dataset("mnist", folder)
     for path in list(folder.iterdir()):
@@ -154,6 +154,13 @@ def test_names_that_unpacking_programs_write_are_read(tmp_path: Path) -> None:
     again = load_dataset("mnist", str(folder))
     assert again.checksums == before.checksums
     assert torch.equal(again.train_x, before.train_x)
+    for path in list(folder.iterdir()):
+        data = path.read_bytes()
+        path.unlink()
+        path.mkdir()
+        (path / path.name).write_bytes(data)
+    in_folders = load_dataset("mnist", folder)
+    assert in_folders.checksums == before.checksums
 
 
 @pytest.mark.parametrize("python", [False, True], ids=["binary version", "Python version"])
@@ -238,6 +245,7 @@ def test_a_colour_plane_is_a_channel_of_the_image(tmp_path: Path) -> None:
     [
         ("mnist", write_mnist, "mnist"),
         ("mnist", write_mnist, "MNIST/raw"),
+        ("mnist", write_mnist, "raw"),
         ("cifar10", write_cifar10, "cifar10"),
         ("cifar10", write_cifar10, "cifar-10-batches-bin"),
     ],

@@ -265,6 +265,7 @@ def test_what_is_no_network_is_refused_with_what_is_one(value: Any) -> None:
         lambda: st.phase(value),
         lambda: st.depth_scales(value),
         lambda: st.correlation_fixed_point(value),
+        lambda: st.jacobian_moments(value, 3),
         lambda: st.covariance_map(value, np.eye(3), 1),
         lambda: st.covariance_fixed_point(value, 3),
         lambda: st.forecast(value),
@@ -277,6 +278,12 @@ def test_what_is_no_network_is_refused_with_what_is_one(value: Any) -> None:
     for call in calls:
         with pytest.raises(ValueError, match=r"^net must be a MeanField, as st\.edge_of_chaos"):
             call()
+
+
+@pytest.mark.parametrize("kind", ["relu", None, st.ShiftedReLU, NET.activation])
+def test_what_is_no_clipped_kind_has_no_bifurcation(kind: Any) -> None:
+    with pytest.raises(ValueError, match=r"^kind must be one of crelu, cst, got "):
+        st.bifurcation(kind, 0.85)
 
 
 @pytest.mark.parametrize("number", [np.timedelta64(3), 2**63, 10**400, 3.0, "3"])

@@ -238,6 +238,12 @@ def test_an_implementation_that_flushes_by_itself_passes_with_its_derivative() -
     assert not assert_conforms(nn.ReLU(), st.ShiftedReLU(0.0)).flushes_subnormals
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_a_subnormal_that_rounds_to_zero_is_not_flushed(dtype: str) -> None:
+    leaky = st.PiecewiseLinear([0.0], [0.1, 1.0], 0.0)
+    assert not assert_conforms(nn.LeakyReLU(0.1), leaky, dtype=dtype).flushes_subnormals
+
+
 # ---------------------------------------------------------------- bugs are named
 
 

@@ -185,6 +185,7 @@ def test_a_shallow_network_needs_no_clip_and_some_risks_are_out_of_reach() -> No
     ("changed", "message"),
     [
         ({"kind": "relu"}, "kind must be one of crelu, cst, got 'relu'"),
+        ({"kind": None}, "kind must be one of crelu, cst, got None"),
         ({"risk": 0.0}, "risk must be strictly between 0 and 1, got 0.0"),
         ({"sparsity": 1.0}, "s must be strictly between 0 and 1, got 1.0"),
         ({"width": 0}, "width must be an integer of at least 1, got 0"),

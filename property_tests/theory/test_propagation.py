@@ -187,6 +187,7 @@ def test_the_rows_of_the_paper_lie_where_the_bifurcation_says() -> None:
     assert crelu.slope == pytest.approx(0.92052, abs=5e-6)
     assert cst.slope == pytest.approx(0.84025, abs=5e-6)
     scaled = st.bifurcation(st.ClippedReLU, 0.85, 4.0)
+    assert st.bifurcation("cst", 0.85) == cst
     assert (scaled.m, scaled.q) == pytest.approx((2 * crelu.m, 4 * crelu.q), rel=1e-9)
 
 

@@ -227,6 +227,25 @@ def _indicator(x: Array, inside: NDArray[np.bool_]) -> Array:
 ClippedKind: TypeAlias = type[ClippedReLU] | type[ClippedSoftThreshold]
 """One of the two classes with a clip m."""
 
+CLIPPED_KINDS: Mapping[str, ClippedKind] = MappingProxyType(
+    {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
+)
+"""They by their short names: crelu, cst."""
+
+
+def clipped_kind(kind: ClippedKind | str) -> ClippedKind:
+    """The class itself, or the one with this short name.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    for name, clipped in CLIPPED_KINDS.items():
+        if kind is clipped or (isinstance(kind, str) and kind == name):
+            return clipped
+    allowed = ", ".join(CLIPPED_KINDS)
+    raise ValueError(f"kind must be one of {allowed}, got {check.shown(kind)}")
+
+
 ACTIVATIONS: Mapping[
     str, type[ShiftedReLU] | type[SoftThreshold] | type[ClippedReLU] | type[ClippedSoftThreshold]
 ] = MappingProxyType(

@@ -14,7 +14,12 @@ import numpy as np
 import scipy
 
 from .. import _validation as check
-from ..activations.thresholded import ClippedKind, ClippedReLU, ClippedSoftThreshold
+from ..activations.thresholded import (
+    ClippedKind,
+    ClippedReLU,
+    ClippedSoftThreshold,
+    clipped_kind,
+)
 from .edge_of_chaos import edge_of_chaos
 from .fixed_points import turning_points
 
@@ -41,22 +46,22 @@ class Bifurcation:
     q: float
 
 
-def bifurcation(kind: ClippedKind, s: float, q_star: FloatLike = 1.0) -> Bifurcation:
+def bifurcation(kind: ClippedKind | str, s: float, q_star: FloatLike = 1.0) -> Bifurcation:
     """The clip m at which a pair of fixed points appears above q* on the edge of chaos.
 
     Args:
-        kind: ClippedReLU or ClippedSoftThreshold.
+        kind: ClippedReLU or ClippedSoftThreshold, or its short name "crelu" or "cst".
         s: sparsity, in (0, 1), so large that tau > 0: above 1/2 for ClippedReLU.
         q_star: the fixed point that the initialization is made for, a single number.
 
     Raises:
-        ValueError: for an s outside (0, 1) or with tau <= 0 (then V follows the identity above q*
-            for no clip), or q_star not a single positive number.
+        ValueError: for another kind, an s outside (0, 1) or with tau <= 0 (then V follows the
+            identity above q* for no clip), or q_star not a single positive number.
     """
-    q = check.single("q_star", check.positive("q_star", q_star))
+    named, q = clipped_kind(kind), check.single("q_star", check.positive("q_star", q_star))
 
     def clipped(logit: float) -> ClippedReLU | ClippedSoftThreshold:
-        return kind.for_sparsity(s, scipy.special.expit(logit), q)
+        return named.for_sparsity(s, scipy.special.expit(logit), q)
 
     def excess(logit: float) -> float:
         return _highest_above(edge_of_chaos(clipped(logit), q), q)[1]

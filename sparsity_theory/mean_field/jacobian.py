@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array
-from .maps import MeanField
+from .maps import MeanField, check_net
 
 
 class JacobianMoments(NamedTuple):
@@ -35,9 +35,10 @@ def jacobian_moments(net: MeanField, depth: int, orthogonal: bool = False) -> Ja
         orthogonal: weights that are orthogonal matrices times sigma_w, not Gaussian ones.
 
     Raises:
-        ValueError: for a depth below 1, a network whose q_star is not known, or a phi that jumps,
-            whose E phi'^2 is infinite.
+        ValueError: for a depth below 1, no network or one whose q_star is not known, or a phi that
+            jumps, whose E phi'^2 is infinite.
     """
+    check_net(net)
     q = net.require_q_star()
     depth = check.count("depth", depth)
     mu1 = net.activation.mean_derivative_power(q, 2)

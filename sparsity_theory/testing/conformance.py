@@ -142,7 +142,7 @@ class _Check:
         excused |= (np.abs(expected) < smallest) & (found == 0.0)
         excused &= ~self._close(found, expected, allowed)
         self._compare("phi", np.where(excused, expected, found), expected, allowed, x)
-        lost = subnormal & self.format.is_subnormal(expected) & (found == 0.0)
+        lost = subnormal & self.format.is_subnormal(self.format.rounded(expected)) & (found == 0.0)
         compared_as_zero = self.format.smallest == 0.0  # this thread flushes, NumPy included
         return bool(np.any(excused | lost)) or compared_as_zero
 

@@ -51,6 +51,7 @@ def solution_of(
     (row,) = chosen_designs(activation, sparsity, slope)
     check.positive("q-star", q_star)
     phi, net = row.activation(q_star), row.net(q_star)
+    fixed_points = _fixed_points(net)  # refuses a q* beside which a double has no room
     variances = q_star * np.asarray(TABLE_VARIANCES)
     correlations = np.asarray(TABLE_CORRELATIONS)
     return {
@@ -65,7 +66,7 @@ def solution_of(
         "variance_slope": float(net.variance_slope(q_star)),
         "variance_curvature": float(net.variance_curvature(q_star)),
         "chi_1": float(net.chi(q_star)),
-        "fixed_points": _fixed_points(net),
+        "fixed_points": fixed_points,
         "variance_map": [
             {"q": q, "V": V, "V_slope": slope_at_q, "chi": chi}
             for q, V, slope_at_q, chi in zip(

@@ -49,7 +49,7 @@ def folder_of(name: str, folder: Path, subfolders: tuple[str, ...]) -> Path:
     try:
         next(folder.iterdir(), None)
         for candidate in (folder, *(folder / subfolder for subfolder in subfolders)):
-            if any((candidate / spelling).exists() for spelling in spellings(name)):
+            if stored_file(name, candidate) is not None:
                 return candidate
     except OSError as error:
         raise DataError(f"data folder {folder} cannot be read: {reason_of(error)}") from error
@@ -62,7 +62,7 @@ def read_content(name: str, folder: Path) -> Content:
     Raises:
         DataError: if the file is missing, cannot be read, or is not in the format of its suffix.
     """
-    path = next((folder / n for n in spellings(name) if (folder / n).exists()), None)
+    path = stored_file(name, folder)
     if path is None:
         raise DataError(f"data folder {folder} has {absent(name)}")
     try:
@@ -87,6 +87,16 @@ def read_archive(path: Path) -> dict[str, bytes]:
             return {name: file.read() for name, file in found.items() if file is not None}
     except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
+
+
+def stored_file(name: str, folder: Path) -> Path | None:
+    """The file ``name`` of a folder in any of its spellings, None where there is none.
+
+    Some programs unpack an archive of one file into a folder of the file's name.
+    """
+    paths = [folder / spelling for spelling in spellings(name)]
+    inside = [path / spelling for path in paths for spelling in spellings(name)]
+    return next((path for path in (*paths, *inside) if path.is_file()), None)
 
 
 def spellings(name: str) -> tuple[str, ...]:

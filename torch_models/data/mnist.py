@@ -22,7 +22,7 @@ MNIST_FILES = {
     "test_labels": "t10k-labels-idx1-ubyte",
 }
 
-MNIST_FOLDERS = ("mnist", "MNIST/raw")
+MNIST_FOLDERS = ("mnist", "MNIST/raw", "raw")
 """Subfolders of a data folder that are searched too; the second is torchvision's."""
 
 MNIST_BYTES = {

@@ -284,6 +284,8 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
                 f"{name} must be fixed numbers, for kinks are not learned: got a tensor that "
                 "requires a gradient (pass its .detach())"
             )
+        if values.is_meta:
+            raise ValueError(f"{name} must have values, got a tensor on the device meta")
         values = values.cpu()
         values = (values.double() if values.is_floating_point() else values).numpy()
     return check.real(name, values)
@@ -291,8 +293,10 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 def _finite_clip(m: ArrayLike) -> NDArray[np.float64]:
     values = _numbers("m", m)
-    if not np.isfinite(values).all():
-        raise ValueError(f"m must be finite (the unclipped kinds have no m), got {values}")
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(
+            f"m must be positive and finite (the unclipped kinds have no m), got {values}"
+        )
     return values
 
 

@@ -42,6 +42,11 @@ NETS = {
     )
 }
 every_kind = pytest.mark.parametrize("kind", NETS)
+every_kind_in_time = pytest.mark.parametrize(
+    "kind",
+    ["crelu", "st", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("relu", "cst"))],
+)
+"""Two kinds, one of each sort, by default, all with ``-m slow`` too."""
 
 
 class Seen(NamedTuple):
@@ -110,7 +115,7 @@ def alike(x: Floats, y: Floats) -> float:
 
 
 @pytest.mark.claim("Finite width: convolutions")
-@every_kind
+@every_kind_in_time
 @pytest.mark.parametrize(("shape", "channels", "networks"), [((8,), 12, 1500), ((3, 4), 16, 1000)])
 def test_the_chain_of_covariances_has_the_law_of_real_convolutional_networks(
     kind: str, shape: tuple[int, ...], channels: int, networks: int
@@ -130,7 +135,7 @@ def test_the_chain_of_covariances_has_the_law_of_real_convolutional_networks(
 
 
 @pytest.mark.claim("Finite width: many positions")
-@every_kind
+@every_kind_in_time
 def test_many_positions_of_real_networks_have_the_law_of_infinitely_many(kind: str) -> None:
     """300 networks, 16 x 16 positions, 20 channels, six layers: gradients are real ones too.
 
@@ -183,7 +188,7 @@ def test_positions_far_apart_on_a_ring_are_not_alike_in_a_narrow_network() -> No
 
 
 @pytest.mark.claim("Finite width: position gain")
-@every_kind
+@every_kind_in_time
 @pytest.mark.parametrize("shape", [(6,), (3, 4)])
 def test_gradients_through_independent_weights_gain_what_the_recursion_over_positions_says(
     kind: str, shape: tuple[int, ...]

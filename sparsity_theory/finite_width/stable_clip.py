@@ -18,13 +18,16 @@ import numpy as np
 import scipy
 
 from .. import _validation as check
-from ..activations.thresholded import ClippedKind, ClippedReLU, ClippedSoftThreshold
+from ..activations.thresholded import (
+    ClippedKind,
+    ClippedReLU,
+    ClippedSoftThreshold,
+    clipped_kind,
+)
 from ..mean_field.edge_of_chaos import edge_of_chaos
 from .failure import dead_share, failure_probability, failure_standard_error
 from .layer_law import draw_layers
 from .learnability import learnability
-
-KINDS: dict[str, ClippedKind] = {kind.name: kind for kind in (ClippedReLU, ClippedSoftThreshold)}
 
 # Logits of V'(q*) at which it is looked for first: from 1 - 1e-6 down to 1e-3.
 _LOGITS: list[float] = np.linspace(13.8, -6.9, 24).tolist()
@@ -99,7 +102,7 @@ def largest_stable_clip(
         NoStableClipError: if no clip keeps within ``risk``.
         ValueError: for an argument outside its range.
     """
-    clipped = _clipped_kind(kind)
+    clipped = clipped_kind(kind)
     check.fraction("risk", risk)
 
     def activation(logit: float) -> ClippedReLU | ClippedSoftThreshold:
@@ -148,11 +151,3 @@ def _largest(stable: Callable[[float], bool]) -> float | None:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if stable(middle) else (low, middle)
     return low
-
-
-def _clipped_kind(kind: ClippedKind | str) -> ClippedKind:
-    """The class itself, or the one with this short name."""
-    for name, clipped in KINDS.items():
-        if kind in (name, clipped):
-            return clipped
-    raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")

@@ -1,7 +1,7 @@
 """Write what pages say of committed records, or check that they say it.
 
 It writes ``results/table-*.md``, the parts of ``README.md`` and ``docs`` that stand between marks,
-and the picture of ``docs/does-sparsity-pay.md``. The counts of claims in the README need a ledger:
+and the pictures of ``docs/does-sparsity-pay.md`` and ``docs/forecast.md``. The counts of claims in the README need a ledger:
 
     pytest --ledger=ledger.json
     python tools/pages.py --ledger ledger.json
@@ -19,12 +19,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import sparsity_theory as st
 from property_tests.ledger.claims import EVIDENCE, VERDICTS
+from sparsity_theory.published.ranking import forecast_of
 from sparsity_theory.published.tables import published_rows
+from torch_models.experiments import blind
 from torch_models.records.files import read_record
 from torch_models.records.results import RowSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
+from torch_models.reports import forecast_figure as forecast_picture
 from torch_models.reports import sparse_inference
+from torch_models.reports.forecast_figure import Outcome
 from torch_models.reports.tables import FORMATS
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +37,7 @@ RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 PRECISION = ROOT / "docs" / "precision.md"
 SPARSE_INFERENCE = ROOT / "docs" / "does-sparsity-pay.md"
+FORECAST = ROOT / "docs" / "forecast.md"
 
 TABLES = (2, 4, 5)
 SHOWN = {
@@ -85,9 +91,61 @@ def pages(ledger: Path | None) -> dict[Path, str]:
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
     )
+    wanted[FORECAST] = page(FORECAST, {"score": "\n".join(["```", *blind_score(), "```"])})
     tables = sparse_inference.tables(sparse_inference_record())
     wanted[SPARSE_INFERENCE] = page(SPARSE_INFERENCE, {"tables": tables})
     return wanted
+
+
+def blind_records() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The forecasts that were made blind, and what came out."""
+    folder = RESULTS / "blind"
+    return read_record(folder / "forecasts.json"), read_record(folder / "outcomes.json")
+
+
+def blind_score() -> list[str]:
+    """How the forecasts of ``results/blind`` fared, in words."""
+    return blind.score(*blind_records()).lines()
+
+
+def forecast_figure(records: Sequence[RunRecord]) -> None:
+    """Draw the published rows, our own, and the blind settings beside their forecasts."""
+    published = [row for number in TABLES for row in published_rows(number)]
+    of_paper = [
+        forecast_outcome(forecast_of(row), row.dnn.accuracy_mean, row.failed) for row in published
+    ]
+    ours = []
+    for number in TABLES:
+        (summary,) = summarize(records, number, "dnn", "short")
+        for row in summary.rows:
+            design, experiment = row.published.design, row.records[0].run.experiment
+            size = experiment.width, experiment.depth
+            found = st.forecast(design.net(), *size, q0=design.input_variance())
+            lost = row.outcomes["diverged"] + row.outcomes["sparsity lost"]
+            ours.append(
+                forecast_outcome(found, row.ours.accuracy_mean, lost > len(row.records) / 2)
+            )
+    told, seen = blind_records()
+    settings = zip(told["settings"], seen["outcomes"], strict=True)
+    drawn_blind = [
+        Outcome(
+            -10.0
+            if setting["forecast"]["learnability"] is None
+            else setting["forecast"]["learnability"],
+            setting["forecast"]["failure_probability"],
+            outcome["accuracy"],
+            outcome["outcome"] in ("diverged", "sparsity lost"),
+        )
+        for setting, outcome in settings
+    ]
+    groups = {"the paper's rows": of_paper, "ours, smaller": ours, "drawn blind": drawn_blind}
+    forecast_picture.draw(groups, FORECAST.with_suffix(".png"))
+
+
+def forecast_outcome(found: st.Forecast, accuracy: float, failed: bool) -> Outcome:
+    """A point of the picture, for a dense network."""
+    assert found.learnability is not None
+    return Outcome(found.learnability, found.failure_probability, accuracy, failed)
 
 
 def page(path: Path, parts: dict[str, str]) -> str:
@@ -219,6 +277,7 @@ def main() -> int:
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
     sparse_inference.save_figure(sparse_inference_record(), SPARSE_INFERENCE.with_suffix(".png"))
+    forecast_figure(find_records([RESULTS / "records"]).records)
     return 0
 
 

@@ -1,7 +1,8 @@
 """Write what pages say of committed records, or check that they say it.
 
 It writes ``results/table-*.md``, the parts of ``README.md`` and ``docs`` that stand between marks,
-and the pictures of ``docs/does-sparsity-pay.md`` and ``docs/forecast.md``. The counts of claims in the README need a ledger:
+and the pictures of ``docs/does-sparsity-pay.md`` and ``docs/forecast.md``. The counts of claims in
+the README need a ledger:
 
     pytest --ledger=ledger.json
     python tools/pages.py --ledger ledger.json

@@ -158,7 +158,7 @@ def forecast(
     if chain.variance.ndim > 2:
         raise ValueError("forecast needs a single q0 and scalar tau, m, sigma_w2 and sigma_b2")
     learning = learnability(net, width, depth)
-    step = largest_step(net, chain, width, net.require_q_star())
+    step = largest_step(net, chain, width)
     return _summary(net, chain, learning, step)
 
 

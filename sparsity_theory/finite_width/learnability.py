@@ -30,6 +30,11 @@ Assumed: fluctuations of different layers are independent (they are not the same
 of a single direction, 2 sigma_w^2 / N a layer, average out over classes and inputs; the kernel is
 that at initialization; the weights of layer 1, whose number depends on the data, add little; no
 network of the kind explodes.
+
+Where it falls short: with few classes and inputs not all fluctuations of single directions average
+out, and signals merge faster in narrow networks. The median of random networks that are clipped, 50
+to 100 wide and 20 to 30 deep, lies below it, by 0.2 to 0.9, the more the larger the log-variance,
+and above what the log-variance of a single direction gives, L (3 sigma_w^2 - 1) / N.
 """
 
 from __future__ import annotations

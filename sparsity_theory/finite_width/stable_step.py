@@ -2,14 +2,14 @@
 
 A step of learning rate eta is unstable beyond 2 / lambda, lambda the top eigenvalue of the loss's
 curvature. For the mean cross-entropy over inputs it is at most half (the top of diag(p) - p p^T,
-for any probabilities p) of the top of the tangent kernel divided by the number of inputs. On the
-edge of chaos inputs merge as they go deeper, so that the top belongs to what they have in common:
-in the limit of large width the kernel of one input with itself,
+for any probabilities p) of the top of the tangent kernel divided by the number of inputs, and that
+is at most the mean over inputs of the kernel of one with itself,
 
     Theta(a, a) = sum_l (N (q^(l+1) - sigma_b^2) / sigma_w^2 + 1) gain(L -> l+1),
 
-times the ratio of the same sum for two inputs of correlation rho^l to it, near 1/4 in deep
-networks. In a network of width N, variances and gains are those of the chain.
+of which variances and gains in a network of width N are those of the chain. For many inputs of
+infinitely wide and deep networks the top is a quarter of it: what inputs have in common as they
+merge. In narrower networks a few inputs have larger gradients than the others, and it is more.
 
 It is a statement about the first steps. Networks sharpen as they learn, the sparser the more, and
 what they then bear is not told by their initialization.
@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._types import Array, FloatLike
-from .learnability import pair_layers
+from .._types import Array
 from .variance_law import Chain
 
 if TYPE_CHECKING:
@@ -48,22 +47,12 @@ def kernel_of_one_input(net: MeanField, chain: Chain, width: int) -> Array:
         return np.asarray(np.sum(forward * np.exp(backward), axis=0))
 
 
-def coherence(net: MeanField, depth: int, q: FloatLike) -> float:
-    """Theta(a, b) / Theta(a, a) for two inputs, in the limit of large width; in (0, 1]."""
-    gap, backward = pair_layers(net, depth, q)
-    alone = q - net.sigma_b2
-    shared = np.maximum(q * (1.0 - gap) - net.sigma_b2, 0.0)
-    slope = float(net.chi(q))
-    backward_alone = slope ** np.arange(depth - 1, -1, -1.0)
-    return float(np.sum(shared * backward) / np.sum(alone * backward_alone))
-
-
-def largest_step(net: MeanField, chain: Chain, width: int, q: FloatLike) -> float | None:
-    """The learning rate of plain SGD up to which `STABLE_SHARE` of networks are stable at first.
+def largest_step(net: MeanField, chain: Chain, width: int) -> float | None:
+    """The learning rate of plain SGD at which `STABLE_SHARE` of the networks are stable at first.
 
     For mean cross-entropy and inputs of one variance. None if it is 0 or infinite in doubles.
     """
-    kernel = np.quantile(kernel_of_one_input(net, chain, width), STABLE_SHARE, method="higher")
-    top = float(kernel) * coherence(net, len(chain.variance), q)
+    kernels = kernel_of_one_input(net, chain, width)
+    top = float(np.quantile(kernels, STABLE_SHARE, method="higher"))
     step = 2.0 / (SOFTMAX_CURVATURE * top) if top > 0.0 else np.inf
-    return float(step) if np.isfinite(step) and step > 0.0 else None
+    return step if np.isfinite(step) and step > 0.0 else None

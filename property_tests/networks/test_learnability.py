@@ -17,8 +17,12 @@ from torch import Tensor
 import sparsity_theory as st
 from property_tests.support.chance import atypical, implausible, plausible, typical
 from property_tests.support.networks import sphere
-from sparsity_theory.finite_width.failure import exploding_share, failure_probability
-from sparsity_theory.finite_width.forecast import NO_GAIN, dead_share
+from sparsity_theory.finite_width.failure import (
+    NO_GAIN,
+    dead_share,
+    exploding_share,
+    failure_probability,
+)
 from sparsity_theory.finite_width.learnability import (
     REFERENCE_GAP,
     correlation_gaps,
@@ -152,6 +156,37 @@ def test_the_logarithm_of_a_products_of_gains_has_the_variance_of_eq_30_over_the
     assert typical(z(gain_spread(net, width, depth, 1.0)))
     assert atypical(z(depth * (3 * net.sigma_w2 - 1) / width))
     assert atypical(z(gain_spread(net, 250 - width, depth, 1.0)))
+
+
+def log_gains(design: Design, width: int, depth: int, networks: int) -> NDArray[np.float64]:
+    """Of squared gradients over depth - 1 layers, from q*."""
+    chain = st.draw_layers(design.net(), width, depth, networks)
+    return np.asarray(chain.log_backward_gain[0])
+
+
+@pytest.mark.claim("Finite width: gain spread")
+@pytest.mark.parametrize(
+    "design", [RELU, CRELU, CST, Design("st", 0.6, None), Design("relu", 0.7, None)], ids=str
+)
+def test_the_gain_of_a_layer_at_q_star_spreads_as_eq_30_says(design: Design) -> None:
+    """4000 networks: a relative error of 2%. Rejected: a spread of sigma_w^2 / N."""
+    seen = log_gains(design, 400, 2, 4000).var()
+    expected = gain_spread(design.net(), 400, 1, 1.0)
+    assert typical((seen / expected - 1) / np.sqrt(2 / 3999))
+    sigma_w2 = float(design.net().sigma_w2)
+    if sigma_w2 < 5:  # else the two are too near to be told apart
+        assert atypical((seen / (sigma_w2 / 400) - 1) / np.sqrt(2 / 3999))
+
+
+@pytest.mark.claim("Finite width: gain spread")
+def test_gains_spread_more_where_chi_depends_on_a_variance_that_wanders() -> None:
+    """Over twenty layers, but for ReLU at s = 0.5; three times as much for CReLU at s = 0.85."""
+    ratios = [
+        log_gains(design, 400, 21, 1000).var() / gain_spread(design.net(), 400, 20, 1.0)
+        for design in (RELU, Design("crelu", 0.85, 0.7))
+    ]
+    assert ratios[0] == pytest.approx(1.0, abs=6.2 * np.sqrt(2 / 999))
+    assert ratios[1] > 2
 
 
 @pytest.mark.claim("Finite width: median")

@@ -40,6 +40,9 @@ FIXED_POINTS = (0.5, 1.0, 2.0)
 DIGITS = 6
 """Significant digits of the numbers in files."""
 
+EXPLODES = "explodes"
+"""The outcome of a forecast that learnability does not speak of."""
+
 BINS = (0.0, 0.05, 0.2, 0.5, 0.8, 1.0)
 """Ends of the bins of failure probabilities."""
 
@@ -174,6 +177,9 @@ class Score:
         by_loss: Spearman's rank correlation of learnability with minus the last training loss, over
             the sound ones.
         by_accuracy: the same with accuracy.
+        stable: how many sound networks were not forecast to explode.
+        by_loss_of_stable: the rank correlation of learnability, which speaks of these alone, with
+            minus their loss.
     """
 
     settings: int
@@ -185,6 +191,8 @@ class Score:
     sound: int
     by_loss: float
     by_accuracy: float
+    stable: int
+    by_loss_of_stable: float
 
     def lines(self) -> list[str]:
         """The score in words."""
@@ -198,6 +206,8 @@ class Score:
             ),
             f"{self.sound} did not fail; Spearman's rank correlation of learnability with "
             f"the loss reached {self.by_loss:.3f}, with accuracy {self.by_accuracy:.3f}",
+            f"{self.stable} of them were not forecast to explode, as learnability supposes; with "
+            f"their loss {self.by_loss_of_stable:.3f}",
         ]
 
 
@@ -215,7 +225,7 @@ def score(told: dict[str, Any], seen: dict[str, Any]) -> Score:
         raise ValueError(f"some networks must fail and some not, got {failed.sum()} that failed")
     pairs = zip(forecasts, outcomes, failed, strict=True)
     sound = [(forecast, outcome) for forecast, outcome, fails in pairs if not fails]
-    learning = [-np.inf if f["learnability"] is None else f["learnability"] for f, _ in sound]
+    stable = [(forecast, outcome) for forecast, outcome in sound if forecast["outcome"] != EXPLODES]
     return Score(
         settings=len(outcomes),
         auc=area_under_curve(chance.tolist(), failed.tolist()),
@@ -224,8 +234,10 @@ def score(told: dict[str, Any], seen: dict[str, Any]) -> Score:
         brier=float(np.mean((chance - failed) ** 2)),
         bins=tuple(_bins(chance, failed)),
         sound=len(sound),
-        by_loss=_rank_correlation(learning, [-each["loss"] for _, each in sound]),
-        by_accuracy=_rank_correlation(learning, [each["accuracy"] for _, each in sound]),
+        by_loss=_rank_correlation(sound, "loss", -1.0),
+        by_accuracy=_rank_correlation(sound, "accuracy"),
+        stable=len(stable),
+        by_loss_of_stable=_rank_correlation(stable, "loss", -1.0),
     )
 
 
@@ -238,8 +250,16 @@ def _bins(
         yield low, high, int(inside.sum()), float(chance[inside].sum()), int(failed[inside].sum())
 
 
-def _rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    return float(scipy.stats.spearmanr(x, y).statistic)
+def _rank_correlation(
+    pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]], name: str, sign: float = 1.0
+) -> float:
+    """Of learnability (null is -inf) with sign times a number of the outcome."""
+    learning = [
+        -np.inf if forecast["learnability"] is None else forecast["learnability"]
+        for forecast, _ in pairs
+    ]
+    numbers = [sign * outcome[name] for _, outcome in pairs]
+    return float(scipy.stats.spearmanr(learning, numbers).statistic)
 
 
 def settings_of(told: dict[str, Any]) -> list[Setting]:

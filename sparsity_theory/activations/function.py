@@ -27,6 +27,8 @@ from .jumps import Jumps
 # Where arguments are closer than the first, and values than the second relative to their size, the
 # difference of values would lose digits.
 _CLOSE, _EQUAL = 1e-3, 1e-2
+# Of q E phi'^2: a smaller deficit, of either sign, is the rounding of expectations, and zero.
+_DEFICIT_ROUNDING = 1e-13
 # Features are looked for at least this far, in the largest kink or 1, and in sqrt(q).
 _REACH, _BEYOND = 64.0, 13.0
 
@@ -169,7 +171,9 @@ class Activation(Value):
         slope = self._expectation(q, lambda x, z: self.derivative(x))
         slope_rest = self._expectation(q, lambda x, z: (self.derivative(x) - slope) ** 2)
         rest = self._expectation(q, lambda x, z: (self(x) - mean - slope * x) ** 2)
-        return q * slope_rest - rest - mean**2
+        deficit = q * slope_rest - rest - mean**2
+        scale = q * (slope_rest + slope**2)  # q E phi'^2
+        return np.where(np.abs(deficit) <= _DEFICIT_ROUNDING * scale, 0.0, deficit)
 
     def mean_product(self, rho: Array, q: Array) -> Array:
         """E phi(u1) phi(u2)."""

@@ -115,5 +115,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count."""
+    """Count; and leave torch one thread in each of several processes, before it is imported."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several would wait for each other
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     config.pluginmanager.register(FalseAlarms(), "false-alarms")

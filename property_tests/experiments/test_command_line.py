@@ -72,7 +72,7 @@ def test_an_option_that_does_not_apply_is_an_error(option: tuple[str, object]) -
         ),
         (
             ("stable-clip", "--sparsity", 0.8, "--width", 50, "--networks", 20, "--seed", 3),
-            {"activation": "crelu", "risk": 0.01, "networks": 20, "seed": 3},
+            {"activation": "crelu", "risk": 0.05, "networks": 20, "seed": 3},
         ),
         (("solve", "--activation", "ST"), {"activation": "st", "sparsity": 0.85, "q_star": 1.0}),
     ],

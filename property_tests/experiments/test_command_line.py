@@ -84,6 +84,19 @@ def test_json_has_its_inputs(arguments: tuple[object, ...], inputs: dict[str, An
     assert {name: found[name] for name in inputs} == inputs
 
 
+def test_a_table_s_training_in_json_says_what_became_of_every_run(tmp_path: Path) -> None:
+    size = ("--width", 10, "--depth", 3, "--epochs", 1, "--output", tmp_path)
+    for status in ("trained now", "found finished"):
+        done = run("train-table", 4, "--row", "relu-0.9", *size, "--json")
+        assert done.exit_code == 0, done.output
+        (table,) = json.loads(done.stdout)
+        assert (table["table"], table["budget"], table["experiment"]["width"]) == (4, "custom", 10)
+        (trained,) = table["runs"]
+        assert (trained["activation"], trained["sparsity"], trained["seed"]) == ("relu", 0.9, 0)
+        assert trained["status"] == status
+        assert Path(trained["record"]).is_file()
+
+
 def test_small_and_large_figures_are_readable() -> None:
     assert [number(value, 6) for value in (0.0, 1.25, -3e-9, 2e12)] == [
         "0.000000", "1.250000", "-3.000000e-09", "2.000000e+12",

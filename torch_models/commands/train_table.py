@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,8 +24,12 @@ from torch_models.commands.options import (
     changed,
     folded,
 )
+from torch_models.commands.printing import inputs_of
 from torch_models.commands.sweep import Resources, summary_line, sweeper
 from torch_models.records.runs import Budget, Run, find_budget, rows_named, runs_of
+
+if TYPE_CHECKING:
+    from torch_models.experiments.sweep import SweepSummary
 
 BUDGETS = "the budget's"
 
@@ -65,6 +71,9 @@ def train_table(
     cluster: Cluster = None,
     again: Again = False,
     save_weights: SaveWeights = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON list of tables with their runs instead.")
+    ] = False,
 ) -> None:
     """Train the networks of Table 2, 4 or 5: one record a network.
 
@@ -103,7 +112,7 @@ def train_table(
     except ValueError as error:
         fail(str(error))
     require("train-table", *resources.libraries)
-    console = Console(highlight=False)
+    console, done = Console(highlight=False, stderr=as_json), []
     with sweeper(resources, console) as train:
         for found, runs in plans:
             console.print(
@@ -115,6 +124,34 @@ def train_table(
             console.print(summary_line(summary, output), soft_wrap=True)
             for reason in summary.blocked:
                 console.print(f"  {reason}", soft_wrap=True, markup=False)
+            done.append(_record(found, runs, summary, output))
+    if as_json:
+        typer.echo(json.dumps(done, indent=1))
+
+
+def _record(budget: Budget, runs: list[Run], summary: SweepSummary, output: Path) -> dict[str, Any]:
+    """The table, what its networks are trained as, and what became of every run asked for."""
+    from torch_models.experiments.sweep import record_path
+
+    became = {
+        **dict.fromkeys(summary.trained, "trained now"),
+        **dict.fromkeys(summary.finished, "found finished"),
+        **dict.fromkeys(summary.elsewhere, "held by another process"),
+    }
+    return {
+        "table": runs[0].table,
+        "budget": budget.name,
+        "experiment": asdict(budget.experiment),
+        "runs": [
+            {
+                **inputs_of(run.design),
+                "seed": run.seed,
+                "status": became.get(run, "left alone"),
+                "record": str(record_path(output, run)),
+            }
+            for run in runs
+        ],
+    }
 
 
 def _plan(

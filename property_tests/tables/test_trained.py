@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import sparsity_theory as st
 from property_tests.support.runs import write_run
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
@@ -164,6 +165,43 @@ def is_slow_but_stable(row: RowSummary) -> bool:
         record.outcome in ("trained", "not learned") and losses(record)[-1] < losses(record)[0]
         for record in row.records
     )
+
+
+def ends_as(outcome: str, row: RowSummary) -> bool:
+    """Whether a row ended as a forecast for networks of its own size says.
+
+    What explodes does not train; what learns slowly, or is dead, keeps its sparsity and stays below
+    a high accuracy; what trains keeps its sparsity and learns. Most of the runs of a row decide.
+    """
+    failed = row.outcomes["diverged"] + row.outcomes["sparsity lost"] > len(row.records) / 2
+    if outcome == "explodes":
+        return failed or accuracy(row) < LEARNED
+    slow = outcome in ("learns slowly", "dead")
+    return not failed and (accuracy(row) < HIGH_ACCURACY if slow else accuracy(row) >= LEARNED)
+
+
+def forecast_outcome(row: RowSummary) -> str:
+    """What is forecast for networks of the width and depth that the row was trained at."""
+    design, experiment = row.published.design, row.records[0].run.experiment
+    size = experiment.width, experiment.depth
+    return st.forecast(design.net(), *size, networks=300, q0=design.input_variance()).outcome
+
+
+@pytest.mark.claim("Rows as forecast")
+def test_rows_end_as_is_forecast_for_networks_of_their_size(record_property: Note) -> None:
+    """Rejected: that every row trains. Otherwise than in the paper end seven."""
+    rows = {
+        f"Table {number} {slug}": row
+        for number in (2, 4, 5)
+        for slug, row in rows_of(number).items()
+    }
+    forecasts = {name: forecast_outcome(row) for name, row in rows.items()}
+    assert set(forecasts.values()) >= {"trains", "explodes", "learns slowly"}
+    otherwise = {name: row for name, row in rows.items() if not ends_as(forecasts[name], row)}
+    assert len(otherwise) <= 0.1 * len(rows), list(otherwise)
+    all_train = [name for name, row in rows.items() if not ends_as("trains", row)]
+    assert len(all_train) > 3 * len(otherwise)
+    rest_on(record_property, rows.values(), otherwise)
 
 
 @pytest.mark.claim("Table 2 CNN")

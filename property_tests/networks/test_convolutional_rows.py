@@ -64,6 +64,7 @@ def test_convolutional_rows_that_failed_are_those_whose_gradients_were_seen_to_g
     record_property("note", f"{record['networks']} networks of each of 33 rows, {record['device']}")
 
 
+@pytest.mark.slow
 @pytest.mark.claim("Networks: convolutional rows")
 def test_in_smaller_convolutional_networks_the_same_rows_grow() -> None:
     """A tenth of the channels, on 4 x 4 pixels, ten networks of each row."""

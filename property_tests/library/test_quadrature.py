@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,13 @@ def test_smooth_variants_are_clipped_at_m_however_large_the_input(x: float) -> N
     )
     assert [float(phi(x)) for phi in (relu, soft)] == [1.2, 1.2]
     assert [float(phi(-x)) for phi in (relu, soft)] == [0.0, -1.2]
+
+
+@pytest.mark.parametrize("x", ["1", None, 1j, True])
+def test_what_is_no_real_number_is_no_input_of_a_function_either(x: Any) -> None:
+    for method in (tanh_activation(), tanh_activation().derivative):
+        with pytest.raises(ValueError, match=r"^x must be real"):
+            method(x)
 
 
 def test_a_function_that_overflows_is_named() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._types import Array
-from ..numerics.quadrature import NODES, WEIGHTS
+from ..numerics.quadrature import FARTHEST, NODES, WEIGHTS
 from .jumps import Jumps
 
 Elementwise = Callable[[Array], Array]
@@ -33,8 +33,6 @@ _ROUNDING = 1e-4
 _MOST_ENDS = 200
 # Points around a kink, in its size, and the least jump, in the size of phi at these points.
 _AROUND, _LEAST_JUMP = (-1e-8, 1e-8, -1e-4, 1e-4, -0.5, 0.5), 1e-10
-# Marks beyond this many standard deviations do not matter.
-_BEYOND = 13.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Features:
 
     def marks_for(self, root: Array) -> Array:
         """The marks that matter for variables of these standard deviations."""
-        return np.asarray(self.marks[np.abs(self.marks) < _BEYOND * np.max(root, initial=0.0)])
+        return np.asarray(self.marks[np.abs(self.marks) < FARTHEST * np.max(root, initial=0.0)])
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,13 @@ class _Panels:
     def __getitem__(self, chosen: NDArray[np.bool_]) -> _Panels:
         return _Panels(self.start[chosen], self.end[chosen])
 
+    def middles(self) -> Array:
+        """Half way from start to end."""
+        return self.start + 0.5 * (self.end - self.start)
+
     def halves(self) -> _Panels:
         """All first halves, then all second halves."""
-        middle = self.start + 0.5 * (self.end - self.start)
+        middle = self.middles()
         return _Panels(np.append(self.start, middle), np.append(middle, self.end))
 
 
@@ -155,7 +157,7 @@ def _halve(
         panels, size = panels[unseen], size[unseen]
         if len(size) > _MOST_PANELS:
             break
-        middle = panels.halves().start[len(size) :]
+        middle = panels.middles()
         tight = (middle == panels.start) | (middle == panels.end)
         jumps.append(_between(function, panels[tight]))
         panels, size = panels[~tight], size[~tight]
@@ -183,10 +185,9 @@ def _jumps_at(function: Elementwise, points: Array) -> Jumps:
     gaps = np.diff(np.concatenate([[-np.inf], points, [np.inf]]))
     size = np.where(points == 0.0, 1.0, np.abs(points))
     size = np.minimum(size, np.minimum(gaps[1:], gaps[:-1]))
-    with np.errstate(all="ignore"):
-        below = function(np.nextafter(points, -np.inf))
-        above = function(np.nextafter(points, np.inf))
-        around = np.stack([function(points + share * size) for share in _AROUND])
+    below = function(np.nextafter(points, -np.inf))
+    above = function(np.nextafter(points, np.inf))
+    around = np.stack([function(points + share * size) for share in _AROUND])
     step, wider = np.abs(above - below), np.abs(around[1] - around[0])
     jump = (step > 0.5 * wider) & (step > _LEAST_JUMP * np.max(np.abs(around), axis=0))
     return Jumps(points[jump], below[jump], above[jump])

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike
+from .._types import Array, FloatLike, scalar_or_array
 from .._values import Value
 from ..numerics.quadrature import (
+    FARTHEST,
     NODES,
     WEIGHTS,
     QuadratureError,
@@ -29,8 +30,8 @@ from .jumps import Jumps
 _CLOSE, _EQUAL = 1e-3, 1e-2
 # Of q E phi'^2: a smaller deficit, of either sign, is the rounding of expectations, and zero.
 _DEFICIT_ROUNDING = 1e-13
-# Features are looked for at least this far, in the largest kink or 1, and in sqrt(q).
-_REACH, _BEYOND = 64.0, 13.0
+# Features are looked for at least this far, in the largest kink or 1.
+_REACH = 64.0
 
 
 class Activation(Value):
@@ -89,13 +90,11 @@ class Activation(Value):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        values = np.asarray(self._function(np.asarray(x, dtype=np.float64)), dtype=np.float64)
-        return values[()]
+        return scalar_or_array(np.asarray(self._function(check.real("x", x)), dtype=np.float64))
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise."""
-        values = np.asarray(self._derivative(np.asarray(x, dtype=np.float64)), dtype=np.float64)
-        return values[()]
+        return scalar_or_array(np.asarray(self._derivative(check.real("x", x)), dtype=np.float64))
 
     def scales(self) -> tuple[float, float]:
         """The sizes of the smallest and the largest kink except zero, and 0.01 and 100."""
@@ -301,7 +300,7 @@ class Activation(Value):
         deviation = float(np.sqrt(np.max(q, initial=0.0)))
         size = max(1.0, float(np.max(np.abs(self.kinks), initial=0.0)))
         # Within powers of two, so that few searches serve all variances.
-        reach = 2.0 ** np.ceil(np.log2(max(_REACH * size, _BEYOND * deviation)))
+        reach = 2.0 ** np.ceil(np.log2(max(_REACH * size, FARTHEST * deviation)))
         if reach not in self._searches:
             self._searches[reach] = find_features(self, self.derivative, self.kinks, reach)
         return self._searches[reach]

@@ -24,7 +24,10 @@ Integrand = Callable[[Array, NDArray[np.intp]], Array]
 NODES, NODES_FROM_END, WEIGHTS = gauss_legendre(16)
 """Of the Gauss-Legendre rule on [0, 1] of one panel: x, 1 - x and the weights."""
 
-_EDGES = np.array([-13.0, -9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0, 9.0, 13.0])
+FARTHEST = 13.0
+"""Standard deviations within which integrals are taken."""
+
+_EDGES = np.array([-FARTHEST, -9.0, -6.0, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 6.0, 9.0, FARTHEST])
 # A panel has converged when halving it changes less than this part of its point's integral.
 _TOLERANCE = 1e-13
 # The total of the changes that are left when panels are halved no more must be below this part.

@@ -26,6 +26,7 @@ from sparsity_theory.published.ranking import forecast_of
 from sparsity_theory.published.tables import published_rows
 from torch_models.experiments import blind
 from torch_models.records.files import read_record
+from torch_models.records.outcomes import FAILED
 from torch_models.records.results import RowSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
 from torch_models.reports import forecast_figure as forecast_picture
@@ -122,9 +123,8 @@ def forecast_figure(records: Sequence[RunRecord]) -> None:
             design, experiment = row.published.design, row.records[0].run.experiment
             size = experiment.width, experiment.depth
             found = st.forecast(design.net(), *size, q0=design.input_variance())
-            lost = row.outcomes["diverged"] + row.outcomes["sparsity lost"]
             ours.append(
-                forecast_outcome(found, row.ours.accuracy_mean, lost > len(row.records) / 2)
+                forecast_outcome(found, row.ours.accuracy_mean, row.failures > len(row.records) / 2)
             )
     told, seen = blind_records()
     settings = zip(told["settings"], seen["outcomes"], strict=True)
@@ -135,7 +135,7 @@ def forecast_figure(records: Sequence[RunRecord]) -> None:
             else setting["forecast"]["learnability"],
             setting["forecast"]["failure_probability"],
             outcome["accuracy"],
-            outcome["outcome"] in ("diverged", "sparsity lost"),
+            outcome["outcome"] in FAILED,
         )
         for setting, outcome in settings
     ]

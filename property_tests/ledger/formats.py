@@ -87,12 +87,9 @@ def terminal_lines(entries: Sequence[Entry], width: int) -> list[tuple[str, str]
             room = max(width - len(start) - 1, 20)
             lines.append((verdict, start + textwrap.shorten(entry.claim.statement, room)))
             if verdict != "open" or entry.reason != "no test":
-                whole = verdict == "partly"  # what ends otherwise is never left out
-                reason = (
-                    entry.reason
-                    if whole
-                    else textwrap.shorten(entry.reason, 3 * room, placeholder=" ...")
-                )
+                reason = entry.reason
+                if verdict != "partly":  # what ends otherwise is never left out
+                    reason = textwrap.shorten(reason, 3 * room, placeholder=" ...")
                 lines += [(verdict, line) for line in _wrap(" " * len(start), reason, width)]
     rest = [entry for entry in entries if entry.verdict == "not run"]
     if rest:

@@ -41,7 +41,6 @@ Note = Callable[[str, object], None]
 
 RECORDS = Path(__file__).parents[2] / "results" / "records"
 FEATURES, CLASSES = 32, 4
-FAILED = ("diverged", "sparsity lost")
 
 CRELU, CST, RELU = Design("crelu", 0.8, 0.7), Design("cst", 0.7, 0.5), Design("relu", 0.5)
 
@@ -304,11 +303,6 @@ def recorded_rows() -> dict[int, tuple[RowSummary, ...]]:
     return rows
 
 
-def failures(row: RowSummary) -> int:
-    """How many runs of a row diverged or lost their sparsity."""
-    return sum(record.outcome in FAILED for record in row.records)
-
-
 def accuracy(row: RowSummary) -> float:
     assert row.ours is not None
     return row.ours.accuracy_mean
@@ -357,7 +351,7 @@ def test_networks_that_do_not_explode_learn_in_the_order_of_their_learnability(
     the gap, whose correlation with the loss is at most 0.9.
     """
     rows = {
-        table: [row for row in of_table if not failures(row)]
+        table: [row for row in of_table if not row.failures]
         for table, of_table in recorded_rows().items()
     }
     for table in (2, 5):
@@ -417,7 +411,7 @@ def test_as_many_recorded_runs_fail_as_the_failure_probabilities_add_up_to(
     told = [float(failure_probability(chain)) for chain in chains]
     shares = [float(exploding_share(chain)) for chain in chains]
     runs = [len(row.records) for row in rows]
-    seen = sum(failures(row) for row in rows)
+    seen = sum(row.failures for row in rows)
     assert seen == pytest.approx(np.dot(runs, told), rel=0.2)
     spread = np.sqrt(np.dot(runs, np.multiply(shares, np.subtract(1, shares))))
     assert atypical((seen - np.dot(runs, shares)) / spread)

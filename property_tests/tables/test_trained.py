@@ -173,7 +173,7 @@ def ends_as(outcome: str, row: RowSummary) -> bool:
     What explodes does not train; what learns slowly, or is dead, keeps its sparsity and stays below
     a high accuracy; what trains keeps its sparsity and learns. Most of the runs of a row decide.
     """
-    failed = row.outcomes["diverged"] + row.outcomes["sparsity lost"] > len(row.records) / 2
+    failed = row.failures > len(row.records) / 2
     if outcome == "explodes":
         return failed or accuracy(row) < LEARNED
     slow = outcome in ("learns slowly", "dead")
@@ -233,7 +233,7 @@ def learns_something(row: RowSummary) -> bool:
 
 def stays_sparse(row: RowSummary) -> bool:
     """Whether no run has diverged or lost its sparsity."""
-    return not row.outcomes["diverged"] + row.outcomes["sparsity lost"]
+    return row.failures == 0
 
 
 # --- Section 4 ----------------------------------------------------------------------------------

@@ -101,11 +101,9 @@ def draw_convolutions(
         start = _checked_covariance(covariance, math.prod(shape))
         first_variance(net, width, depth, networks, 1.0)
     size = max(1, _BLOCK // (width * math.prod(shape)))
-    numbers = [min(size, networks - begun) for begun in range(0, networks, size)]
-    rngs = check.generator(seed).spawn(len(numbers))
     blocks = [
         _draw_block(net, start, shape, kernel, width, depth, number, rng)
-        for number, rng in zip(numbers, rngs, strict=True)
+        for number, rng in in_blocks(networks, size, seed)
     ]
     return ConvolutionChain(*(np.concatenate(each, axis=1) for each in zip(*blocks, strict=True)))
 
@@ -119,6 +117,15 @@ def grid(positions: Positions) -> tuple[int, ...]:
             f"positions must be a number or a pair of numbers, got {check.shown(positions)}"
         )
     return tuple(check.count("positions", size) for size in sizes)
+
+
+def in_blocks(
+    networks: int, size: int, seed: int | np.random.Generator
+) -> list[tuple[int, np.random.Generator]]:
+    """So many networks in blocks of ``size``, the last of the rest, each with its generator."""
+    numbers = [min(size, networks - begun) for begun in range(0, networks, size)]
+    rngs = check.generator(seed).spawn(len(numbers))
+    return list(zip(numbers, rngs, strict=True))
 
 
 def odd_kernel(kernel: int) -> int:

@@ -36,7 +36,6 @@ ENOUGH = 1e4
 EVEN_EXCESS = 208.0
 """M_0: the excess of the mean gain over one at which half of the runs fail."""
 
-
 NO_GAIN = float(np.finfo(np.float32).eps) ** 2
 """A network is dead if the gain of squared gradients from h^L to h^1 is below this.
 

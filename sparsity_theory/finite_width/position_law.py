@@ -43,6 +43,7 @@ from .convolution_law import (
     draw_convolutions,
     first_variance,
     grid,
+    in_blocks,
     odd_kernel,
 )
 from .layer_law import Ramp
@@ -94,12 +95,9 @@ def draw_many_positions(
     if ramp is None:
         raise ValueError(f"activation must be one of the paper's four, got {net.activation!r}")
     given = _Channels(ramp.tau.item(), ramp.m.item(), ramp.odd)
-    size = max(1, _BLOCK // width)
-    numbers = [min(size, networks - begun) for begun in range(0, networks, size)]
-    rngs = check.generator(seed).spawn(len(numbers))
     blocks = [
         _draw_block(net, given, start, rho, (number, width), depth, rng)
-        for number, rng in zip(numbers, rngs, strict=True)
+        for number, rng in in_blocks(networks, max(1, _BLOCK // width), seed)
     ]
     variance, gain, sparsity, correlation = np.concatenate(blocks, axis=2)
     return ConvolutionChain(variance, gain, sparsity, variance, correlation)

@@ -26,7 +26,7 @@ from torch_models.data import Dataset, load_dataset
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.evaluation import evaluate
 from torch_models.records.files import read_record, write_record
-from torch_models.records.outcomes import kept_within, outcome_of
+from torch_models.records.outcomes import FAILED, kept_within, outcome_of
 from torch_models.training.loop import Training
 from torch_models.training.schedule import Schedule
 
@@ -220,7 +220,7 @@ def score(told: dict[str, Any], seen: dict[str, Any]) -> Score:
     outcomes = seen["outcomes"]
     forecasts = [setting["forecast"] for setting in told["settings"][: len(outcomes)]]
     chance = np.array([each["failure_probability"] for each in forecasts])
-    failed = np.array([each["outcome"] in ("diverged", "sparsity lost") for each in outcomes])
+    failed = np.array([each["outcome"] in FAILED for each in outcomes])
     if np.all(failed) or not np.any(failed):
         raise ValueError(f"some networks must fail and some not, got {failed.sum()} that failed")
     pairs = zip(forecasts, outcomes, failed, strict=True)

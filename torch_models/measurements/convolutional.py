@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import platform
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
+from torch_models.measurements.gradient_growth import described, noise
 from torch_models.networks.convolutional import ConvolutionalEnsemble
 from torch_models.networks.observe import observe, observe_gradients
 
@@ -49,13 +47,12 @@ def measure(
         rows[published.design.slug] = {
             name: [_rounded(values[name]) for values in of_row] for name in of_row[0]
         }
-    name = torch.cuda.get_device_name(device) if device != "cpu" else platform.machine()
     return {
         "channels": channels,
         "depth": depth,
         "side": side,
         "networks": networks,
-        "device": f"{device}, {name}",
+        "device": described(device),
         "torch": torch.__version__,
         "rows": rows,
     }
@@ -68,7 +65,7 @@ def _network(
     ensemble = ConvolutionalEnsemble(
         [row.net()], IMAGE_CHANNELS, channels, depth, [seed], dimensions=2, device=device
     )
-    x = _image(side, row.input_variance())
+    x = noise(row.input_variance(), IMAGE_CHANNELS, side, side)
     statistics = observe(ensemble, x)
     squares = observe_gradients(ensemble, x, seed=seed)[0] ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -78,11 +75,6 @@ def _network(
         "sparsity": statistics.sparsity[0],
         "growth": growth,
     }
-
-
-def _image(side: int, variance: float) -> Tensor:
-    x = torch.randn(1, IMAGE_CHANNELS, side, side, generator=torch.Generator().manual_seed(8))
-    return x / x.square().mean().sqrt() * math.sqrt(variance)
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:

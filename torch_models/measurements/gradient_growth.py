@@ -30,7 +30,7 @@ def largest_growths(
     Backpropagated from a random direction at h^L, through networks with the seeds 0, 1, ... and one
     input of the row's variance; ``at_once`` networks are held in memory.
     """
-    net, x = row.net(), _input(row.input_variance())
+    net, x = row.net(), noise(row.input_variance(), FEATURES)
     growths = []
     for start in range(0, networks, at_once):
         seeds = range(start, min(start + at_once, networks))
@@ -58,17 +58,23 @@ def measure(
         on_step(published.design.label)
         growths = largest_growths(published.design, width, depth, networks, device)
         growth[published.design.slug] = round(float(np.log10(np.mean(growths))), 4)
-    name = torch.cuda.get_device_name(device) if device != "cpu" else platform.machine()
     return {
         "width": width,
         "depth": depth,
         "networks": networks,
-        "device": f"{device}, {name}",
+        "device": described(device),
         "torch": torch.__version__,
         "growth": growth,
     }
 
 
-def _input(variance: float) -> Tensor:
-    x = torch.randn(1, FEATURES, generator=torch.Generator().manual_seed(8))
+def described(device: str) -> str:
+    """A device with the name of its card, or of the machine."""
+    name = torch.cuda.get_device_name(device) if device != "cpu" else platform.machine()
+    return f"{device}, {name}"
+
+
+def noise(variance: float, *shape: int) -> Tensor:
+    """One input of normal noise, (1, *shape), the mean of whose squares is the variance."""
+    x = torch.randn(1, *shape, generator=torch.Generator().manual_seed(8))
     return x / x.square().mean().sqrt() * math.sqrt(variance)

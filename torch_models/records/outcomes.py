@@ -7,6 +7,9 @@ import math
 OUTCOMES = ("trained", "not learned", "sparsity lost", "diverged")
 """Best first."""
 
+FAILED = ("sparsity lost", "diverged")
+"""The outcomes of a network that failed; one that has not learned may only need more time."""
+
 SPARSITY_HALVED = "sparsity halved"
 """The divergence of a network whose sparsity fell below half of its own while it trained."""
 

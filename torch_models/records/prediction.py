@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import sparsity_theory as st
 from sparsity_theory.published.rows import Design
+from torch_models.records.outcomes import FAILED
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
 
@@ -102,7 +103,7 @@ def judge(outcome: str, failure_probability: float, results: list[str]) -> Verdi
     learned. All else is undecided: too few networks, or too short a training.
     """
     count = len(results)
-    failed = sum(result in ("diverged", "sparsity lost") for result in results)
+    failed = sum(result in FAILED for result in results)
     learned = results.count("trained")
     seen = _describe(results)
     law = scipy.stats.binom(count, failure_probability)

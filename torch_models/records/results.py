@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import PublishedRow, Scores
-from torch_models.records.outcomes import OUTCOMES
+from torch_models.records.outcomes import FAILED, OUTCOMES
 from torch_models.records.run_record import RunRecord, read_run_record
 from torch_models.records.runs import CUSTOM, NETWORKS, Experiment, Run, budget_names, rows_named
 
@@ -83,6 +83,11 @@ class RowSummary:
         """Runs by outcome, every one of `OUTCOMES` listed."""
         seen = Counter(record.outcome for record in self.records)
         return {name: seen[name] for name in OUTCOMES}
+
+    @property
+    def failures(self) -> int:
+        """How many runs failed: diverged, or lost their sparsity."""
+        return sum(self.outcomes[name] for name in FAILED)
 
     @property
     def divergences(self) -> dict[str, int]:

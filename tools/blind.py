@@ -1,8 +1,8 @@
 """Test the forecast blind: draw settings, forecast them, train them, score.
 
-    python tools/blind.py forecast --seed 2026      # results/blind/forecasts.json: commit it, then
-    python tools/blind.py train                     # results/blind/outcomes.json, resumes
-    python tools/blind.py score
+    python tools/blind.py forecast 2027  # results/blind/seed-2027/forecasts.json: commit it, then
+    python tools/blind.py train 2027     # results/blind/seed-2027/outcomes.json, resumes
+    python tools/blind.py score 2027
 
 What is forecast is not to be changed once a network of it has been trained: ``train`` keeps the
 checksum of the forecasts, and refuses others.
@@ -19,14 +19,21 @@ from torch_models.experiments import blind
 from torch_models.records.files import ensure_writable, read_record, write_record
 
 FOLDER = Path(__file__).parents[1] / "results" / "blind"
+"""Has a folder for every seed."""
+
+
+def folder_of(chosen: argparse.Namespace) -> Path:
+    """The folder of a seed's files."""
+    folder: Path = chosen.folder / f"seed-{chosen.seed}"
+    return folder
 
 
 def forecast(chosen: argparse.Namespace) -> None:
     """Draw settings at random and write what is forecast of them."""
-    path = chosen.folder / "forecasts.json"
+    path = folder_of(chosen) / "forecasts.json"
     if path.exists():
         raise SystemExit(f"error: {path} is there already, and what was forecast stands")
-    ensure_writable(chosen.folder)
+    ensure_writable(path.parent)
     write_record(path, blind.forecast_settings(chosen.seed, chosen.count, blind.Budget()))
     print(f"{chosen.count} forecasts in {path}")
 
@@ -34,13 +41,14 @@ def forecast(chosen: argparse.Namespace) -> None:
 def train(chosen: argparse.Namespace) -> None:
     """Train a network of every setting, one after the other."""
     torch.set_num_threads(chosen.threads)
-    folder = chosen.folder
+    folder = folder_of(chosen)
     blind.train_settings(folder / "forecasts.json", folder / "outcomes.json", print)
 
 
 def score(chosen: argparse.Namespace) -> None:
     """Hold what came out against the forecasts."""
-    told, seen = (read_record(chosen.folder / f"{name}.json") for name in ("forecasts", "outcomes"))
+    folder = folder_of(chosen)
+    told, seen = (read_record(folder / f"{name}.json") for name in ("forecasts", "outcomes"))
     print("\n".join(blind.score(told, seen).lines()))
 
 
@@ -53,9 +61,9 @@ def arguments() -> argparse.Namespace:
     for run in (forecast, train, score):
         step = steps.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         step.set_defaults(run=run)
+        step.add_argument("seed", type=int, help="of settings and forecasts")
         step.add_argument("--folder", type=Path, default=FOLDER, help="results/blind if not given")
         if run is forecast:
-            step.add_argument("--seed", type=int, required=True, help="of settings and forecasts")
             step.add_argument("--count", type=int, default=90, help="how many settings")
         if run is train:
             step.add_argument("--threads", type=int, default=1, help="threads that torch uses")

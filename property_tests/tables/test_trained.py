@@ -181,10 +181,17 @@ def ends_as(outcome: str, row: RowSummary) -> bool:
 
 
 def forecast_outcome(row: RowSummary) -> str:
-    """What is forecast for networks of the width and depth that the row was trained at."""
-    design, experiment = row.published.design, row.records[0].run.experiment
-    size = experiment.width, experiment.depth
-    return st.forecast(design.net(), *size, networks=300, q0=design.input_variance()).outcome
+    """What is forecast for networks of the width, depth and training time of the row's runs."""
+    design, record = row.published.design, row.records[0]
+    experiment = record.run.experiment
+    return st.forecast(
+        design.net(),
+        experiment.width,
+        experiment.depth,
+        networks=300,
+        q0=design.input_variance(),
+        training_time=experiment.training_time(record.data["train"]),
+    ).outcome
 
 
 @pytest.mark.claim("Rows as forecast")

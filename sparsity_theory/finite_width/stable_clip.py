@@ -25,7 +25,7 @@ from ..activations.thresholded import (
     clipped_kind,
 )
 from ..mean_field.edge_of_chaos import edge_of_chaos
-from .failure import dead_share, failure_probability, failure_standard_error
+from .failure import PAPER_TIME, dead_share, failure_probability, failure_standard_error
 from .layer_law import draw_layers
 from .learnability import learnability
 
@@ -81,6 +81,7 @@ def largest_stable_clip(
     risk: float = 0.05,
     networks: int = 1000,
     seed: int = 0,
+    training_time: float = PAPER_TIME,
 ) -> StableClip:
     """The largest m for which a network fails, or is dead, with at most the probability ``risk``.
 
@@ -97,6 +98,7 @@ def largest_stable_clip(
             sparsity (`forecast`'s ``failure_probability``) or that a network passes no gradient.
         networks: how many networks it is estimated from.
         seed: of their random numbers.
+        training_time: learning rate times steps of plain SGD, as `forecast` takes it.
 
     Raises:
         NoStableClipError: if no clip keeps within ``risk``.
@@ -104,6 +106,7 @@ def largest_stable_clip(
     """
     clipped = clipped_kind(kind)
     check.fraction("risk", risk)
+    training_time = check.single("training_time", check.positive("training_time", training_time))
 
     def activation(logit: float) -> ClippedReLU | ClippedSoftThreshold:
         return clipped.for_sparsity(sparsity, slope=scipy.special.expit(logit), q_star=q_star)
@@ -112,8 +115,11 @@ def largest_stable_clip(
     def estimate(logit: float) -> _Estimate:
         net = edge_of_chaos(activation(logit), q_star)
         chain = draw_layers(net, width, depth, networks, seed)
-        measures = (failure_probability, failure_standard_error, dead_share)
-        return _Estimate(*(float(measure(chain)) for measure in measures))
+        return _Estimate(
+            float(failure_probability(chain, training_time)),
+            float(failure_standard_error(chain, training_time)),
+            float(dead_share(chain)),
+        )
 
     def largest(errors: float) -> float | None:
         return _largest(lambda logit: estimate(logit).risk(errors) <= risk)

@@ -169,7 +169,8 @@ def _reproduce(
     from torch_models.reports.row_figure import save_figure
 
     experiment, output = budget.experiment, train.resources.output
-    prediction = predict(row, experiment.width, experiment.depth)
+    time = experiment.training_time(len(train.dataset(experiment).train_y))
+    prediction = predict(row, experiment.width, experiment.depth, time)
     _print_prediction(console, row, prediction)
     runs = runs_of(None, budget, [row], range(seeds))
     summary = train.sweep(runs)

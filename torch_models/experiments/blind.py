@@ -1,7 +1,8 @@
 """A blind test of the forecast: settings drawn at random, forecast first and trained afterwards.
 
 Everything that the outcome of the test depends on is fixed before the first network is trained: the
-settings by a seed, the budget here, the forecasts in a file that training never changes.
+settings by a seed, the budget and what counts as failed and as right here, the forecasts in a file
+that training never changes.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class Budget:
     batch_size: int = 32
     networks_seed: int = 0
 
+    def training_time(self, images: int) -> float:
+        """The learning rate times the steps that it takes on so many images."""
+        return self.learning_rate * self.epochs * math.ceil(images / self.batch_size)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -74,7 +79,7 @@ class Setting:
         """The activation that it has."""
         return Design(self.kind, self.sparsity, self.slope)
 
-    def forecast(self, networks: int, seed: int) -> st.Forecast:
+    def forecast(self, networks: int, seed: int, training_time: float) -> st.Forecast:
         """What the theory says of it."""
         return st.forecast(
             self.design.net(self.q_star),
@@ -83,6 +88,7 @@ class Setting:
             networks,
             seed,
             self.design.input_variance(self.q_star),
+            training_time=training_time,
         )
 
 
@@ -122,12 +128,14 @@ def forecast_settings(
     seed: int, count: int, budget: Budget, networks: int = 1000
 ) -> dict[str, Any]:
     """The record of all settings with their forecasts; the forecasts' seed is ``seed`` too."""
+    time = budget.training_time(len(load_dataset(budget.data, None).train_y))
     return {
         "seed": seed,
         "networks": networks,
         "budget": asdict(budget),
+        "training_time": _rounded(time),
         "settings": [
-            {**asdict(setting), "forecast": _told(setting.forecast(networks, seed))}
+            {**asdict(setting), "forecast": _told(setting.forecast(networks, seed, time))}
             for setting in draw_settings(seed, count)
         ],
     }
@@ -164,10 +172,13 @@ def train_settings(
 class Score:
     """What came out, held against what was forecast.
 
-    A network failed if it diverged or lost its sparsity; the others are sound.
+    A network failed if it diverged or lost its sparsity; the others are sound. A forecast is right
+    if what it expects to train does; what it expects to learn slowly, or to be dead, neither fails
+    nor learns; and what it expects to explode does not learn, whether it fails or stays at chance.
 
     Attributes:
         settings: how many were trained.
+        right: how many of them ended as was forecast.
         auc: the probability that a network that failed had the higher failure probability.
         expected: the sum of the failure probabilities.
         observed: the networks that failed.
@@ -183,6 +194,7 @@ class Score:
     """
 
     settings: int
+    right: int
     auc: float
     expected: float
     observed: int
@@ -197,8 +209,9 @@ class Score:
     def lines(self) -> list[str]:
         """The score in words."""
         return [
-            f"{self.settings} settings, {self.observed} failed where {self.expected:.1f} were "
-            f"expected; AUC {self.auc:.3f}, Brier score {self.brier:.3f}",
+            f"{self.settings} settings, {self.right} ended as forecast; {self.observed} failed "
+            f"where {self.expected:.1f} were expected; AUC {self.auc:.3f}, Brier score "
+            f"{self.brier:.3f}",
             *(
                 f"  forecast {low:.0%} to {high:.0%}: {observed} of {count} failed, "
                 f"{expected:.1f} expected"
@@ -228,6 +241,10 @@ def score(told: dict[str, Any], seen: dict[str, Any]) -> Score:
     stable = [(forecast, outcome) for forecast, outcome in sound if forecast["outcome"] != EXPLODES]
     return Score(
         settings=len(outcomes),
+        right=sum(
+            _ended_as(forecast["outcome"], outcome["outcome"])
+            for forecast, outcome in zip(forecasts, outcomes, strict=True)
+        ),
         auc=area_under_curve(chance.tolist(), failed.tolist()),
         expected=float(chance.sum()),
         observed=int(failed.sum()),
@@ -239,6 +256,15 @@ def score(told: dict[str, Any], seen: dict[str, Any]) -> Score:
         stable=len(stable),
         by_loss_of_stable=_rank_correlation(stable, "loss", -1.0),
     )
+
+
+def _ended_as(forecast: str, outcome: str) -> bool:
+    """Whether a network ended as its forecast says."""
+    if forecast == "trains":
+        return outcome == "trained"
+    if forecast == EXPLODES:
+        return outcome != "trained"
+    return outcome == "not learned"
 
 
 def _bins(

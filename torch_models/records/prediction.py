@@ -61,13 +61,16 @@ class Verdict:
     reason: str
 
 
-def predict(row: Design, width: int, depth: int) -> Prediction:
-    """Say what the theory says of networks of this row, width and depth, before there are any."""
+def predict(row: Design, width: int, depth: int, training_time: float) -> Prediction:
+    """Say what the theory says of networks of this row, width and depth, before there are any.
+
+    ``training_time`` is that of `Experiment.training_time`.
+    """
     phi, net = row.activation(), row.net()
     q0 = row.input_variance()
     # App. D: the first layer keeps the input's variance, so q^1 = q^0 and V acts L - 1 times.
     variance = np.asarray(net.trajectory(q0, depth - 1), dtype=np.float64)
-    forecast = st.forecast(net, width=width, depth=depth, q0=q0)
+    forecast = st.forecast(net, width, depth, q0=q0, training_time=training_time)
     return Prediction(
         tau=float(phi.tau),
         m=float(phi.m) if isinstance(phi, CLIPPED) else None,

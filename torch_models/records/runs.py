@@ -72,6 +72,10 @@ class Experiment:
                 f"learning rate must be positive and finite, got {self.learning_rate!r}"
             )
 
+    def training_time(self, images: int) -> float:
+        """The learning rate times the steps that it takes on so many images."""
+        return self.learning_rate * self.epochs * math.ceil(images / self.batch_size)
+
     @property
     def trained_as(self) -> str:
         """Size and training in words, as far as the paper states them of its own networks."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from typing import Any
 
 import sparsity_theory as st
 from property_tests.ledger.claims import EVIDENCE, VERDICTS
+from sparsity_theory.finite_width.failure import PAPER_TIME
 from sparsity_theory.published.ranking import forecast_of
 from sparsity_theory.published.tables import published_rows
 from torch_models.experiments import blind
@@ -41,6 +43,7 @@ PRECISION = ROOT / "docs" / "precision.md"
 SPARSE_INFERENCE = ROOT / "docs" / "does-sparsity-pay.md"
 FORECAST = ROOT / "docs" / "forecast.md"
 
+BLIND_SEEDS = (2026, 2027)
 TABLES = (2, 4, 5)
 SHOWN = {
     ("relu", 0.5, None),
@@ -93,21 +96,22 @@ def pages(ledger: Path | None) -> dict[Path, str]:
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
     )
-    wanted[FORECAST] = page(FORECAST, {"score": "\n".join(["```", *blind_score(), "```"])})
+    scores = {f"score of {seed}": blind_score(seed) for seed in BLIND_SEEDS}
+    wanted[FORECAST] = page(FORECAST, scores)
     tables = sparse_inference.tables(sparse_inference_record())
     wanted[SPARSE_INFERENCE] = page(SPARSE_INFERENCE, {"tables": tables})
     return wanted
 
 
-def blind_records() -> tuple[dict[str, Any], dict[str, Any]]:
+def blind_records(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The forecasts that were made blind, and what came out."""
-    folder = RESULTS / "blind"
+    folder = RESULTS / "blind" / f"seed-{seed}"
     return read_record(folder / "forecasts.json"), read_record(folder / "outcomes.json")
 
 
-def blind_score() -> list[str]:
-    """How the forecasts of ``results/blind`` fared, in words."""
-    return blind.score(*blind_records()).lines()
+def blind_score(seed: int) -> str:
+    """How the forecasts of ``results/blind`` fared, in words, as a block of code."""
+    return "\n".join(["```", *blind.score(*blind_records(seed)).lines(), "```"])
 
 
 def forecast_figure(records: Sequence[RunRecord]) -> None:
@@ -122,31 +126,38 @@ def forecast_figure(records: Sequence[RunRecord]) -> None:
         for row in summary.rows:
             design, experiment = row.published.design, row.records[0].run.experiment
             size = experiment.width, experiment.depth
-            found = st.forecast(design.net(), *size, q0=design.input_variance())
-            ours.append(
-                forecast_outcome(found, row.ours.accuracy_mean, row.failures > len(row.records) / 2)
-            )
-    told, seen = blind_records()
-    settings = zip(told["settings"], seen["outcomes"], strict=True)
+            time = row.records[0].training_time
+            found = st.forecast(design.net(), *size, q0=design.input_variance(), training_time=time)
+            failed = row.failures > len(row.records) / 2
+            ours.append(forecast_outcome(found, row.ours.accuracy_mean, failed, time))
+    told, seen = blind_records(BLIND_SEEDS[-1])
     drawn_blind = [
         Outcome(
             -10.0
             if setting["forecast"]["learnability"] is None
-            else setting["forecast"]["learnability"],
+            else learned_in(setting["forecast"]["learnability"], told["training_time"]),
             setting["forecast"]["failure_probability"],
             outcome["accuracy"],
             outcome["outcome"] in FAILED,
         )
-        for setting, outcome in settings
+        for setting, outcome in zip(told["settings"], seen["outcomes"], strict=True)
     ]
     groups = {"the paper's rows": of_paper, "ours, smaller": ours, "drawn blind": drawn_blind}
     forecast_picture.draw(groups, FORECAST.with_suffix(".png"))
 
 
-def forecast_outcome(found: st.Forecast, accuracy: float, failed: bool) -> Outcome:
-    """A point of the picture, for a dense network."""
+def forecast_outcome(
+    found: st.Forecast, accuracy: float, failed: bool, time: float = PAPER_TIME
+) -> Outcome:
+    """A point of the picture, for a dense network that was trained for a time."""
     assert found.learnability is not None
-    return Outcome(found.learnability, found.failure_probability, accuracy, failed)
+    learned = learned_in(found.learnability, time)
+    return Outcome(learned, found.failure_probability, accuracy, failed)
+
+
+def learned_in(learnability: float, time: float) -> float:
+    """The learnability of a network that learns as much in the paper's training time."""
+    return learnability + math.log10(time / PAPER_TIME)
 
 
 def page(path: Path, parts: dict[str, str]) -> str:

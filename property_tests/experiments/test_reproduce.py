@@ -211,8 +211,8 @@ def report_of(row: Design, **changes: Any) -> RowReport:
     experiment = budget.experiment
     runs, dataset = runs_of(None, budget, [row], range(2)), dataset_loader(None)(experiment)
     records = sorted(train_runs(runs, dataset, NoProgress()), key=lambda each: each.run.seed)
-    time = experiment.training_time(records[0].data["train"])
-    return RowReport.of(predict(row, experiment.width, experiment.depth, time), records)
+    prediction = predict(row, experiment.width, experiment.depth, records[0].training_time)
+    return RowReport.of(prediction, records)
 
 
 def test_a_row_that_trains_is_confirmed_and_a_wild_step_size_refutes_it() -> None:

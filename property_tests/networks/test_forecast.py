@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,38 @@ def test_the_forecast_ranks_the_convolutional_networks_and_all_98_outcomes_toget
 def test_outcomes_that_the_paper_does_not_report_are_refused(asked: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         published_outcomes(*asked)
+
+
+@pytest.mark.parametrize("factor", [0.1, 4.0])
+def test_longer_training_multiplies_the_odds_to_fail_and_asks_for_less_learnability(
+    factor: float,
+) -> None:
+    risky = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.9))
+    in_paper, other = (
+        st.forecast(risky, networks=200, training_time=time) for time in (10.8, 10.8 * factor)
+    )
+    odds, others = (
+        each.failure_probability / (1 - each.failure_probability) for each in (in_paper, other)
+    )
+    assert others == pytest.approx(factor * odds, rel=1e-9)
+    assert (other.severity, other.learnability) == (in_paper.severity, in_paper.learnability)
+    slow = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.5))
+    learns = st.forecast(slow, networks=200).learnability
+    assert learns is not None
+    needed = 10.8 * 10 ** (-0.5 - learns)
+    found = [st.forecast(slow, networks=200, training_time=needed * x) for x in (0.99, 1.01)]
+    assert [each.outcome for each in found] == ["learns slowly", "trains"]
+
+
+@pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf, "1", None, [1.0, 2.0]])
+def test_a_training_time_is_one_positive_number(time: Any) -> None:
+    risky = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.9))
+    for call in (
+        lambda: st.forecast(risky, 10, 3, 5, training_time=time),
+        lambda: st.largest_stable_clip("crelu", 0.8, 50, 10, networks=5, training_time=time),
+    ):
+        with pytest.raises(ValueError, match=r"^training_time must be "):
+            call()
 
 
 @pytest.mark.claim("Finite width: larger q*")

@@ -403,17 +403,28 @@ def test_as_many_recorded_runs_fail_as_the_failure_probabilities_add_up_to(
 ) -> None:
     """Within a fifth. These runs are among those that the constant is fitted to.
 
-    Rejected: the share of networks whose gradients grow a thousandfold at initialization, taken as
-    the probability: 63 runs failed, and by it such a number has a probability below 1e-9.
+    Rejected: that the time of training does not matter, which expects fewer of the longest runs to
+    fail than did; and the share of networks whose gradients grow a thousandfold at initialization,
+    taken as the probability: 63 runs failed, and by it such a number has a probability below 1e-9.
     """
     rows = [row for of_table in recorded_rows().values() for row in of_table]
     chains = [chain_of(row) for row in rows]
-    told = [float(failure_probability(chain)) for chain in chains]
+    times = [row.records[0].training_time for row in rows]
+    told = [
+        float(failure_probability(chain, time)) for chain, time in zip(chains, times, strict=True)
+    ]
     shares = [float(exploding_share(chain)) for chain in chains]
     runs = [len(row.records) for row in rows]
     seen = sum(row.failures for row in rows)
     assert seen == pytest.approx(np.dot(runs, told), rel=0.2)
     spread = np.sqrt(np.dot(runs, np.multiply(shares, np.subtract(1, shares))))
     assert atypical((seen - np.dot(runs, shares)) / spread)
+    longest = np.array(times) > 20
+    seen_in_longest = sum(row.failures for row, long in zip(rows, longest, strict=True) if long)
+    expected, without_time = (
+        float(np.dot(np.multiply(runs, longest), probabilities))
+        for probabilities in (told, [float(failure_probability(chain)) for chain in chains])
+    )
+    assert abs(seen_in_longest - expected) < 0.6 * abs(seen_in_longest - without_time)
     record_property("note", f"{sum(runs)} runs of {len(runs)} rows, {seen} of which failed")
     record_property("reduced", "width 100, depth 40 and 20, 10 and 8 epochs")

@@ -1,7 +1,8 @@
 """Forecasts that were written down before any network of theirs was trained.
 
-``tools/blind.py`` drew the settings, forecast and trained them; ``results/blind`` has both files,
-and the history has the forecasts before the outcomes.
+``tools/blind.py`` drew the settings, forecast and trained them; ``results/blind`` has the files of
+two seeds, and the history has the forecasts before the outcomes. The second seed was drawn after
+the first had shown that the forecast must know for how long a network is trained.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ from torch_models.records.files import read_record, write_record
 from torch_models.records.outcomes import FAILED
 
 FOLDER = Path(__file__).parents[2] / "results" / "blind"
+SEEDS = (2026, 2027)
 
 Note = Callable[[str, object], None]
 
 
-def records() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The forecasts and the outcomes."""
-    return read_record(FOLDER / "forecasts.json"), read_record(FOLDER / "outcomes.json")
+def records(seed: int = SEEDS[-1]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The forecasts of a seed, and the outcomes."""
+    folder = FOLDER / f"seed-{seed}"
+    return read_record(folder / "forecasts.json"), read_record(folder / "outcomes.json")
 
 
 @pytest.mark.claim("Blind forecast")
@@ -84,9 +87,11 @@ def test_nothing_simpler_than_learnability_orders_the_losses_as_well() -> None:
         assert stats.spearmanr(wrong, losses).statistic < score(told, seen).by_loss_of_stable - 0.05
 
 
-def test_the_settings_are_those_of_the_seed() -> None:
-    told, _ = records()
-    assert settings_of(told) == draw_settings(told["seed"], len(told["settings"]))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_settings_are_those_of_the_seed(seed: int) -> None:
+    told, _ = records(seed)
+    assert told["seed"] == seed
+    assert settings_of(told) == draw_settings(seed, len(told["settings"]))
     assert told["budget"] == asdict(Budget(**told["budget"]))
 
 
@@ -118,6 +123,7 @@ def test_a_perfect_and_a_useless_forecast_are_scored_so() -> None:
         ]
     }
     perfect, useless = score(told([1.0, 0, 0, 0]), seen), score(told([0.5] * 4), seen)
+    assert (perfect.right, useless.right) == (3, 3)
     assert (perfect.auc, perfect.brier, perfect.expected, perfect.observed) == (1.0, 0.0, 1.0, 1)
     assert (useless.auc, useless.brier, useless.expected) == (0.5, 0.25, 2.0)
     assert perfect.by_loss == pytest.approx(1.0)

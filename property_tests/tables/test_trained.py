@@ -1,8 +1,9 @@
 """The paper's trained networks, judged by the records of our own runs in ``results/records``.
 
-Every row of a table is judged by its runs at the paper's size where there are some, else by those
-at the short budget (see ``torch_models/records/budgets.toml``), which are narrower, shallower and
-far shorter: the ledger then says so. What is judged is which rows train and which fail, and whether
+Every row of a table is judged by its runs at the paper's size and budget where there are some, else
+at its size in smaller batches and a quarter of the epochs, else at the short budget (see
+``torch_models/records/budgets.toml``), which is narrower, shallower and far shorter: the ledger
+then says so. What is judged is which rows train and which fail, and whether
 sparsity is kept. Rows that end otherwise count against a claim and are named.
 `sparsity-theory table 2 --records results/records` prints what is judged here.
 """
@@ -10,7 +11,7 @@ sparsity is kept. Rows that end otherwise count against a claim and are named.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,13 @@ from torch_models.records.run_record import RunRecord
 from torch_models.training.loop import RECORDED_STEPS
 
 RECORDS = Path(__file__).parents[2] / "results" / "records"
-SHORT, FULL = "short", "full"
-"""Budgets; the full one is the paper's size."""
+SHORT, PAPER_SIZE, FULL = "short", "paper-size", "full"
+"""Budgets; the full one is the paper's."""
 
 Note = Callable[[str, object], None]
 Rows = Mapping[str, RowSummary]
+
+PAPER_WIDTH = 300
 
 MOST_OTHERWISE = 1 / 3
 """A larger share of rows that end otherwise refutes a claim; a smaller one leaves it partly so."""
@@ -82,8 +85,9 @@ def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
 
 
 def at_largest_size(number: int) -> Rows:
-    """All rows of a table, each by its runs at the paper's size where it has some."""
-    return {**rows_of(number), **recorded(number, budget=FULL)}
+    """All rows of a table, each by its runs at the largest budget that it has some of."""
+    larger = (recorded(number, budget=budget) for budget in (PAPER_SIZE, FULL))
+    return reduce(lambda rows, others: {**rows, **others}, larger, rows_of(number))
 
 
 def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = None) -> None:
@@ -102,9 +106,12 @@ def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = Non
 
 
 def size(record: RunRecord) -> str:
-    """Width, depth and epochs of a run in words."""
+    """Width, depth and epochs of a run in words, with the batches of the paper's width."""
     experiment = record.run.experiment
-    return f"width {experiment.width}, depth {experiment.depth}, {experiment.epochs} epochs"
+    batches = f" of batches of {experiment.batch_size}" if experiment.width == PAPER_WIDTH else ""
+    return (
+        f"width {experiment.width}, depth {experiment.depth}, {experiment.epochs} epochs{batches}"
+    )
 
 
 def what_became_of(row: RowSummary) -> str:
@@ -190,7 +197,7 @@ def forecast_outcome(row: RowSummary) -> str:
         experiment.depth,
         networks=300,
         q0=design.input_variance(),
-        training_time=experiment.training_time(record.data["train"]),
+        training_time=record.training_time,
     ).outcome
 
 

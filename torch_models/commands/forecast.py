@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 import sparsity_theory as st
+from sparsity_theory.finite_width.failure import PAPER_TIME
 from sparsity_theory.published.ranking import (
     RANKINGS,
     RankedRow,
@@ -69,6 +70,13 @@ def forecast(
             help="Of convolutional networks: 1024 in a ring, or 32x32.", show_default="dense"
         ),
     ] = None,
+    training_time: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a row of your own: learning rate times steps of SGD.",
+            show_default=f"{PAPER_TIME:g}, as in the paper",
+        ),
+    ] = None,
     networks: Annotated[int, typer.Option(help="Random networks to draw for each row.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -88,6 +96,7 @@ def forecast(
                 "depth": depth,
                 "kernel": kernel,
                 "positions": positions,
+                "training time": training_time,
             }
             for name, value in own.items():
                 if value is not None:
@@ -101,11 +110,12 @@ def forecast(
             (row,) = chosen_designs(activation or "crelu", sparsity, slope)
             size = (WIDTH if width is None else width, DEPTH if depth is None else depth)
             places = None if positions is None else _positions(positions)
+            time = PAPER_TIME if training_time is None else training_time
             found = st.forecast(
-                row.net(), *size, networks, seed, row.input_variance(), kernel, places
+                row.net(), *size, networks, seed, row.input_variance(), kernel, places, time
             )
             inputs = {**inputs_of(row), "width": size[0], "depth": size[1]}
-            inputs |= {"kernel": kernel, "positions": places}
+            inputs |= {"kernel": kernel, "positions": places, "training_time": time}
             inputs |= {"networks": networks, "seed": seed}
             _print_one(row, inputs, found, as_json)
     except ValueError as error:

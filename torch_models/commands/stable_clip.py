@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 import sparsity_theory as st
+from sparsity_theory.finite_width.failure import PAPER_TIME
 from sparsity_theory.finite_width.stable_clip import NoStableClipError
 from sparsity_theory.published.rows import Design
 from torch_models.commands.errors import fail
@@ -34,6 +35,9 @@ def stable_clip(
     ] = None,
     depth: Annotated[int, typer.Option(help="Hidden layers.")] = 100,
     risk: Annotated[float, typer.Option(help="Largest failure probability allowed.")] = 0.05,
+    training_time: Annotated[
+        float, typer.Option(help="Learning rate times steps of SGD, 10.8 in the paper.")
+    ] = PAPER_TIME,
     networks: Annotated[int, typer.Option(help="Random networks for each clip tried.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     picture: Picture = None,
@@ -54,13 +58,13 @@ def stable_clip(
         for s, _ in sizes:
             Design.of(kind, s)  # raises for a sparsity that is none
         found = {
-            (s, w): _stable_clip(kind, s, w, depth, 1.0, risk, networks, seed)
+            (s, w): _stable_clip(kind, s, w, depth, 1.0, risk, networks, seed, training_time)
             for s, w in drawing(sizes)
         }
     except ValueError as error:
         fail(str(error))
     if as_json:
-        inputs = {"activation": kind, "depth": depth, "risk": risk}
+        inputs = {"activation": kind, "depth": depth, "risk": risk, "training_time": training_time}
         clips = [
             {"sparsity": s, "width": w, **(asdict(clip) if clip else {"m": None})}
             for (s, w), clip in found.items()

@@ -120,6 +120,11 @@ class RunRecord:
         return outcome_of(kind, distance <= kept_within(experiment.width), self.final.accuracy)
 
     @property
+    def training_time(self) -> float:
+        """The learning rate times the steps of the whole run, as `st.forecast` takes it."""
+        return self.run.experiment.training_time(self.data["train"])
+
+    @property
     def outcome_in_detail(self) -> str:
         """The outcome, or the kind of divergence of a network that diverged."""
         if self.divergence is not None and self.outcome == "diverged":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparsity_theory.finite_width.forecast import SLOW_BELOW
 from torch_models.reports.canvas import new_figure, save_png
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73")
@@ -16,9 +17,12 @@ LEAST_PROBABILITY = 1e-3
 
 @dataclass(frozen=True)
 class Outcome:
-    """A forecast and what came of it: ``failed`` is exploded, or its sparsity lost."""
+    """A forecast and what came of it: ``failed`` is exploded, or its sparsity lost.
 
-    learnability: float
+    ``learned`` is the learnability plus log10 of the training time over the paper's.
+    """
+
+    learned: float
     failure_probability: float
     accuracy: float
     failed: bool
@@ -43,13 +47,15 @@ def draw(groups: dict[str, Sequence[Outcome]], path: Path) -> None:
                 "s": 28,
                 "label": f"{name}, failed" if failed else name,
             }
-            learnability = [each.learnability for each in some]
-            accuracy.scatter(learnability, [each.accuracy for each in some], **style)
+            learned = [each.learned for each in some]
+            accuracy.scatter(learned, [each.accuracy for each in some], **style)
             probability = [max(each.failure_probability, LEAST_PROBABILITY) for each in some]
-            plane.scatter(learnability, probability, **style)
-    accuracy.set(xlabel="learnability", ylabel="test accuracy", title="what is learned")
+            plane.scatter(learned, probability, **style)
+    label = r"learnability + log$_{10}$(training time / the paper's)"
+    accuracy.set(xlabel=label, ylabel="test accuracy", title="what is learned")
+    accuracy.axvline(SLOW_BELOW, color="0.7", linewidth=1, zorder=0)
     plane.set(
-        xlabel="learnability",
+        xlabel=label,
         ylabel="failure probability",
         yscale="logit",
         title="which networks fail (open symbols)",

@@ -22,6 +22,8 @@ Sec. 3.1 at finite      `finite_width`: `variance_law`, `layer_law`, `forecast`,
 width
 Eq. 2 at finite width   `finite_width.convolution_law`; `finite_width.position_law` for images
 Sec. 5                  `activations.smooth`: rounded CReLU and CST
+Beyond the paper        `mean_field.residual`, `mean_field.pre_norm`: residual networks; at finite
+                        width `finite_width.residual_law`, `finite_width.pre_norm_law`
 Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
 ======================  ===========================================================================
 
@@ -56,7 +58,10 @@ from .finite_width.forecast import Forecast, forecast
 from .finite_width.gradient_law import draw_gradients
 from .finite_width.layer_law import draw_layers
 from .finite_width.position_law import draw_many_positions
+from .finite_width.pre_norm_law import draw_pre_norm
+from .finite_width.residual_law import draw_residual
 from .finite_width.stable_clip import StableClip, largest_stable_clip
+from .finite_width.stream_law import StreamChain
 from .finite_width.variance_law import (
     Chain,
     SmallNoise,
@@ -77,7 +82,9 @@ from .mean_field.fixed_points import (
 )
 from .mean_field.jacobian import JacobianMoments, jacobian_moments
 from .mean_field.maps import MeanField
+from .mean_field.pre_norm import PreNorm
 from .mean_field.propagation import correlation_fixed_point, depth_scales, phase
+from .mean_field.residual import Residual
 
 try:
     __version__ = version("sparsity-theory")
@@ -98,6 +105,8 @@ __all__ = [
     "JacobianMoments",
     "MeanField",
     "PiecewiseLinear",
+    "PreNorm",
+    "Residual",
     "ShiftedReLU",
     "SmallNoise",
     "SmoothClippedReLU",
@@ -105,6 +114,7 @@ __all__ = [
     "SoftThreshold",
     "StableClip",
     "SteepestPoint",
+    "StreamChain",
     "UnitChain",
     "bifurcation",
     "correlation_fixed_point",
@@ -116,6 +126,8 @@ __all__ = [
     "draw_gradients",
     "draw_layers",
     "draw_many_positions",
+    "draw_pre_norm",
+    "draw_residual",
     "edge_of_chaos",
     "edge_of_chaos_for_bias",
     "fixed_points",

@@ -89,6 +89,11 @@ def fraction(name: str, value: FloatLike) -> Array:
     return _checked(name, value, "strictly between 0 and 1", lambda x: (x > 0) & (x < 1))
 
 
+def share(name: str, value: FloatLike) -> Array:
+    """``value`` as a float64 array, all of it in [0, 1]."""
+    return _checked(name, value, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
+
+
 def correlation(name: str, value: FloatLike) -> Array:
     """``value`` as a float64 array, all of it in [-1, 1]."""
     return _checked(name, value, "in [-1, 1]", lambda x: abs(x) <= 1)

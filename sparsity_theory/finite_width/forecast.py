@@ -20,8 +20,8 @@ Where it is wrong: a probability is calibrated for learning rates at which most 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +29,9 @@ from .. import _validation as check
 from .._types import Array, FloatLike
 from .._values import Summary
 from ..mean_field.fixed_points import FixedPointContinuumError, fixed_points
-from ..mean_field.maps import check_net
+from ..mean_field.maps import MeanField, check_net
+from ..mean_field.pre_norm import PreNorm
+from ..mean_field.residual import Residual
 from .convolution_law import Positions
 from .failure import (
     PAPER_TIME,
@@ -42,11 +44,10 @@ from .failure import (
 from .layer_law import Ramp, draw_layers
 from .learnability import learnability
 from .position_law import draw_positions
+from .pre_norm_law import draw_pre_norm
+from .residual_law import draw_residual
 from .stable_step import largest_step
 from .variance_law import Chain, draw_chain
-
-if TYPE_CHECKING:
-    from ..mean_field.maps import MeanField
 
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -77,19 +78,20 @@ class Forecast(Summary):
             apart, per unit of time, a step of plain gradient descent taking a time of its learning
             rate (`learnability`). Higher learns better; 1 more is ten times as fast. It compares
             kinds, s, V', widths, depths and q* that have the same number of steps at the same
-            learning rate, among networks that do not explode. None for convolutional networks,
-            for which it is not derived.
+            learning rate, among networks that do not explode. None for convolutional and residual
+            networks, for which it is not derived.
         dead_share: share of networks that pass no gradient: the gain from h^L to h^1 is below
             `failure.NO_GAIN`, mostly since some layer has no active unit.
         largest_step: the learning rate of plain SGD on cross-entropy up to which 95% of the
             networks are stable at initialization (`stable_step`); training may ask for less. None
-            where it is 0 or infinite, and for convolutional networks.
+            where it is 0 or infinite, and for convolutional and residual networks.
         exploding_share: share of networks whose squared gradients grow more than a thousandfold.
         final_variance: the 5%, 50% and 95% quantiles of q^L.
         largest_gain: the same quantiles of the largest backward gain over layers.
         gradient_growth: the same quantiles of the gain over the whole depth, from h^L to h^1.
         left_basin: share of networks whose q^L lies beyond the basin of attraction of q*: above
-            the next fixed point, or above q* itself where that is stable from the left only.
+            the next fixed point, or above q* itself where that is stable from the left only. 0
+            for residual networks of which q* is no fixed point: they have no basin to leave.
         sparsity_mean: expected sparsity of layers 1 to L, shape (depth,).
         sparsity_std: its standard deviation over networks, shape (depth,).
         outcome: what to expect of training, by `expected_outcome`.
@@ -133,7 +135,7 @@ def slow_below(training_time: float) -> float:
 
 
 def forecast(
-    net: MeanField,
+    net: MeanField | Residual | PreNorm,
     width: int = 300,
     depth: int = 100,
     networks: int = 1000,
@@ -146,12 +148,15 @@ def forecast(
     """Draw the variances and gradient gains of random networks, and predict how training ends.
 
     Args:
-        net: the initialization, with scalar parameters.
-        width: units N in every layer; channels, where there are positions.
+        net: the initialization, with scalar parameters: a network without skips, or a residual
+            one, of which the variances are those of the stream.
+        width: units N in every layer; channels, where there are positions; for `PreNorm` those of
+            the stream and of every block.
         depth: number L of hidden layers.
         networks: how many networks to draw.
         seed: of the random numbers; the result depends on nothing else.
-        q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given.
+        q0: variance of the pre-activations of layer 1; ``net.q_star`` where not given, 1 for
+            `PreNorm`.
         kernel: of a convolutional network with circular padding, its odd size in each dimension.
         positions: of a convolutional network, on a ring, or in each of one or two dimensions: 1024
             or (32, 32). Variances, gains and sparsities are then means over positions, drawn by
@@ -159,37 +164,66 @@ def forecast(
         training_time: learning rate times steps of plain SGD, 10.8 in the paper. The longer, the
             likelier a network fails, and the lower is the learnability that it needs.
 
-    Whole layers are drawn for the paper's four activations (`draw_layers`), units for others.
+    Whole layers are drawn for the paper's four activations (`draw_layers`), units for others and
+    for residual networks, whose probability of failure is an extrapolation: none of the runs that
+    it is calibrated on had skips.
 
     Raises:
         ValueError: for a width, depth or number of networks below 1, q0 or training_time not
             positive and finite, a network without q_star, or array parameters; kernel or positions
-            without the other, or that `draw_positions` refuses.
+            without the other, for a residual network, or that `draw_positions` refuses.
     """
-    check_net(net)
     training_time = check.single("training_time", check.positive("training_time", training_time))
+    if isinstance(net, Residual | PreNorm):
+        if kernel is not None or positions is not None:
+            raise ValueError(f"kernel and positions go with no residual network, got {net!r}")
+        return _of_stream(net, width, depth, networks, seed, q0, training_time)
+    check_net(net)
     if kernel is not None or positions is not None:
         chain: Chain = draw_positions(net, kernel, positions, width, depth, networks, seed, q0)
-        return _summary(net, chain, training_time)
+        return _summary(chain, _basin_end(net), training_time)
     draw = draw_chain if Ramp.of(net.activation) is None else draw_layers
     chain = draw(net, width, depth, networks, seed, q0)
     if chain.variance.ndim > 2:
         raise ValueError("forecast needs a single q0 and scalar tau, m, sigma_w2 and sigma_b2")
     learning = learnability(net, width, depth)
     step = largest_step(net, chain, width)
-    return _summary(net, chain, training_time, learning, step)
+    return _summary(chain, _basin_end(net), training_time, learning, step)
+
+
+def _of_stream(
+    net: Residual | PreNorm,
+    width: int,
+    depth: int,
+    networks: int,
+    seed: int,
+    q0: FloatLike | None,
+    training_time: float,
+) -> Forecast:
+    """The forecast of a residual network; the verdict says what becomes of its sparsity."""
+    if isinstance(net, PreNorm):
+        chain: Chain = draw_pre_norm(net, width, depth, networks, seed, q0)
+        found = _summary(chain, np.inf, training_time)
+    else:
+        chain = draw_residual(net, width, depth, networks, seed, q0)
+        rests = net.skip < 1.0 and net.with_same_fixed_points().q_star is not None
+        end = _basin_end(net.with_same_fixed_points()) if rests else np.inf
+        found = _summary(chain, end, training_time)
+    first, last = found.sparsity_mean[[0, -1]]
+    kept = f"sparsity {first:.0%} in the first layer and {last:.0%} in the last"
+    return replace(found, verdict=f"{found.verdict}; {kept}")
 
 
 def _summary(
-    net: MeanField,
     chain: Chain,
+    basin_end: float,
     training_time: float,
     learning: float | None = None,
     step: float | None = None,
 ) -> Forecast:
     last = chain.variance[-1]
     final = np.quantile(last, QUANTILES)
-    left = float(np.mean(last > _basin_end(net)))
+    left = float(np.mean(last > basin_end))
     failing = float(failure_probability(chain, training_time))
     dead = float(dead_share(chain))
     outcome = expected_outcome(failing, learning, dead, training_time)

@@ -159,7 +159,7 @@ class MeanField(Value):
             mapped = (self.sigma_w2 * self.activation.mean_product(rho, q) + self.sigma_b2) / q
         size = np.abs(mapped)
         rounded = (size > 1.0) & (size <= 1.0 + _ROUNDING)
-        return self._known(np.where(rounded, np.sign(mapped), mapped), q)
+        return known(self.activation, np.where(rounded, np.sign(mapped), mapped), q)
 
     def correlation_slope(self, rho: FloatLike, q: FloatLike | None = None) -> Array:
         """R'(rho), the slope of the correlation map; chi_1 at rho = 1.
@@ -169,7 +169,7 @@ class MeanField(Value):
         rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
         with np.errstate(over="ignore", invalid="ignore"):
             slope = self.sigma_w2 * self.activation.mean_product_of_derivatives(rho, q)
-        return self._known(slope, q)
+        return known(self.activation, slope, q)
 
     def correlation_gap(self, gap: FloatLike, q: FloatLike | None = None) -> Array:
         """1 - R(1 - gap) for gap in [0, 2], with full relative accuracy however small the gap.
@@ -180,7 +180,7 @@ class MeanField(Value):
         gap, q = check.gap("gap", gap), self._at_fixed_point(q)
         with np.errstate(over="ignore", invalid="ignore"):
             mapped = self.sigma_w2 * self.activation.mean_product_gap(gap, q) / q
-        return self._known(np.asarray(mapped), q)
+        return known(self.activation, np.asarray(mapped), q)
 
     def trajectory(self, q0: FloatLike, depth: int) -> Array:
         """q^0, V(q^0), V(V(q^0)), ...: shape (depth + 1, *batch).
@@ -190,23 +190,7 @@ class MeanField(Value):
         Raises:
             ValueError: for q0 negative or not finite, or a negative depth.
         """
-        variances = [check.nonnegative("q0", q0)]
-        for _ in range(check.size("depth", depth, least=0)):
-            overflown = np.isinf(variances[-1])
-            following = self.variance_map(np.where(overflown, 1.0, variances[-1]))
-            variances.append(np.where(overflown, np.inf, following))
-        return np.stack(np.broadcast_arrays(*variances))
-
-    def _known(self, values: Array, q: Array) -> Array:
-        """Values at q, after a check that none of them was lost in overflow."""
-        lost = np.isnan(values)
-        if np.any(lost):
-            worst = float(np.broadcast_to(q, lost.shape)[lost].flat[0])
-            raise ValueError(
-                f"q must be within the range of double precision of {self.activation!r}, "
-                f"whose squares overflow beside it, got {worst!r}"
-            )
-        return np.asarray(values)[()]
+        return iterated(self.variance_map, q0, depth)
 
     def _square_at_zero(self) -> Array:
         """phi(0)^2, the limit of E phi^2."""
@@ -230,6 +214,32 @@ class MeanField(Value):
         """The limit of E phi'^2: at variance 0 half of the inputs are below 0."""
         below, above = self.activation.derivative(-_TINY), self.activation.derivative(_TINY)
         return np.asarray(0.5 * (below * below + above * above))
+
+
+def known(activation: GaussianExpectations, values: Array, q: Array) -> Array:
+    """Values at q, after a check that none of them was lost in overflow."""
+    lost = np.isnan(values)
+    if np.any(lost):
+        worst = float(np.broadcast_to(q, lost.shape)[lost].flat[0])
+        raise ValueError(
+            f"q must be within the range of double precision of {activation!r}, "
+            f"whose squares overflow beside it, got {worst!r}"
+        )
+    return np.asarray(values)[()]
+
+
+def iterated(variance_map: Callable[[Array], Array], q0: FloatLike, depth: int) -> Array:
+    """q^0 and ``depth`` applications of a variance map to it, as `MeanField.trajectory` has them.
+
+    Raises:
+        ValueError: for q0 negative or not finite, or a negative depth.
+    """
+    variances = [check.nonnegative("q0", q0)]
+    for _ in range(check.size("depth", depth, least=0)):
+        overflown = np.isinf(variances[-1])
+        following = variance_map(np.where(overflown, 1.0, variances[-1]))
+        variances.append(np.where(overflown, np.inf, following))
+    return np.stack(np.broadcast_arrays(*variances))
 
 
 def check_net(net: MeanField) -> None:

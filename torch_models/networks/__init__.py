@@ -34,6 +34,7 @@ from torch_models.networks.observe import (
     observe_covariances,
     observe_gradients,
 )
+from torch_models.networks.residual import PreNormEnsemble, ResidualEnsemble
 from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "Initialization",
     "InitializedLayer",
     "LayerStatistics",
+    "PreNormEnsemble",
+    "ResidualEnsemble",
     "ShiftedReLU",
     "SoftThreshold",
     "SparseActivation",

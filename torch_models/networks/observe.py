@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +15,19 @@ from torch import Tensor
 from sparsity_theory._types import Array
 from torch_models.networks.ensemble import Ensemble
 from torch_models.networks.losses import cross_entropy
+
+
+class Observable(Protocol):
+    """What is observed: an `Ensemble`, or residual networks (`residual`)."""
+
+    def as_tensor(self, x: Tensor | NDArray[Any]) -> Tensor:
+        """``x`` in the dtype and on the device of the parameters."""
+
+    def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (h^l, x^l), pre-activations (or stream) and activations, for every layer."""
+
+    def readout(self, x: Tensor) -> Tensor:
+        """Logits (members, batch, out_features) of the last activations."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class LayerStatistics:
 
 
 @torch.no_grad()
-def observe(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> LayerStatistics:
+def observe(ensemble: Observable, x: Tensor | NDArray[np.floating]) -> LayerStatistics:
     """Variance and sparsity of every layer on ``x``, as ``ensemble.propagate`` takes it.
 
     One forward pass without gradients that holds one layer at a time. Squares are summed in
@@ -43,7 +58,7 @@ def observe(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> LayerStatis
 
 
 @torch.no_grad()
-def observe_covariances(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> Array:
+def observe_covariances(ensemble: Observable, x: Tensor | NDArray[np.floating]) -> Array:
     """Covariances of h^l between all inputs of a batch: means over units, channels, positions.
 
     Returns:
@@ -84,7 +99,7 @@ def jacobian_spectrum(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> A
 
 
 def observe_gradients(
-    ensemble: Ensemble,
+    ensemble: Observable,
     x: Tensor | NDArray[np.floating],
     y: Tensor | NDArray[np.integer] | None = None,
     seed: int = 0,
@@ -111,7 +126,7 @@ def observe_gradients(
 
 
 def gradient_growth(
-    ensemble: Ensemble,
+    ensemble: Observable,
     x: Tensor | NDArray[np.floating],
     y: Tensor | NDArray[np.integer] | None = None,
     seed: int = 0,

@@ -220,7 +220,7 @@ def test_a_row_that_trains_is_confirmed_and_a_wild_step_size_refutes_it() -> Non
     report = report_of(shallow, epochs=6, learning_rate=0.05, batch_size=32)
     assert report.prediction.outcome == "trains"
     assert report.verdict.status == "as the theory says"
-    wild = report_of(shallow, epochs=6, learning_rate=1e4, batch_size=32)
+    wild = report_of(shallow, epochs=1, learning_rate=10.0, batch_size=32)
     assert wild.verdict.status == "not as the theory says"
 
 

@@ -45,7 +45,7 @@ def test_what_was_forecast_blind_ranks_what_came_out(record_property: Note) -> N
     told, seen = records()
     found = score(told, seen)
     assert found.settings == len(told["settings"]) >= 80
-    assert found.auc > 0.95
+    assert found.auc > 0.9
     assert found.by_loss_of_stable > 0.9
     settings = told["settings"]
     for wrong in (

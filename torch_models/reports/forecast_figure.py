@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch_models.reports.canvas import new_figure, save_png
+from torch_models.reports.canvas import new_figure, save
+from torch_models.reports.palette import BLUE, GREEN, ORANGE
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73")
+COLOURS = (BLUE, ORANGE, GREEN)
 MARKERS = ("o", "s", "^")
 LEAST_PROBABILITY = 1e-3
 """Smaller failure probabilities are drawn as this one."""
@@ -25,7 +26,7 @@ class Outcome:
 
 
 def draw(groups: dict[str, Sequence[Outcome]], path: Path) -> None:
-    """Draw accuracy over learnability, and failures in the plane of both forecasts, as PNG.
+    """Draw accuracy over learnability, and failures in the plane of both forecasts.
 
     Args:
         groups: outcomes by what they are outcomes of; at most three.
@@ -57,4 +58,4 @@ def draw(groups: dict[str, Sequence[Outcome]], path: Path) -> None:
     for axes in (accuracy, plane):
         axes.spines[["top", "right"]].set_visible(False)
     accuracy.legend(frameon=False, fontsize="small")
-    save_png(figure, path, 110)
+    save(figure, path, 110)

@@ -106,14 +106,14 @@ def test_small_and_large_figures_are_readable() -> None:
     assert "1.000000e-08" in shown
 
 
-@pytest.mark.parametrize("picture", [".", "", "a.pdf", "nowhere/a.png"])
+@pytest.mark.parametrize("picture", [".", "", "a.jpg", "nowhere/a.png"])
 def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_computed(
     picture: str,
 ) -> None:
     for name in ("observe", "stable-clip"):
-        done = run(name, "--picture", picture)
+        done = run(name, "--plot", picture)
         assert done.exit_code in (1, 2)
-        assert done.stderr.startswith("error: picture ")
+        assert done.stderr.startswith("error: plot ")
         assert done.stderr.count("\n") == 1
 
 

@@ -93,9 +93,7 @@ def test_layers_observed_lie_within_the_law_at_their_width() -> None:
 def test_networks_are_observed_with_a_picture(tmp_path: Path) -> None:
     picture = tmp_path / "layers.png"
     sizes = ["--width", "30", "--depth", "6", "--networks", "3"]
-    done = run(
-        "observe", "--activation", "st", "--sparsity", "0.7", *sizes, "--picture", str(picture)
-    )
+    done = run("observe", "--activation", "st", "--sparsity", "0.7", *sizes, "--plot", str(picture))
     assert done.exit_code == 0, done.output
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "ST s=0.7" in done.stdout
@@ -106,7 +104,7 @@ def test_networks_are_observed_with_a_picture(tmp_path: Path) -> None:
 def test_stable_clips_are_listed_and_drawn(tmp_path: Path) -> None:
     picture = tmp_path / "clips.png"
     sizes = ["--sparsity", "0.8", "--sparsity", "0.9", "--width", "50", "--depth", "10"]
-    done = run("stable-clip", *sizes, "--networks", "50", "--picture", str(picture))
+    done = run("stable-clip", *sizes, "--networks", "50", "--plot", str(picture))
     assert done.exit_code == 0, done.output
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "0.9" in done.stdout
@@ -125,7 +123,7 @@ def test_stable_clips_are_listed_and_drawn(tmp_path: Path) -> None:
         (["forecast", "--activation", "gelu"], "error: activation must be one of"),
         (["observe", "--depth", "1"], "error: depth must be at least 2, got 1"),
         (["observe", "--correlation", "2"], "error: correlation must be in [-1, 1], got 2.0"),
-        (["observe", "--picture", "/no/such/folder/a.png"], "error: picture /no/such/folder/a.png"),
+        (["observe", "--plot", "/no/such/folder/a.png"], "error: plot /no/such/folder/a.png"),
         (["stable-clip", "--activation", "relu"], "error: activation must be one of crelu, cst"),
         (["stable-clip", "--risk", "0"], "error: risk must be strictly between 0 and 1, got 0.0"),
     ],

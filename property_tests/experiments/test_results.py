@@ -22,7 +22,6 @@ from torch_models.records.files import read_record, to_plain, write_record
 from torch_models.records.results import find_records, summarize
 from torch_models.records.run_record import RunRecord, read_run_record
 from torch_models.records.runs import DATA_SETS
-from torch_models.reports.training_figures import FAILED_ROWS, QUICK_ROWS, SLOW_ROWS
 
 ROOT = Path(__file__).parents[2]
 CRELU = Design("crelu", 0.85, 0.7)
@@ -285,8 +284,10 @@ def test_a_file_is_written_where_one_is_asked_for(some: Path, tmp_path: Path) ->
         (("table", 2, "--format", "xml"), "format must be one of text, markdown, csv, json"),
         (("table", 2, "--records", "nowhere"), "got 'nowhere'"),
         (("table", 2, "--output", "nowhere/at/all"), "nowhere/at/all cannot be written"),
-        (("figure", 6), "figure must be one of 5, 14, got 6"),
-        (("figure", 5, "--output", "a.pdf"), "output must end in .png, got 'a.pdf'"),
+        (("figure", 15), "figure must be 1 to 14 or all, got '15'"),
+        (("figure", 5, "--output", "a.jpg"), "output must end in one of .svg, .pdf, .png, got"),
+        (("figure", 5, "--format", "jpg"), "format must be one of svg, pdf, png, got 'jpg'"),
+        (("figure", 5, "--format", "svg", "--output", "a.png"), "format goes with all"),
     ],
 )
 def test_a_mistake_is_one_clear_line(
@@ -298,56 +299,6 @@ def test_a_mistake_is_one_clear_line(
     assert result.exit_code in (1, 2)
     assert result.stderr.count("\n") == 1
     assert message in result.stderr
-
-
-# --- figures ------------------------------------------------------------------------------------
-
-BLOWN_UP = ((1.0, 2.0, 3.0), (1e9, 0.0, float("inf")), (float("nan"), 1e30, 2.0))
-
-
-@pytest.fixture
-def drawable(tmp_path: Path) -> Path:
-    """Runs of all rows that figures need."""
-    folder = tmp_path / "records"
-    for row in FAILED_ROWS:
-        write_run(folder, row, 0.1, norms=BLOWN_UP, divergence="gradient above 1e6", losses=())
-    for row in (*SLOW_ROWS, *QUICK_ROWS):
-        for seed in range(3):
-            write_run(folder, row, 0.4, seed=seed)
-    return folder
-
-
-@pytest.mark.parametrize("number", [5, 14])
-def test_a_figure_is_a_png(number: int, drawable: Path, tmp_path: Path) -> None:
-    path = tmp_path / "figure.png"
-    result = invoke("figure", number, "--records", drawable, "--output", path)
-    assert result.exit_code == 0, result.output
-    assert path.read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("number", "command"),
-    [
-        (5, "train-table 2 --row crelu-0.85-0.9 --row cst-0.85-0.9 --budget short"),
-        (14, "train-table 2 --row crelu-0.85-0.5 --row cst-0.85-0.5 --row crelu-0.6-0.5"),
-    ],
-)
-def test_a_figure_without_its_records_says_how_to_make_them(
-    number: int, command: str, some: Path
-) -> None:
-    result = invoke("figure", number, "--records", some, "--output", some / "figure.png")
-    assert result.exit_code == 1
-    assert result.stderr.count("\n") == 1
-    assert command in result.stderr
-    assert not (some / "figure.png").exists()
-
-
-def test_a_figure_of_failed_runs_is_not_drawn_from_runs_that_trained(tmp_path: Path) -> None:
-    for row in FAILED_ROWS:
-        write_run(tmp_path, row, 0.9)
-    result = invoke("figure", 5, "--records", tmp_path, "--output", tmp_path / "figure.png")
-    assert result.exit_code == 1
-    assert "a failed run of CReLU s=0.85 V'=0.9 and CST s=0.85 V'=0.9" in result.stderr
 
 
 # --- records as they are really written ---------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +24,11 @@ from sparsity_theory.published.ranking import (
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
 from sparsity_theory.published.tables import CNN_FAILED_BELOW, FAILED_BELOW
 from torch_models.commands.errors import fail
+from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.commands.printing import drawing, inputs_of, print_table, table
+from torch_models.reports.drawing import save_picture
+from torch_models.reports.law_figure import laws
+from torch_models.reports.ranking_figure import ranking
 
 WIDTH, DEPTH = 300, 100
 
@@ -79,6 +85,7 @@ def forecast(
     ] = None,
     networks: Annotated[int, typer.Option(help="Random networks to draw for each row.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    plot: Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Say from the exact law at finite width, training nothing, which networks will train.
@@ -86,6 +93,7 @@ def forecast(
     With --table, rows are ranked beside the accuracy that the paper reports, and the ranking is
     scored: the AUC is the probability that a row that failed ranks above one that trained.
     """
+    check_plot(plot)
     try:
         if tables:
             own = {
@@ -101,7 +109,7 @@ def forecast(
             for name, value in own.items():
                 if value is not None:
                     raise ValueError(f"{name} does not go with table, whose rows have their own")
-            _forecast_tables(tables, kinds or ["dnn"], networks, seed, as_json)
+            _forecast_tables(tables, kinds or ["dnn"], networks, seed, plot, as_json)
         elif kinds:
             raise ValueError(
                 "network goes with table; kernel and positions make a row of your own convolutional"
@@ -118,6 +126,8 @@ def forecast(
             inputs |= {"kernel": kernel, "positions": places, "training_time": time}
             inputs |= {"networks": networks, "seed": seed}
             _print_one(row, inputs, found, as_json)
+            if plot is not None:
+                draw_to(plot, partial(save_picture, laws(row, _title(row, inputs), found)))
     except ValueError as error:
         fail(str(error))
 
@@ -131,7 +141,12 @@ def _positions(text: str) -> list[int]:
 
 
 def _forecast_tables(
-    tables: Sequence[int], kinds: Sequence[str], networks: int, seed: int, as_json: bool
+    tables: Sequence[int],
+    kinds: Sequence[str],
+    networks: int,
+    seed: int,
+    plot: Path | None,
+    as_json: bool,
 ) -> None:
     outcomes = published_outcomes(tables, kinds)
     ranked = [ranked_row(row, networks, seed, network) for row, network in drawing(outcomes)]
@@ -153,6 +168,8 @@ def _forecast_tables(
         typer.echo(json.dumps(content, indent=1))
     else:
         _print_ranking(ranked, areas)
+    if plot is not None:
+        draw_to(plot, partial(save_picture, ranking(ranked)))
 
 
 def _record(ranked: RankedRow) -> dict[str, Any]:
@@ -220,6 +237,15 @@ def _print_ranking(ranked: Sequence[RankedRow], areas: dict[str, float]) -> None
         console.print(f"AUC {area:.3f} by {name}")
 
 
+def _title(row: Design, inputs: dict[str, Any]) -> str:
+    """The row and the size of its networks."""
+    title = f"{row.label}, width {inputs['width']}, depth {inputs['depth']}"
+    if inputs["positions"] is not None:
+        places = " x ".join(str(size) for size in inputs["positions"])
+        title += f", kernel {inputs['kernel']}, {places} positions"
+    return title
+
+
 def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json: bool) -> None:
     quantiles = {
         name: getattr(found, name).tolist()
@@ -244,11 +270,7 @@ def _print_one(row: Design, inputs: dict[str, Any], found: st.Forecast, as_json:
         typer.echo(json.dumps(record, indent=1))
         return
     console = Console(highlight=False)
-    title = f"{row.label}, width {inputs['width']}, depth {inputs['depth']}"
-    if inputs["positions"] is not None:
-        places = " x ".join(str(size) for size in inputs["positions"])
-        title += f", kernel {inputs['kernel']}, {places} positions"
-    console.print(f"[bold]{title}[/bold]: {found.verdict}", soft_wrap=True)
+    console.print(f"[bold]{_title(row, inputs)}[/bold]: {found.verdict}", soft_wrap=True)
     lines = table("", "5%", "50%", "95%", left=("",))
     names = {
         "final_variance": "q^L",

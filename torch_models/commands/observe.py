@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
 from torch_models.commands.errors import fail, require
-from torch_models.commands.pictures import Picture, check_picture, draw_to
+from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.commands.printing import inputs_of, print_table, table
 from torch_models.measurements.layers import observed_layers
 from torch_models.records.files import to_plain
@@ -32,12 +32,12 @@ def observe(
     networks: Annotated[int, typer.Option(help="Networks to draw.")] = 20,
     correlation: Annotated[float, typer.Option(help="Of the two inputs, in [-1, 1].")] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the first network; others follow.")] = 0,
-    picture: Picture = None,
+    plot: Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Build random networks and hold every layer against theory; nothing is trained."""
     require("observe", "torch")
-    check_picture(picture)
+    check_plot(plot)
     try:
         (row,) = chosen_designs(activation, sparsity, slope)
         if not -1 <= correlation <= 1:
@@ -60,9 +60,9 @@ def observe(
         typer.echo(json.dumps(to_plain(content), indent=1))
     else:
         _print(row, seen, width, networks)
-    if picture is not None:
+    if plot is not None:
         title = f"{row.label}, width {width}, {networks} networks"
-        draw_to(picture, lambda path: draw(title, seen, path))
+        draw_to(plot, lambda path: draw(title, seen, path))
 
 
 def _print(row: Design, seen: dict[str, Layers], width: int, networks: int) -> None:

@@ -9,20 +9,26 @@ from typing import Annotated
 import typer
 
 from torch_models.commands.errors import FAILED, fail, require
+from torch_models.reports.canvas import check_format
 
-Picture = Annotated[Path | None, typer.Option(help="PNG file to draw.", show_default="none")]
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", help="Picture to draw: .svg, .pdf or .png.", show_default="none"),
+]
 
 
-def check_picture(path: Path | None) -> None:
+def check_plot(path: Path | None) -> None:
     """End with one line, before anything is computed, if there can be no picture at ``path``."""
     if path is None:
         return
     require("the picture", "matplotlib")
-    if path.suffix != ".png":
-        fail(f"picture must end in .png, got {str(path)!r}")
+    try:
+        check_format(path)
+    except ValueError as error:
+        fail(f"plot {error}")
     if path.is_dir() or not path.absolute().parent.is_dir():
         what = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        fail(f"picture {path} cannot be written: {what}", FAILED)
+        fail(f"plot {path} cannot be written: {what}", FAILED)
 
 
 def draw_to(path: Path, draw: Callable[[Path], None]) -> None:
@@ -30,5 +36,5 @@ def draw_to(path: Path, draw: Callable[[Path], None]) -> None:
     try:
         draw(path)
     except OSError as error:
-        fail(f"picture {path} cannot be written: {error.strerror or error}", FAILED)
+        fail(f"plot {path} cannot be written: {error.strerror or error}", FAILED)
     typer.echo(f"drawn to {path}", err=True)

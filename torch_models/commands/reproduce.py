@@ -26,6 +26,7 @@ from torch_models.commands.options import (
     Workers,
     changed,
 )
+from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.commands.printing import number, print_table, table
 from torch_models.commands.sweep import (
     Resources,
@@ -110,6 +111,7 @@ def reproduce(
     cluster: Cluster = None,
     again: Again = False,
     save_weights: SaveWeights = False,
+    plot: Plot = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON list of reports instead of tables.")
     ] = False,
@@ -119,6 +121,7 @@ def reproduce(
     Every network has a record in the output folder: an interrupted command resumes from there, and
     finished networks are not trained again. `train-table` trains whole tables.
     """
+    check_plot(plot)
     changes = {
         "width": width,
         "depth": depth,
@@ -156,6 +159,8 @@ def reproduce(
         typer.echo(json.dumps([to_plain(report.to_json()) for report in finished], indent=1))
     elif finished:
         _print_summary(console, finished)
+    if plot is not None and finished:
+        _draw_all(finished, plot)
 
 
 def _reproduce(
@@ -181,11 +186,18 @@ def _reproduce(
         return None
     report = RowReport.of(prediction, [read_run_record(record_path(output, run)) for run in runs])
     picture = output / f"{runs[0].name.partition('-seed-')[0]}-{runs[0].name[-8:]}.png"
-    save_figure(report, picture)
+    save_figure([report], picture)
     _print_report(console, report)
     console.print(f"  records: {summary_line(summary, output)}", soft_wrap=True, markup=False)
     console.print(f"  picture: {picture}", soft_wrap=True, markup=False)
     return report
+
+
+def _draw_all(reports: Sequence[RowReport], path: Path) -> None:
+    """Draw all rows in one picture."""
+    from torch_models.reports.row_figure import save_figure
+
+    draw_to(path, lambda place: save_figure(reports, place))
 
 
 def _print_prediction(console: Console, row: Design, prediction: Prediction) -> None:

@@ -14,7 +14,7 @@ from sparsity_theory.finite_width.failure import PAPER_TIME
 from sparsity_theory.finite_width.stable_clip import NoStableClipError
 from sparsity_theory.published.rows import Design
 from torch_models.commands.errors import fail
-from torch_models.commands.pictures import Picture, check_picture, draw_to
+from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.commands.printing import drawing, number, print_table, table
 from torch_models.reports.clip_figure import draw
 
@@ -40,7 +40,7 @@ def stable_clip(
     ] = PAPER_TIME,
     networks: Annotated[int, typer.Option(help="Random networks for each clip tried.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
-    picture: Picture = None,
+    plot: Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Find the largest clip m for which networks fail no more often than the risk.
@@ -49,7 +49,7 @@ def stable_clip(
     run explodes or loses its sparsity, or that a network passes no gradient; nothing is trained.
     Sizes that no clip makes stable are listed without one.
     """
-    check_picture(picture)
+    check_plot(plot)
     kind = activation.casefold()
     if kind not in KINDS:
         fail(f"activation must be one of {', '.join(KINDS)}, got {activation!r}")
@@ -73,9 +73,9 @@ def stable_clip(
         typer.echo(json.dumps(content, indent=1))
     else:
         _print(found)
-    if picture is not None:
+    if plot is not None:
         title = f"{st.ACTIVATIONS[kind].label}, depth {depth}, at a risk of {risk:.0%}"
-        draw_to(picture, lambda path: draw(title, found, path))
+        draw_to(plot, lambda path: draw(title, found, path))
 
 
 def _stable_clip(*arguments: Any) -> st.StableClip | None:

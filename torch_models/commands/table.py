@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,12 @@ import typer
 
 from torch_models.commands.errors import FAILED, fail
 from torch_models.commands.options import folded
+from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.records.files import replacing
 from torch_models.records.results import BUDGETS, Found, find_records, summarize
 from torch_models.records.runs import NETWORKS
+from torch_models.reports.drawing import save_picture
+from torch_models.reports.table_figure import table_picture
 from torch_models.reports.tables import FORMATS
 
 RECORDS = Path("runs")
@@ -40,6 +44,7 @@ def table(
     output: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="standard output")
     ] = None,
+    plot: Plot = None,
 ) -> None:
     """Print Table 2, 4 or 5 with our figures beside the paper's, from whatever records there are.
 
@@ -47,6 +52,7 @@ def table(
     merged, nor are runs that differ in anything but their seed. `sparsity-theory train-table 2`
     makes records.
     """
+    check_plot(plot)
     chosen = as_format.casefold()
     if chosen not in FORMATS:
         fail(f"format must be one of {', '.join(FORMATS)}, got {as_format!r}")
@@ -54,8 +60,11 @@ def table(
         wanted = number, folded(network), folded(budget)
         summarize([], *wanted)  # raises for what there is not, before records are looked for
         summaries = summarize(found_records(records).records, *wanted)
+        picture = None if plot is None else table_picture(summaries)
     except ValueError as error:
         fail(str(error))
+    if plot is not None and picture is not None:
+        draw_to(plot, partial(save_picture, picture))
     text = FORMATS[chosen](summaries)
     if output is None:
         typer.echo(text, nl=False)

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import sparsity_theory as st
-from torch_models.reports.canvas import new_figure, save_png
+from torch_models.reports.canvas import new_figure, save
+from torch_models.reports.palette import BLUE, GREEN, ORANGE
 
-COLOURS = ("#E69F00", "#0072B2", "#009E73")
-
-
+COLOURS = (ORANGE, BLUE, GREEN)
 MARKERS = ("o", "s", "^")
 
 
 def draw(title: str, found: dict[tuple[float, int], st.StableClip | None], path: Path) -> None:
-    """Draw m, V'(q*) and learnability over s, a line for each width, as PNG at ``path``.
+    """Draw m, V'(q*) and learnability over s, a line for each width, at ``path``.
 
     Bars span the ranges of m. A line ends where no clip is stable.
     """
@@ -45,7 +44,7 @@ def draw(title: str, found: dict[tuple[float, int], st.StableClip | None], path:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
     figure.suptitle(title, fontweight="bold")
-    save_png(figure, path, 120)
+    save(figure, path, 120)
 
 
 def _bars(clips: Iterable[st.StableClip]) -> list[list[float]]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsity_theory.finite_width.forecast import SLOW_BELOW
-from torch_models.reports.canvas import new_figure, save_png
+from torch_models.reports.canvas import new_figure, save
+from torch_models.reports.palette import BLUE, GREEN, ORANGE
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73")
+COLOURS = (BLUE, ORANGE, GREEN)
 MARKERS = ("o", "s", "^")
 LEAST_PROBABILITY = 1e-3
 """Smaller failure probabilities are drawn as this one."""
@@ -29,7 +30,7 @@ class Outcome:
 
 
 def draw(groups: dict[str, Sequence[Outcome]], path: Path) -> None:
-    """Draw accuracy over learnability, and failures in the plane of both forecasts, as PNG.
+    """Draw accuracy over learnability, and failures in the plane of both forecasts.
 
     Args:
         groups: outcomes by what they are outcomes of; at most three.
@@ -63,4 +64,4 @@ def draw(groups: dict[str, Sequence[Outcome]], path: Path) -> None:
     for axes in (accuracy, plane):
         axes.spines[["top", "right"]].set_visible(False)
     accuracy.legend(frameon=False, fontsize="small")
-    save_png(figure, path, 110)
+    save(figure, path, 110)

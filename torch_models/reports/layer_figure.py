@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torch_models.records.layers import TITLES, Layers
-from torch_models.reports.canvas import new_figure, save_png
+from torch_models.reports.canvas import new_figure, save
+from torch_models.reports.palette import BLACK, BLUE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-SEEN, LAW, LIMIT = "#0072B2", "#B8B8B8", "#222222"
+SEEN, LAW, LIMIT = BLUE, "#B8B8B8", BLACK
 
 
 def draw(title: str, seen: dict[str, Layers], path: Path) -> None:
-    """Draw one panel for each quantity and write the picture as PNG at ``path``, atomically."""
+    """Draw one panel for each quantity and write the picture at ``path``, atomically."""
     figure = new_figure(15, 4.2)
     for axes, (name, each) in zip(figure.subplots(1, len(seen)), seen.items(), strict=True):
         _draw_panel(axes, each)
@@ -28,7 +29,7 @@ def draw(title: str, seen: dict[str, Layers], path: Path) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(title, fontweight="bold")
-    save_png(figure, path, 120)
+    save(figure, path, 120)
 
 
 def _draw_panel(axes: Axes, each: Layers) -> None:

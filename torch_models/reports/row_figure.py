@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +12,26 @@ from numpy.typing import NDArray
 from torch_models.records.outcomes import LEARNED
 from torch_models.records.row_report import RowReport
 from torch_models.records.run_record import RunRecord
-from torch_models.reports.canvas import new_figure, save_png
+from torch_models.reports.canvas import new_figure, save
+from torch_models.reports.palette import (
+    BLACK,
+    BLUE,
+    FAINT,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
-SEED_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""Okabe and Ito's palette: distinct to colour-blind readers, and in print."""
-
+SEED_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE)
 SEED_MARKERS = ("o", "s", "^", "D", "v", "P")
-THEORY = "#222222"
-FAINT = "#8A8A8A"
+THEORY = BLACK
 WIDEST = 12.0
 """Largest q shown on the variance map; what leaves it is marked at the border."""
 
@@ -33,9 +42,17 @@ MOST_SEEDS = 6
 """Seeds drawn one by one; more would hide each other."""
 
 
-def save_figure(report: RowReport, path: Path) -> None:
-    """Draw ``report`` and write it as PNG at ``path``, atomically."""
-    figure = new_figure(15, 6)
+def save_figure(reports: Sequence[RowReport], path: Path) -> None:
+    """Draw reports below one another and write the picture at ``path``, atomically."""
+    figure = new_figure(15, 6 * len(reports))
+    for part, report in zip(
+        figure.subfigures(len(reports), squeeze=False).flat, reports, strict=True
+    ):
+        _draw_report(part, report)
+    save(figure, path)
+
+
+def _draw_report(figure: SubFigure, report: RowReport) -> None:
     left, middle, right = figure.subplots(1, 3)
     draw_variance_map(left, report)
     draw_sparsity(middle, report)
@@ -58,7 +75,6 @@ def save_figure(report: RowReport, path: Path) -> None:
         fontsize=11,
         color=THEORY,
     )
-    save_png(figure, path)
 
 
 def draw_variance_map(axes: Axes, report: RowReport) -> None:
@@ -97,7 +113,7 @@ def draw_variance_map(axes: Axes, report: RowReport) -> None:
 def _draw_map(axes: Axes, report: RowReport, low: float, high: float) -> None:
     """Draw everything on the square from ``low`` to ``high``."""
     q = np.linspace(max(low, high / 1000), high, 1000)
-    axes.plot((low, high), (low, high), color=FAINT, lw=1, ls="--", label="diagonal")
+    axes.plot((low, high), (low, high), color=GREY, lw=1, ls="--", label="diagonal")
     axes.plot(q, report.design.net().variance_map(q), color=THEORY, lw=2, label="V(q)")
     for k, path in _shown(_paths(report)):
         axes.plot(*cobweb(path), color=_colour(k), lw=1, alpha=0.85, label=f"q^l, seed {k}")
@@ -122,7 +138,7 @@ def draw_sparsity(axes: Axes, report: RowReport) -> None:
         layers,
         mean - spread,
         mean + spread,
-        color=FAINT,
+        color=GREY,
         alpha=0.3,
         lw=0,
         label="forecast, mean and deviation",
@@ -131,8 +147,8 @@ def draw_sparsity(axes: Axes, report: RowReport) -> None:
         axes.plot(layers, sparsity, color=_colour(k), lw=1.3, ls=":")
     for k, sparsity in _shown(after):
         axes.plot(layers, sparsity, color=_colour(k), lw=1.6, marker=_marker(k), ms=4)
-    axes.plot([], [], color=FAINT, lw=1.3, ls=":", label="each seed at initialization")
-    axes.plot([], [], color=FAINT, lw=1.6, marker="o", ms=4, label="each seed at the end")
+    axes.plot([], [], color=GREY, lw=1.3, ls=":", label="each seed at initialization")
+    axes.plot([], [], color=GREY, lw=1.6, marker="o", ms=4, label="each seed at the end")
     axes.set(xlim=(0.5, len(layers) + 0.5), ylim=(-0.03, 1.03))
     axes.set(xlabel="layer", ylabel="share of zeros")
     axes.set_title("sparsity before training and at its end")
@@ -144,7 +160,7 @@ def draw_accuracy(axes: Axes, report: RowReport) -> None:
     """Validation accuracy over epochs, where a network diverged, and its test accuracy."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.axhline(LEARNED, color=FAINT, lw=1, ls="--", label="counts as learned")
+    axes.axhline(LEARNED, color=GREY, lw=1, ls="--", label="counts as learned")
     for k, record in enumerate(report.records[:MOST_SEEDS]):
         curve = _accuracies(record)
         end = f"test {record.final.accuracy:.2f}"
@@ -206,5 +222,5 @@ def _legend_below(axes: Axes) -> None:
 
 def _tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#E6E6E6", lw=0.6)
+    axes.grid(color=FAINT, lw=0.6)
     axes.set_axisbelow(True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch_models.reports.canvas import new_figure, save_png
+from torch_models.reports.canvas import new_figure, save
 
 Record = dict[str, Any]
 
@@ -153,7 +153,7 @@ def save_figure(record: Record, path: Path) -> None:
         f"{hardware['processor']}, {record['threads']} thread{'s' * (record['threads'] > 1)}, "
         f"{record['dtype']}, weights not in the cache; dotted: 1 / (share of W that is read)"
     )
-    save_png(figure, path, 110)
+    save(figure, path, 110)
 
 
 def _times(ratio: float) -> str:

@@ -69,7 +69,7 @@ def code(app: Sphinx, number: int) -> list[nodes.Node]:
     found: list[nodes.Node] = []
     for name in entries_of_equations()[number]:
         entry = domain.objects[name]  # type: ignore[attr-defined]
-        shown = re.sub(r"^(sparsity_theory|torch_models)\.", "", name)
+        shown = name.removeprefix("sparsity_theory.")
         found.append(link(app, entry.docname, entry.node_id, nodes.literal("", shown)))
     for name in files_of_equations()[number]:
         file = domain.modules[name]  # type: ignore[attr-defined]
@@ -90,7 +90,7 @@ def verdicts(app: Sphinx, number: int) -> list[nodes.Node]:
     for entry in written(app).entries:
         name = entry.claim.id
         if name == f"Eq. {number}":
-            shown = f"{entry.verdict}, {entry.evidence}"
+            shown = f"{entry.verdict} ({entry.evidence})"
         elif re.fullmatch(rf"Misprint Eq\. {number}( .*)?", name):
             shown = "misprinted"
         else:

@@ -39,7 +39,8 @@ STYLE = """
 .claims article:target { background: var(--field); outline: .5rem solid var(--field); }
 .claims header { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: baseline; }
 .claims h3 { font-size: 1rem; margin: 0; flex: 1 1 auto; } .claims article p { margin: .25rem 0; }
-.claims [class^=verified] b { color: var(--verified); } .claims .refuted b { color: var(--refuted); }
+.claims [class^=verified] b { color: var(--verified); }
+.claims .refuted b { color: var(--refuted); }
 .claims .open b, .claims .partly b, .claims .skipped b { color: var(--open); }
 .claims .reason { white-space: pre-wrap; }
 .claims ul { margin: .25rem 0; padding-left: 1.25rem; }
@@ -178,7 +179,8 @@ def _tests(entry: Entry, addresses: Mapping[str, str]) -> str:
     if not outcomes:
         return ""
     lines = "".join(
-        f"<li>{_linked(test, addresses)}: {', '.join(f'{n} {s}' for s, n in Counter(own).items())}</li>"
+        f"<li>{_linked(test, addresses)}: "
+        f"{', '.join(f'{n} {s}' for s, n in Counter(own).items())}</li>"
         for test, own in outcomes.items()
     )
     number = f"{len(outcomes)} test{'s' if len(outcomes) > 1 else ''}"

@@ -2,7 +2,7 @@
 
 It writes ``results/table-*.md``, the parts of ``README.md`` and ``docs`` that stand between marks,
 and the pictures of ``docs/does-sparsity-pay.md`` and ``docs/forecast.md``. The counts of claims in
-the README need a ledger:
+the README and what ``docs/ledger.md`` says of verdicts need a ledger:
 
     pytest --ledger=ledger.json
     python tools/pages.py --ledger ledger.json
@@ -14,6 +14,7 @@ import argparse
 import difflib
 import json
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import sparsity_theory as st
-from property_tests.ledger.claims import EVIDENCE, VERDICTS
+from property_tests.ledger.claims import EVIDENCE, VERDICTS, load_claims
+from property_tests.ledger.page import anchors
 from sparsity_theory.finite_width.failure import PAPER_TIME
 from sparsity_theory.published.ranking import forecast_of
 from sparsity_theory.published.tables import published_rows
@@ -38,10 +40,16 @@ from torch_models.reports.tables import FORMATS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
+CLAIMS = ROOT / "property_tests" / "claims.toml"
 README = ROOT / "README.md"
-PRECISION = ROOT / "docs" / "precision.md"
-SPARSE_INFERENCE = ROOT / "docs" / "does-sparsity-pay.md"
-FORECAST = ROOT / "docs" / "forecast.md"
+DOCS = ROOT / "docs"
+BENCHMARKS = DOCS / "benchmarks.md"
+FORECAST = DOCS / "forecast.md"
+LEDGER = DOCS / "ledger.md"
+MISPRINTS = DOCS / "misprints.md"
+PRECISION = DOCS / "precision.md"
+SPARSE_INFERENCE = DOCS / "does-sparsity-pay.md"
+TRAINED_TABLES = DOCS / "tables.md"
 
 BLIND_SEEDS = (2026, 2027)
 TABLES = (2, 4, 5)
@@ -57,7 +65,7 @@ SHOWN = {
     ("cst", 0.8, 0.9),
     ("cst", 0.85, 0.9),
 }
-"""Kind, sparsity and V'(q*) of the rows of Table 2 that the README shows."""
+"""Kind, sparsity and V'(q*) of the rows of Table 2 that `TRAINED_TABLES` shows."""
 
 PRODUCTS = "bench_training.TrainingStep.track_step_over_its_products"
 LOOPS = "bench_peers.Peers.track_ratio"
@@ -74,7 +82,7 @@ PEERS = (
     ("`torch.nn.Linear`, 300 wide, one input", "using 85% zeros", ZEROS, (300, 1)),
     ("`torch.nn.Linear`, 2048 wide, one input", "using 85% zeros", ZEROS, (2048, 1)),
 )
-"""Peer, ours, benchmark and its parameters: rows of the README's table of ratios."""
+"""Peer, ours, benchmark and its parameters: rows of the table of ratios."""
 
 PEERS_MEASURED_ON = ("amd-epyc-1-thread", "amd-epyc-2-threads")
 SPARSE_INFERENCE_MEASURED_ON = "amd-epyc-1-thread"
@@ -89,10 +97,14 @@ def pages(ledger: Path | None) -> dict[Path, str]:
         RESULTS / f"table-{number}.md": FORMATS["markdown"](summarize(found.records, number))
         for number in TABLES
     }
-    readme = {"table": part_of_table_2(found.records), "peers": peers()}
     if ledger is not None:
-        readme["counts"] = counts(json.loads(ledger.read_text(encoding="utf-8")))
-    wanted[README] = page(README, readme)
+        claims = complete(json.loads(ledger.read_text(encoding="utf-8")))
+        wanted[README] = page(README, {"counts": total(claims)})
+        parts = {"counts": counts(claims), "trained": trained(claims)}
+        wanted[LEDGER] = page(LEDGER, parts)
+    wanted[MISPRINTS] = page(MISPRINTS, {"misprints": misprints()})
+    wanted[TRAINED_TABLES] = page(TRAINED_TABLES, {"table": part_of_table_2(found.records)})
+    wanted[BENCHMARKS] = page(BENCHMARKS, {"peers": peers()})
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
     )
@@ -192,7 +204,7 @@ def part_of_table_2(records: Sequence[RunRecord]) -> str:
 
 
 def is_shown(row: RowSummary) -> bool:
-    """Whether the README has this row."""
+    """Whether the page of trained tables has this row."""
     design = row.published.design
     return (design.kind, design.sparsity, design.slope) in SHOWN
 
@@ -215,27 +227,62 @@ def ratio(machine: dict[str, Any], benchmark: str, parameters: tuple[Any, ...]) 
     return "".join(f"{value:.2f}" for *place, value in rows if tuple(place) == parameters)
 
 
-def counts(ledger: dict[str, Any]) -> str:
-    """Verified claims by kind of evidence, and what is not verified as it stands.
+def complete(ledger: dict[str, Any]) -> list[dict[str, Any]]:
+    """The claims of a ledger.
 
     Raises:
         SystemExit: for the ledger of a partial run, whose counts say nothing.
     """
     if not ledger["run"]["complete"]:
         raise SystemExit("error: a partial run's ledger; run pytest without -k, -m or files")
-    claims = ledger["claims"]
-    verified = Counter(claim["evidence"] for claim in claims if claim["verdict"] == "verified")
-    others = Counter(claim["verdict"] for claim in claims if claim["verdict"] != "verified")
-    rows = [f"| {kind} | {verified[kind]} |" for kind in EVIDENCE if verified[kind]]
-    rest = "".join(
-        f", {others[verdict]} {verdict}" for verdict in VERDICTS[::-1] if others[verdict]
-    )
+    claims: list[dict[str, Any]] = ledger["claims"]
+    return claims
+
+
+def total(claims: Sequence[dict[str, Any]]) -> str:
+    """How many claims there are, and how many have each verdict, in one sentence."""
+    verdicts = Counter(claim["verdict"] for claim in claims)
     sources = Counter(claim["source"] for claim in claims)
-    total = (
-        f"{sources['paper']} claims of the paper, {sources['library']} of this library: "
-        f"{verified.total()} verified{rest}."
+    shown = ", ".join(
+        f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS[::-1] if verdicts[verdict]
     )
-    return "\n".join([total, "", "| evidence | verified |", "| --- | ---: |", *rows])
+    return f"{sources['paper']} claims of the paper, {sources['library']} of this library: {shown}."
+
+
+def counts(claims: Sequence[dict[str, Any]]) -> str:
+    """That, and the verified claims by kind of evidence."""
+    verified = Counter(claim["evidence"] for claim in claims if claim["verdict"] == "verified")
+    rows = [f"| {kind} | {verified[kind]} |" for kind in EVIDENCE if verified[kind]]
+    return "\n".join([total(claims), "", "| evidence | verified |", "| --- | ---: |", *rows])
+
+
+def trained(claims: Sequence[dict[str, Any]]) -> str:
+    """The claims that rest on trained networks, with their verdict and the grounds for it."""
+    places = anchors(claim["id"] for claim in claims)
+    lines = ["| claim | verdict | on what grounds |", "| :--- | :--- | :--- |"]
+    for claim in claims:
+        if claim["admits"] == "trained":
+            link = f"[{claim['id']}](ledger.md#{places[claim['id']]})"
+            lines.append(f"| {link} | {claim['verdict']} | {escaped(claim['reason'])} |")
+    return "\n".join(lines)
+
+
+def misprints() -> str:
+    """What is misprinted, and what must be meant, in the order of the paper."""
+    claims = load_claims(CLAIMS)
+    places = anchors(claims)
+    lines = ["| where | printed, and meant | where it matters |", "| :--- | :--- | :--- |"]
+    for claim in claims.values():
+        if claim.evidence == "misprint":
+            name = escaped(claim.id.removeprefix("Misprint "))
+            link = f"[{name}](ledger.md#{places[claim.id]})"
+            lines.append(f"| {link} | {escaped(claim.statement)} | {escaped(claim.domain)} |")
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """The text of a claim for the cell of a table."""
+    return re.sub(r"[*|]", r"\\\g<0>", text)
 
 
 def precision(record: dict[str, Any]) -> str:

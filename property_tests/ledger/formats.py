@@ -7,9 +7,11 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from property_tests.ledger.claims import EVIDENCE, HOLDING, REDUCED, VERDICTS, Entry
+from property_tests.ledger.claims import EVIDENCE, HOLDING, REDUCED, VERDICTS, Claim, Entry, Link
 from property_tests.ledger.page import page
 
 
@@ -153,7 +155,53 @@ def as_json(entries: Sequence[Entry], run: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _facts(run: dict[str, Any]) -> dict[str, str]:
+@dataclass(frozen=True)
+class WrittenLedger:
+    """A ledger as a run has left it: what it knew of every claim, and what the run was."""
+
+    entries: tuple[Entry, ...]
+    run: dict[str, Any]
+
+
+def read_json(path: Path) -> WrittenLedger:
+    """What `as_json` has written.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is no ledger.
+    """
+    document = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        entries = tuple(_read(claim) for claim in document["claims"])
+        return WrittenLedger(entries, document["run"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no ledger of pytest --ledger={path}") from error
+
+
+def _read(claim: dict[str, Any]) -> Entry:
+    return Entry(
+        claim=Claim(
+            claim["id"],
+            claim["source"],
+            claim["statement"],
+            claim["domain"],
+            claim["admits"],
+            claim["part"],
+        ),
+        verdict=claim["verdict"],
+        evidence=claim["evidence"] or claim["admits"],
+        reason=claim["reason"],
+        tests=tuple(
+            (
+                Link(test["test"], claim["id"], test["evidence"], test["reading"]),
+                test["outcome"],
+            )
+            for test in claim["tests"]
+        ),
+    )
+
+
+def facts(run: dict[str, Any]) -> dict[str, str]:
     """What a reader should know of the run, in words."""
     tests = "all that run by default" if run["complete"] else "a part of the suite"
     return {"tests": tests} | {name: str(run[name]) for name in run if name != "complete"}
@@ -186,14 +234,14 @@ def as_markdown(entries: Sequence[Entry], run: dict[str, Any]) -> str:
         escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
         return "| " + " | ".join(escaped) + " |"
 
-    note = ", ".join(f"{name}: {value}" for name, value in _facts(run).items())
+    note = ", ".join(f"{name}: {value}" for name, value in facts(run).items())
     rows = [line(_COLUMNS), line("---" for _ in _COLUMNS)] + [line(_row(e)) for e in entries]
     return f"# Ledger\n\n{headline(entries)}.\n\n{note}.\n\n" + "\n".join(rows) + "\n"
 
 
 def as_html(entries: Sequence[Entry], run: dict[str, Any]) -> str:
     """A page of its own, to read and to search."""
-    return page(entries, headline(entries), _facts(run))
+    return page(entries, headline(entries), facts(run))
 
 
 FORMATS: dict[str, Callable[[Sequence[Entry], dict[str, Any]], str]] = {

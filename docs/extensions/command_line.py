@@ -1,0 +1,34 @@
+"""``{commands}``: every command of ``sparsity-theory`` with its options, as ``--help`` has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from typer.cli import get_docs_for_click
+
+from torch_models.commands.app import app as commands
+
+
+class Commands(SphinxDirective):
+    """A section for each command."""
+
+    def run(self) -> list[nodes.Node]:
+        """Its help, which is Markdown."""
+        group: Any = typer.main.get_command(commands)
+        parts = [
+            get_docs_for_click(
+                obj=command, ctx=typer.Context(command), name=name, call_prefix="sparsity-theory"
+            )
+            for name, command in group.commands.items()
+        ]
+        return self.parse_text_to_nodes("\n\n".join(parts), allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directive."""
+    app.add_directive("commands", Commands)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,84 @@
+"""What the reference has an entry for: public names by the package that users import them from."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from equation_table import LAST, files_of_equations, numbers
+
+PACKAGES = ("sparsity_theory", "sparsity_theory.testing", "torch_models")
+"""Where users import from: each name of their ``__all__`` has an entry."""
+
+FILES = (
+    "sparsity_theory.testing.certify",
+    "sparsity_theory.testing.strategies",
+    "sparsity_theory.testing.zeros",
+    "torch_models.experiments.weights",
+    "torch_models.training.dense",
+    "torch_models.training.memory_plan",
+)
+"""Files of which users import, or should read, more than the packages give."""
+
+
+def public_names() -> Iterator[str]:
+    """Every public name with its package."""
+    for package in PACKAGES:
+        yield from (f"{package}.{name}" for name in import_module(package).__all__)
+
+
+def public_names_of(file: ModuleType) -> list[str]:
+    """Those that a file defines."""
+    return [
+        name for name in public_names() if getattr(value(name), "__module__", "") == file.__name__
+    ]
+
+
+def has_entry(file: ModuleType) -> bool:
+    """Whether a file is documented whole: it is one of ``FILES``, or the table names it alone."""
+    named = {name for names in files_of_equations().values() for name in names}
+    return file.__name__ in FILES or (file.__name__ in named and not public_names_of(file))
+
+
+def files(name: str) -> Iterator[ModuleType]:
+    """The file of this name, or those of the package, without private ones."""
+    module = import_module(name)
+    if not hasattr(module, "__path__"):
+        yield module
+        return
+    for found in pkgutil.iter_modules(module.__path__, f"{name}."):
+        if not found.name.rpartition(".")[2].startswith("_"):
+            yield import_module(found.name)
+
+
+def value(name: str) -> Any:
+    """What a name stands for."""
+    package, _, own = name.rpartition(".")
+    return getattr(import_module(package), own)
+
+
+@cache
+def entries_of_equations() -> dict[int, list[str]]:
+    """The entries whose docstrings name an equation; those of a class stand for the class."""
+    found: dict[int, list[str]] = {number: [] for number in range(1, LAST + 1)}
+    for name in public_names():
+        thing = value(name)
+        documented = {name: thing}
+        if inspect.isclass(thing):
+            documented |= {f"{name}.{own}": each for own, each in public_members(thing)}
+        for entry, each in documented.items():
+            for number in dict.fromkeys(numbers(each.__doc__ or "")):
+                found[number].append(entry)
+    return found
+
+
+def public_members(kind: type) -> Iterator[tuple[str, Any]]:
+    """The methods and properties that a class defines itself."""
+    for name, member in vars(kind).items():
+        if not name.startswith("_") and (callable(member) or isinstance(member, property)):
+            yield name, member

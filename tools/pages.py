@@ -1,8 +1,9 @@
 """Write what pages say of committed records, or check that they say it.
 
 It writes ``results/table-*.md``, the parts of ``README.md`` and ``docs`` that stand between marks,
-and the pictures of ``docs/does-sparsity-pay.md`` and ``docs/forecast.md``. The counts of claims in
-the README and what ``docs/ledger.md`` says of verdicts need a ledger:
+the pictures of ``docs/does-sparsity-pay.md`` and ``docs/forecast.md``, and those of the paper's
+figures in ``docs/figures``, which carry a digest of what was drawn that is compared. The counts of
+claims in the README and what ``docs/ledger.md`` says of verdicts need a ledger:
 
     pytest --ledger=ledger.json
     python tools/pages.py --ledger ledger.json
@@ -16,6 +17,7 @@ import json
 import math
 import re
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +37,12 @@ from torch_models.records.results import RowSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
 from torch_models.reports import forecast_figure as forecast_picture
 from torch_models.reports import sparse_inference
+from torch_models.reports.canvas import stamp_of
+from torch_models.reports.drawing import save_small
 from torch_models.reports.forecast_figure import Outcome
+from torch_models.reports.panels import Picture
+from torch_models.reports.paper_figures.catalogue import NUMBERS, picture_of
+from torch_models.reports.paper_figures.recorded import dense_summaries
 from torch_models.reports.tables import FORMATS
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +51,9 @@ CLAIMS = ROOT / "property_tests" / "claims.toml"
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 BENCHMARKS = DOCS / "benchmarks.md"
+FIGURES = DOCS / "figures"
 FORECAST = DOCS / "forecast.md"
+GALLERY = DOCS / "figures.md"
 LEDGER = DOCS / "ledger.md"
 MISPRINTS = DOCS / "misprints.md"
 PRECISION = DOCS / "precision.md"
@@ -88,13 +97,20 @@ PEERS_MEASURED_ON = ("amd-epyc-1-thread", "amd-epyc-2-threads")
 SPARSE_INFERENCE_MEASURED_ON = "amd-epyc-1-thread"
 
 
-def pages(ledger: Path | None) -> dict[Path, str]:
-    """What each page should hold."""
+def committed_records() -> list[RunRecord]:
+    """The records of runs in ``results``."""
     found = find_records([RESULTS / "records"])
     if found.left_out:
         raise SystemExit(f"error: {found.left_out[0]}")
+    return found.records
+
+
+def pages(
+    records: Sequence[RunRecord], figures: dict[Path, Picture], ledger: Path | None
+) -> dict[Path, str]:
+    """What each page should hold."""
     wanted = {
-        RESULTS / f"table-{number}.md": FORMATS["markdown"](summarize(found.records, number))
+        RESULTS / f"table-{number}.md": FORMATS["markdown"](summarize(records, number))
         for number in TABLES
     }
     if ledger is not None:
@@ -103,7 +119,7 @@ def pages(ledger: Path | None) -> dict[Path, str]:
         parts = {"counts": counts(claims), "trained": trained(claims)}
         wanted[LEDGER] = page(LEDGER, parts)
     wanted[MISPRINTS] = page(MISPRINTS, {"misprints": misprints()})
-    wanted[TRAINED_TABLES] = page(TRAINED_TABLES, {"table": part_of_table_2(found.records)})
+    wanted[TRAINED_TABLES] = page(TRAINED_TABLES, {"table": part_of_table_2(records)})
     wanted[BENCHMARKS] = page(BENCHMARKS, {"peers": peers()})
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
@@ -112,7 +128,24 @@ def pages(ledger: Path | None) -> dict[Path, str]:
     wanted[FORECAST] = page(FORECAST, scores)
     tables = sparse_inference.tables(sparse_inference_record())
     wanted[SPARSE_INFERENCE] = page(SPARSE_INFERENCE, {"tables": tables})
+    wanted[GALLERY] = page(GALLERY, {"figures": gallery(figures)})
     return wanted
+
+
+def paper_figures(records: Sequence[RunRecord]) -> dict[Path, Picture]:
+    """The figures of the paper, by the files that they are drawn to."""
+    summaries = dense_summaries(records)
+    return {FIGURES / f"figure-{n}.png": picture_of(n, summaries) for n in NUMBERS}
+
+
+def gallery(figures: dict[Path, Picture]) -> str:
+    """Every figure with its caption."""
+    parts = []
+    for path, picture in figures.items():
+        name = path.stem.replace("-", " ").capitalize()
+        parts.append(f"## {name}\n\n![{name}]({path.relative_to(GALLERY.parent).as_posix()})")
+        parts.append(textwrap.fill(picture.caption, 104, break_on_hyphens=False))
+    return "\n\n".join(parts)
 
 
 def blind_records(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -322,6 +355,14 @@ def differs(path: Path, wanted: str) -> bool:
     return text != wanted
 
 
+def drawn_otherwise(path: Path, picture: Picture) -> bool:
+    """Whether a picture is missing, or was drawn from other numbers; if so, on standard error."""
+    if stamp_of(path) == picture.stamp:
+        return False
+    print(f"error: {path.relative_to(ROOT)} does not show what it should", file=sys.stderr)
+    return True
+
+
 def main() -> int:
     """Write, or check."""
     parser = argparse.ArgumentParser(
@@ -330,13 +371,20 @@ def main() -> int:
     parser.add_argument("--ledger", type=Path, help="a whole run's ledger, as JSON")
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     chosen = parser.parse_args()
-    wanted = pages(chosen.ledger)
+    records = committed_records()
+    figures = paper_figures(records)
+    wanted = pages(records, figures, chosen.ledger)
     if chosen.check:
-        return int(sum(differs(path, text) for path, text in wanted.items()) > 0)
+        others = [path for path, text in wanted.items() if differs(path, text)]
+        others += [path for path, picture in figures.items() if drawn_otherwise(path, picture)]
+        return int(bool(others))
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
     sparse_inference.save_figure(sparse_inference_record(), SPARSE_INFERENCE.with_suffix(".png"))
-    forecast_figure(find_records([RESULTS / "records"]).records)
+    forecast_figure(records)
+    FIGURES.mkdir(exist_ok=True)
+    for path, picture in figures.items():
+        save_small(picture, path)
     return 0
 
 

@@ -14,6 +14,7 @@ import sparsity_theory as st
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
 from torch_models.measurements.layers import observed_layers
+from torch_models.reports.trainable_figure import learned
 
 
 def run(*arguments: str) -> Any:
@@ -108,6 +109,29 @@ def test_stable_clips_are_listed_and_drawn(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "0.9" in done.stdout
+
+
+def test_where_one_can_train_at_all_is_drawn_for_several_depths(tmp_path: Path) -> None:
+    """With the learnability of each best clip, and nothing where no clip is stable."""
+    picture = tmp_path / "where.png"
+    sizes = ["--sparsity", "0.8", "--width", "3", "--width", "60", "--depth", "4", "--depth", "60"]
+    done = run("stable-clip", *sizes, "--networks", "50", "--json", "--plot", str(picture))
+    assert done.exit_code == 0, done.output
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    told = json.loads(done.stdout)["clips"]
+    clips = {
+        (clip["sparsity"], clip["width"], clip["depth"]): st.largest_stable_clip(
+            "crelu", 0.8, clip["width"], clip["depth"], networks=50
+        )
+        if clip["m"]
+        else None
+        for clip in told
+    }
+    assert clips[0.8, 3, 60] is None
+    drawn = learned(clips, 60, [0.8], [4, 60])
+    expected = [clip["learnability"] for clip in told if clip["width"] == 60]
+    np.testing.assert_array_equal(drawn[:, 0], expected)
+    assert np.isnan(learned(clips, 3, [0.8], [60])).all()
 
 
 @pytest.mark.parametrize(

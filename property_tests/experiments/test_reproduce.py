@@ -262,7 +262,7 @@ def test_the_picture_is_a_png_even_when_everything_blew_up(
             for record, path in zip(report.records, paths, strict=True)
         ),
     )
-    for name, drawn in (("a.png", report), ("b.png", blown_up)):
+    for name, drawn in (("a.png", [report]), ("b.png", [blown_up, report])):
         save_figure(drawn, tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 2
@@ -356,9 +356,10 @@ def test_a_row_runs_from_parameters_to_files_in_plain_text(tmp_path: Path) -> No
     result = invoke(
         "reproduce", "--activation", "st", "--sparsity", 0.8, "--width", 20, "--depth", 3,
         "--seeds", 2, "--epochs", 2, "--batch-size", 8, "--data", "mnist", "--data-dir", folder,
-        "--output", tmp_path / "runs",
+        "--output", tmp_path / "runs", "--plot", tmp_path / "all.svg",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
+    assert (tmp_path / "all.svg").read_text().startswith("<?xml")
     for text in ("tau 1.2816", "sigma_w^2 5.0000", "V'(q*) 1.000", "q^3", "test accuracy"):
         assert text in result.output
     assert "\x1b" not in result.output

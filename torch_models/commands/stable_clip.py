@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import product
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,10 +18,14 @@ from sparsity_theory.published.rows import Design
 from torch_models.commands.errors import fail
 from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.commands.printing import drawing, number, print_table, table
-from torch_models.reports.clip_figure import draw
+from torch_models.reports import clip_figure, trainable_figure
+
+Found = dict[tuple[float, int, int], st.StableClip | None]
+"""By sparsity, width and depth."""
 
 SPARSITIES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
 WIDTHS = (100, 300, 1000)
+DEPTH = 100
 KINDS = tuple(name for name, kind in st.ACTIVATIONS.items() if kind.clipped)
 
 
@@ -33,7 +39,10 @@ def stable_clip(
         list[int] | None,
         typer.Option(help="May be repeated.", show_default=", ".join(map(str, WIDTHS))),
     ] = None,
-    depth: Annotated[int, typer.Option(help="Hidden layers.")] = 100,
+    depth: Annotated[
+        list[int] | None,
+        typer.Option(help="Hidden layers; may be repeated.", show_default=str(DEPTH)),
+    ] = None,
     risk: Annotated[float, typer.Option(help="Largest failure probability allowed.")] = 0.05,
     training_time: Annotated[
         float, typer.Option(help="Learning rate times steps of SGD, 10.8 in the paper.")
@@ -47,35 +56,48 @@ def stable_clip(
 
     It learns best of all clips within the risk. Failing: the forecast probability that a training
     run explodes or loses its sparsity, or that a network passes no gradient; nothing is trained.
-    Sizes that no clip makes stable are listed without one.
+    Sizes that no clip makes stable are listed without one. With several depths, the plot is a chart
+    of where one can train at all.
     """
     check_plot(plot)
     kind = activation.casefold()
     if kind not in KINDS:
         fail(f"activation must be one of {', '.join(KINDS)}, got {activation!r}")
-    sizes = [(s, w) for w in width or WIDTHS for s in sparsity or SPARSITIES]
+    depths = depth or [DEPTH]
+    sizes = list(product(sparsity or SPARSITIES, width or WIDTHS, depths))
     try:
-        for s, _ in sizes:
+        for s in sparsity or SPARSITIES:
             Design.of(kind, s)  # raises for a sparsity that is none
         found = {
-            (s, w): _stable_clip(kind, s, w, depth, 1.0, risk, networks, seed, training_time)
-            for s, w in drawing(sizes)
+            size: _stable_clip(kind, *size, 1.0, risk, networks, seed, training_time)
+            for size in drawing(sizes)
         }
     except ValueError as error:
         fail(str(error))
     if as_json:
-        inputs = {"activation": kind, "depth": depth, "risk": risk, "training_time": training_time}
+        inputs = {"activation": kind, "risk": risk, "training_time": training_time}
         clips = [
-            {"sparsity": s, "width": w, **(asdict(clip) if clip else {"m": None})}
-            for (s, w), clip in found.items()
+            {"sparsity": s, "width": w, "depth": d, **(asdict(clip) if clip else {"m": None})}
+            for (s, w, d), clip in found.items()
         ]
         content = {**inputs, "networks": networks, "seed": seed, "clips": clips}
         typer.echo(json.dumps(content, indent=1))
     else:
         _print(found)
     if plot is not None:
-        title = f"{st.ACTIVATIONS[kind].label}, depth {depth}, at a risk of {risk:.0%}"
-        draw_to(plot, lambda path: draw(title, found, path))
+        draw_to(
+            plot, lambda path: _draw(st.ACTIVATIONS[kind].label, risk, found, training_time, path)
+        )
+
+
+def _draw(label: str, risk: float, found: Found, training_time: float, path: Path) -> None:
+    """Draw clips over the sparsity for one depth, or where one can train at all for several."""
+    depths = list(dict.fromkeys(depth for _, _, depth in found))
+    if len(depths) > 1:
+        trainable_figure.draw(f"{label}, at a risk of {risk:.0%}", found, training_time, path)
+        return
+    title = f"{label}, depth {depths[0]}, at a risk of {risk:.0%}"
+    clip_figure.draw(title, {(s, w): clip for (s, w, _), clip in found.items()}, path)
 
 
 def _stable_clip(*arguments: Any) -> st.StableClip | None:
@@ -86,16 +108,17 @@ def _stable_clip(*arguments: Any) -> st.StableClip | None:
         return None
 
 
-def _print(found: dict[tuple[float, int], st.StableClip | None]) -> None:
-    names = ("width", "s", "m", "lowest", "highest", "V'(q*)", "V''(q*)", "failing", "learnability")
-    shown = table(*names)
-    for (s, w), clip in found.items():
+def _print(found: Found) -> None:
+    names = ("width", "depth", "s", "m", "lowest", "highest", "V'(q*)", "V''(q*)", "failing")
+    shown = table(*names, "learnability")
+    for (s, w, d), clip in found.items():
+        size = str(w), str(d), f"{s:g}"
         if clip is None:
-            shown.add_row(str(w), f"{s:g}", "none")
+            shown.add_row(*size, "none")
             continue
         numbers = map(number, (clip.m, *clip.m_range, clip.slope, clip.curvature))
         learning = f"{clip.learnability:.2f}"
-        shown.add_row(str(w), f"{s:g}", *numbers, f"{clip.failure_probability:.1%}", learning)
+        shown.add_row(*size, *numbers, f"{clip.failure_probability:.1%}", learning)
     console = Console(highlight=False)
     print_table(console, shown)
     console.print(

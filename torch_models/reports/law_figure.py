@@ -52,7 +52,7 @@ def _variance_map(row: Design) -> Panel:
 
 
 def _sparsity(row: Design, found: st.Forecast) -> Panel:
-    layers = np.arange(1, found.sparsity_mean.size + 1)
+    layers = np.arange(1.0, found.sparsity_mean.size + 1)
     mean, spread = found.sparsity_mean, found.sparsity_std
     band = Band(layers, mean - spread, mean + spread, "one standard deviation", GREY)
     return Panel(

@@ -68,7 +68,8 @@ def _points(rows: Sequence[RowSummary], figure: str) -> tuple[Points, ...]:
         for place, row in enumerate(rows)
         if row.paper is not None
     ]
-    groups = [Points.of(*zip(*ours, strict=True), OURS, colour=BLUE)]
+    x, y = zip(*ours, strict=True)
+    groups = [Points.of(x, y, OURS, colour=BLUE)]
     if papers:
         x, y = zip(*papers, strict=True)
         groups.append(Points.of(x, y, PAPER, colour=VERMILION, filled=False, marker="D"))

@@ -141,7 +141,9 @@ def _chi_notes(net: st.MeanField, reach: float) -> tuple[tuple[float, float, str
 
 
 def _beside_the_edge(phi: st.PiecewiseLinear, title: str) -> Panel:
-    curves, points, missing = [diagonal(0.0, REACH)], [], []
+    curves = [diagonal(0.0, REACH)]
+    points: list[Points] = []
+    missing = []
     for side in SIDES:
         net = at(phi, side)
         if net is None:

@@ -23,7 +23,8 @@ width
 Eq. 2 at finite width   `finite_width.convolution_law`; `finite_width.position_law` for images
 Sec. 5                  `activations.smooth`: rounded CReLU and CST
 Beyond the paper        `mean_field.residual`, `mean_field.pre_norm`: residual networks; at finite
-                        width `finite_width.residual_law`, `finite_width.pre_norm_law`
+                        width `finite_width.residual_law`, `finite_width.pre_norm_law`; whole
+                        spectra: `mean_field.jacobian_density`
 Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
 ======================  ===========================================================================
 
@@ -81,6 +82,7 @@ from .mean_field.fixed_points import (
     steepest_point,
 )
 from .mean_field.jacobian import JacobianMoments, jacobian_moments
+from .mean_field.jacobian_density import JacobianDensity, jacobian_density
 from .mean_field.maps import MeanField
 from .mean_field.pre_norm import PreNorm
 from .mean_field.propagation import correlation_fixed_point, depth_scales, phase
@@ -102,6 +104,7 @@ __all__ = [
     "FixedPoint",
     "FixedPointContinuumError",
     "Forecast",
+    "JacobianDensity",
     "JacobianMoments",
     "MeanField",
     "PiecewiseLinear",
@@ -132,6 +135,7 @@ __all__ = [
     "edge_of_chaos_for_bias",
     "fixed_points",
     "forecast",
+    "jacobian_density",
     "jacobian_moments",
     "largest_stable_clip",
     "one_step_variance",

@@ -30,6 +30,8 @@ from .jumps import Jumps
 _CLOSE, _EQUAL = 1e-3, 1e-2
 # Of q E phi'^2: a smaller deficit, of either sign, is the rounding of expectations, and zero.
 _DEFICIT_ROUNDING = 1e-13
+# Panels of a standard deviation, where the law of phi'^2 is wanted.
+_PANELS, _LEAST_SLOPE = 16, 1e-70
 # Features are looked for at least this far, in the largest kink or 1.
 _REACH = 64.0
 
@@ -150,6 +152,24 @@ class Activation(Value):
         if self._jumps(q).at.size:
             return np.full(np.shape(q), np.inf)
         return self._expectation(q, lambda x, z: self.derivative(x) ** power)
+
+    def squared_slopes(self, q: Array) -> tuple[Array, Array]:
+        """A law close to that of phi'(sqrt(q) z)^2 for a single q: values and masses.
+
+        That of a quadrature with panels of a sixteenth of a standard deviation, split at kinks and
+        fast changes; values ascend. Those below 1e-140 of the largest, but not zero, are that.
+        """
+        breaks = np.concatenate([self.kinks, self._marks(q)]) / np.sqrt(q)
+        steps = np.linspace(-FARTHEST, FARTHEST, int(2 * FARTHEST * _PANELS) + 1)
+        edges = np.unique(np.concatenate([steps, np.clip(breaks, -FARTHEST, FARTHEST)]))
+        widths = np.diff(edges)[:, None]
+        z = edges[:-1, None] + widths * NODES
+        masses = widths * WEIGHTS * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+        slopes = np.abs(self.derivative(np.sqrt(q) * z)).ravel()
+        least = _LEAST_SLOPE * np.max(slopes)
+        squares = np.where(slopes == 0.0, 0.0, np.maximum(slopes, least) ** 2)
+        order = np.argsort(squares)
+        return squares[order], masses.ravel()[order]
 
     def edge_deficit(self, q: Array) -> Array:
         """q E phi'^2 - E phi^2.

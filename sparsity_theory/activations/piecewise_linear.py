@@ -436,6 +436,15 @@ class PiecewiseLinear(Value):
         """E phi'(sqrt(q) z)^power; the power 2 is in Eqs. 39, 42, 51, 54, the others in Eq. 27."""
         return self._expectation(q, lambda piece, _: piece.derivative_power(power))
 
+    def squared_slopes(self, q: Array) -> tuple[Array, Array]:
+        """The law of phi'(sqrt(q) z)^2 for a single q: its values, ascending, and their masses."""
+        masses: dict[float, Array] = {}
+        for times, piece in self._pieces(q):
+            square = piece.derivative**2
+            masses[square] = masses.get(square, np.zeros(())) + times * piece.domain.moment0
+        values = sorted(masses)
+        return np.array(values), np.array([float(masses[value]) for value in values])
+
     def edge_deficit(self, q: Array) -> Array:
         """q E phi'^2 - E phi^2, which is sigma_b^2 / sigma_w^2 on the edge of chaos."""
         total = sum(times * half.edge_deficit() for times, half in self._half_lines(q))

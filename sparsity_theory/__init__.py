@@ -22,8 +22,9 @@ Sec. 3.1 at finite      `finite_width`: `variance_law`, `layer_law`, `forecast`,
 width
 Eq. 2 at finite width   `finite_width.convolution_law`; `finite_width.position_law` for images
 Sec. 5                  `activations.smooth`: rounded CReLU and CST
-Beyond the paper        `mean_field.residual`, `mean_field.pre_norm`: residual networks; at finite
-                        width `finite_width.residual_law`, `finite_width.pre_norm_law`
+Beyond the paper        `mean_field.residual`, `mean_field.pre_norm`, `mean_field.transformer`:
+                        residual networks; at finite width `finite_width.residual_law`,
+                        `finite_width.pre_norm_law`
 Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
 ======================  ===========================================================================
 
@@ -85,6 +86,7 @@ from .mean_field.maps import MeanField
 from .mean_field.pre_norm import PreNorm
 from .mean_field.propagation import correlation_fixed_point, depth_scales, phase
 from .mean_field.residual import Residual
+from .mean_field.transformer import Transformer
 
 try:
     __version__ = version("sparsity-theory")
@@ -115,6 +117,7 @@ __all__ = [
     "StableClip",
     "SteepestPoint",
     "StreamChain",
+    "Transformer",
     "UnitChain",
     "bifurcation",
     "correlation_fixed_point",

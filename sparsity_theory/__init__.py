@@ -60,6 +60,7 @@ from .finite_width.gradient_law import draw_gradients
 from .finite_width.layer_law import draw_layers
 from .finite_width.position_law import draw_many_positions
 from .finite_width.pre_norm_law import draw_pre_norm
+from .finite_width.recipe import Recipe, recipe
 from .finite_width.residual_law import draw_residual
 from .finite_width.stable_clip import StableClip, largest_stable_clip
 from .finite_width.stream_law import StreamChain
@@ -108,6 +109,7 @@ __all__ = [
     "MeanField",
     "PiecewiseLinear",
     "PreNorm",
+    "Recipe",
     "Residual",
     "ShiftedReLU",
     "SmallNoise",
@@ -139,6 +141,7 @@ __all__ = [
     "largest_stable_clip",
     "one_step_variance",
     "phase",
+    "recipe",
     "small_noise",
     "steepest_point",
 ]

@@ -131,8 +131,8 @@ def test_an_mlp_adds_the_covariance_of_its_activations(kind: str) -> None:
     factor = float(net.alpha) ** 2 * float(net.sigma_v2)
     rho = np.clip(before, -1.0, 1.0)
     weights = np.sign(rho) if kind == "cst" else 1.0  # an odd phi keeps the sign of rho
-    assert typical(z_of_sums(mlp, factor * net.activation.mean_product(rho, 1.0), weights))
-    linear = factor * float(net.activation.mean_square(1.0)) * rho
+    assert typical(z_of_sums(mlp, factor * net.activation.mean_product(rho, np.ones(())), weights))
+    linear = factor * float(net.activation.mean_square(np.ones(()))) * rho
     assert atypical(z_of_sums(mlp, linear, weights)[1])
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from .. import _validation as check
 from .._types import Array, FloatLike, Parameter, plain
 from .._values import Value
+from ..activations.expectations import GaussianExpectations
 from .covariance import variances_and_correlations
 from .pre_norm import PreNorm
 
@@ -60,6 +61,11 @@ class Transformer(Value):
 
     def _parameters(self) -> dict[str, Any]:
         return {"mlp": self.mlp, "sigma_a2": self.sigma_a2, "causal": self.causal}
+
+    @property
+    def activation(self) -> GaussianExpectations:
+        """phi."""
+        return self.mlp.activation
 
     def sparsity(self) -> Array:
         """The expected share of zeros of phi, in every block and for every token."""

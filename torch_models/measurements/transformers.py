@@ -22,6 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 
 import sparsity_theory as st
 from sparsity_theory.activations.expectations import GaussianExpectations
+from sparsity_theory.published.rows import Design
 from torch_models.data.text import BYTES, Text, bigram_loss
 from torch_models.experiments.provenance import commit, versions
 from torch_models.networks.activations import SparseActivation
@@ -31,9 +32,6 @@ from torch_models.records.files import read_record, write_record
 
 DIGITS = 5
 """Decimals in the record."""
-
-CLIP_SLOPE = 0.7
-"""V'(q*) that the clips of the clipped kinds are chosen for."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,15 @@ class Budget:
     @property
     def alpha(self) -> float:
         """The factor of increments: there are two in a block."""
-        return (2 * self.depth) ** -0.5
+        return 1.0 / math.sqrt(2 * self.depth)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """An activation: ``gelu``, which has no zeros, or one of the four kinds with a sparsity."""
+    """An activation: ``gelu``, which has no zeros, or one of the four kinds with a sparsity.
+
+    The clipped ones have the clip of V'(q*) = 0.7.
+    """
 
     kind: str
     sparsity: float | None
@@ -68,10 +69,8 @@ class Setting:
         """The activation, in theory."""
         if self.kind == "gelu":
             return GELU
-        kind = st.ACTIVATIONS[self.kind]
-        if kind.clipped:
-            return kind.for_sparsity(self.sparsity, slope=CLIP_SLOPE)
-        return kind.for_sparsity(self.sparsity)
+        assert self.sparsity is not None
+        return Design.of(self.kind, self.sparsity).activation()
 
     @property
     def module(self) -> nn.Module:
@@ -79,12 +78,11 @@ class Setting:
         return nn.GELU() if self.kind == "gelu" else SparseActivation.from_theory(self.phi)
 
 
-def _gelu(x: st.FloatLike) -> Any:
-    return np.asarray(x) * scipy.special.ndtr(x)
+def _gelu(x: Any) -> Any:
+    return x * scipy.special.ndtr(x)
 
 
-def _gelu_slope(x: st.FloatLike) -> Any:
-    x = np.asarray(x)
+def _gelu_slope(x: Any) -> Any:
     return scipy.special.ndtr(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
 

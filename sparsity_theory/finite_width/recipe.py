@@ -13,7 +13,7 @@ Each architecture has the design that the theory knows for it:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -42,9 +42,14 @@ Architecture = Literal["plain", "convolutional", "residual", "pre-norm", "transf
 Kind = Literal["relu", "st"]
 Designed: TypeAlias = MeanField | Residual | PreNorm | Transformer
 
-CLIPPED = {"relu": "crelu", "st": "cst"}
-CLIPS = {"relu": ClippedReLU, "st": ClippedSoftThreshold}
-UNCLIPPED = {"relu": ShiftedReLU, "st": SoftThreshold}
+UNCLIPPED: dict[str, type[ShiftedReLU] | type[SoftThreshold]] = {
+    "relu": ShiftedReLU,
+    "st": SoftThreshold,
+}
+CLIPPED: dict[str, type[ClippedReLU] | type[ClippedSoftThreshold]] = {
+    "relu": ClippedReLU,
+    "st": ClippedSoftThreshold,
+}
 
 KEPT = 0.05
 """Networks keep their sparsity if that of the last layer is expected within this of the design."""
@@ -152,11 +157,11 @@ def recipe(
     risk = check.single("risk", check.fraction("risk", risk))
     depth = check.size("depth", depth)
     phi = UNCLIPPED[kind].for_sparsity(sparsity)
-    images = {"kernel": kernel, "positions": positions} if architecture == "convolutional" else {}
+    places = (kernel, positions) if architecture == "convolutional" else (None, None)
 
     def told(net: Designed) -> Forecast:
         known = net.mlp if isinstance(net, Transformer) else net
-        return forecast(known, width, depth, networks, seed, training_time=training_time, **images)
+        return forecast(known, width, depth, networks, seed, None, *places, training_time)
 
     net = _DESIGNS[architecture](phi, depth)
     found, refusal = told(net), ""
@@ -165,7 +170,7 @@ def recipe(
             clip = largest_stable_clip(
                 CLIPPED[kind], sparsity, width, depth, 1.0, risk, networks, seed, training_time
             )
-            net = edge_of_chaos(CLIPS[kind](phi.tau, clip.m))
+            net = edge_of_chaos(CLIPPED[kind](phi.tau, clip.m))
             found = told(net)
         except NoStableClipError as error:
             refusal = f"{error}; "
@@ -206,7 +211,7 @@ def _transformer(phi: GaussianExpectations, depth: int) -> Transformer:
     return Transformer(_pre_norm(phi, 2 * depth))
 
 
-_DESIGNS = {
+_DESIGNS: dict[str, Callable[[GaussianExpectations, int], Designed]] = {
     "plain": _plain,
     "convolutional": _plain,
     "residual": _residual,

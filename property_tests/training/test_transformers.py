@@ -26,7 +26,7 @@ from torch_models.networks.activations import ShiftedReLU, SparseActivation
 from torch_models.networks.pre_norm import pre_norm_
 from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
 from torch_models.networks.sparsity import measured_sparsity
-from torch_models.networks.transformer import LanguageModel
+from torch_models.networks.transformer import Block, LanguageModel
 
 WIDTH, DEPTH, HEADS, CONTEXT = 16, 3, 2, 8
 
@@ -99,11 +99,12 @@ def test_a_sequential_behind_a_normalization_is_an_mlp_and_a_readout_is_none() -
     net = pre_norm()
     phi = SparseActivation.from_theory(net.activation)
     mlp = nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 32), phi, nn.Dropout(0.1), nn.Linear(32, 8))
-    model = nn.ModuleDict({"mlp": mlp, "readout": nn.Sequential(nn.Linear(8, 3))})
-    kept = model["readout"][0].weight.clone()
+    readout = nn.Linear(8, 3)
+    model = nn.ModuleDict({"mlp": mlp, "readout": nn.Sequential(readout)})
+    kept = readout.weight.clone()
     report = pre_norm_(model, net, generator())
     assert [each.path for each in report.layers] == ["mlp.1", "mlp.4"]
-    assert torch.equal(model["readout"][0].weight, kept)
+    assert torch.equal(readout.weight, kept)
 
 
 def test_what_would_not_be_the_initialization_is_refused_by_name_and_unchanged() -> None:
@@ -150,6 +151,7 @@ def test_a_model_predicts_from_the_tokens_before_alone() -> None:
 @torch.no_grad()
 def test_attention_starts_as_an_average_over_the_tokens_seen() -> None:
     block = small_model().blocks[0]
+    assert isinstance(block, Block)
     n = torch.randn(2, CONTEXT, WIDTH, generator=generator())
     values = n @ block.attention.projections.weight[2 * WIDTH :].T
     counts = torch.arange(1, CONTEXT + 1)[:, None]

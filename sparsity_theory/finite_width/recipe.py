@@ -157,7 +157,8 @@ def recipe(
     risk = check.single("risk", check.fraction("risk", risk))
     depth = check.size("depth", depth)
     phi = UNCLIPPED[kind].for_sparsity(sparsity)
-    places = (kernel, positions) if architecture == "convolutional" else (None, None)
+    images = architecture == "convolutional"
+    places: tuple[int | None, Positions | None] = (kernel, positions) if images else (None, None)
 
     def told(net: Designed) -> Forecast:
         known = net.mlp if isinstance(net, Transformer) else net

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -78,7 +79,9 @@ def measure(
 def random_model(width: int, depth: int, sparsity: float) -> LanguageModel:
     """With a shifted ReLU, at initialization."""
     phi = st.ShiftedReLU.for_sparsity(sparsity)
-    mlp = st.PreNorm(phi, alpha=(2 * depth) ** -0.5, sigma_v2=1 / float(phi.mean_square(1.0)))
+    mlp = st.PreNorm(
+        phi, alpha=(2 * depth) ** -0.5, sigma_v2=1 / float(phi.mean_square(np.ones(())))
+    )
     return LanguageModel(st.Transformer(mlp), BYTES, width, depth, HEADS, context=1)
 
 

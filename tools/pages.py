@@ -32,7 +32,7 @@ from torch_models.records.outcomes import FAILED
 from torch_models.records.results import RowSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
 from torch_models.reports import forecast_figure as forecast_picture
-from torch_models.reports import sparse_inference
+from torch_models.reports import practice, sparse_inference
 from torch_models.reports.forecast_figure import Outcome
 from torch_models.reports.tables import FORMATS
 
@@ -41,6 +41,7 @@ RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 PRECISION = ROOT / "docs" / "precision.md"
 SPARSE_INFERENCE = ROOT / "docs" / "does-sparsity-pay.md"
+PRACTICE = ROOT / "docs" / "practice.md"
 FORECAST = ROOT / "docs" / "forecast.md"
 
 BLIND_SEEDS = (2026, 2027)
@@ -100,7 +101,21 @@ def pages(ledger: Path | None) -> dict[Path, str]:
     wanted[FORECAST] = page(FORECAST, scores)
     tables = sparse_inference.tables(sparse_inference_record())
     wanted[SPARSE_INFERENCE] = page(SPARSE_INFERENCE, {"tables": tables})
+    wanted[PRACTICE] = page(PRACTICE, of_practice())
     return wanted
+
+
+def of_practice() -> dict[str, str]:
+    """The tables of what was trained and timed beyond the paper."""
+    transformers = RESULTS / "transformers"
+    speed = transformers / f"speed-{SPARSE_INFERENCE_MEASURED_ON}.json"
+    return {
+        "transformers": practice.transformer_table(
+            read_record(transformers / "python-topics.json")
+        ),
+        "speed": practice.speed_table(read_record(speed)),
+        "residual": practice.residual_table(read_record(RESULTS / "residual" / "mnist.json")),
+    }
 
 
 def blind_records(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -22,9 +22,9 @@ Sec. 3.1 at finite      `finite_width`: `variance_law`, `layer_law`, `forecast`,
 width
 Eq. 2 at finite width   `finite_width.convolution_law`; `finite_width.position_law` for images
 Sec. 5                  `activations.smooth`: rounded CReLU and CST
-Beyond the paper        `mean_field.residual`, `mean_field.pre_norm`: residual networks; at finite
-                        width `finite_width.residual_law`, `finite_width.pre_norm_law`; whole
-                        spectra: `mean_field.jacobian_density`
+Beyond the paper        `mean_field.residual`, `mean_field.pre_norm`, `mean_field.transformer`:
+                        residual networks; at finite width `finite_width.residual_law`,
+                        `finite_width.pre_norm_law`; whole spectra: `mean_field.jacobian_density`
 Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
 ======================  ===========================================================================
 
@@ -60,6 +60,7 @@ from .finite_width.gradient_law import draw_gradients
 from .finite_width.layer_law import draw_layers
 from .finite_width.position_law import draw_many_positions
 from .finite_width.pre_norm_law import draw_pre_norm
+from .finite_width.recipe import Recipe, recipe
 from .finite_width.residual_law import draw_residual
 from .finite_width.stable_clip import StableClip, largest_stable_clip
 from .finite_width.stream_law import StreamChain
@@ -87,6 +88,7 @@ from .mean_field.maps import MeanField
 from .mean_field.pre_norm import PreNorm
 from .mean_field.propagation import correlation_fixed_point, depth_scales, phase
 from .mean_field.residual import Residual
+from .mean_field.transformer import Transformer
 
 try:
     __version__ = version("sparsity-theory")
@@ -109,6 +111,7 @@ __all__ = [
     "MeanField",
     "PiecewiseLinear",
     "PreNorm",
+    "Recipe",
     "Residual",
     "ShiftedReLU",
     "SmallNoise",
@@ -118,6 +121,7 @@ __all__ = [
     "StableClip",
     "SteepestPoint",
     "StreamChain",
+    "Transformer",
     "UnitChain",
     "bifurcation",
     "correlation_fixed_point",
@@ -140,6 +144,7 @@ __all__ = [
     "largest_stable_clip",
     "one_step_variance",
     "phase",
+    "recipe",
     "small_noise",
     "steepest_point",
 ]

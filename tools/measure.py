@@ -2,6 +2,9 @@
 
     python tools/measure.py precision                         # results/precision.json
     python tools/measure.py sparse-inference --threads 1      # results/sparse-inference/...json
+    python tools/measure.py transformers                      # results/transformers/...json
+    python tools/measure.py transformer-speed                 # results/transformers/...json
+    python tools/measure.py residual --data-dir FOLDER        # results/residual/mnist.json
     python tools/measure.py gradient-growth --device cuda     # property_tests/records/...json
     python tools/measure.py convolutional --device cuda       # property_tests/records/...json
 
@@ -18,11 +21,17 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from torch_models.data import load_dataset
+from torch_models.data.text import load_python_topics
+from torch_models.experiments.provenance import hardware
 from torch_models.measurements import (
     convolutional,
     gradient_growth,
     precision,
+    residual,
     sparse_inference,
+    transformer_speed,
+    transformers,
 )
 from torch_models.records.files import ensure_writable, write_record
 
@@ -35,6 +44,9 @@ SIZES = {
     "convolutional": {"channels": 300, "depth": 50, "side": 32, "networks": 3},
 }
 """The paper's, and how many networks of a row."""
+
+THREADED = ("sparse-inference", "transformers", "transformer-speed", "residual")
+"""Measurements that say how many threads they use."""
 
 OnStep = Callable[[str], None]
 
@@ -53,12 +65,45 @@ def record_sparse_inference(chosen: argparse.Namespace, on_step: OnStep) -> Path
     ensure_writable(folder)
     torch.set_num_threads(threads)
     record = sparse_inference.measure(on_step=on_step)
-    processor = record["provenance"]["hardware"]["processor"]
-    slug = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
-    path = folder / f"{slug}-{threads}-thread{'s' * (threads > 1)}.json"
+    path = folder / f"{processor()}-{threads}-thread{'s' * (threads > 1)}.json"
     command = f"python tools/measure.py sparse-inference --threads {threads}"
     write_record(path, {"command": command, **record})
     return path
+
+
+def record_transformers(chosen: argparse.Namespace, on_step: OnStep) -> Path:
+    """Small transformers trained on text (a quarter of an hour on one core; it resumes)."""
+    path = RESULTS / "transformers" / "python-topics.json"
+    ensure_writable(path.parent)
+    torch.set_num_threads(chosen.threads)
+    transformers.train_settings(path, load_python_topics(), transformers.Budget(), on_step=on_step)
+    return path
+
+
+def record_transformer_speed(chosen: argparse.Namespace, on_step: OnStep) -> Path:
+    """Tokens a second of transformers that use their zeros (a minute on one core)."""
+    folder, threads = RESULTS / "transformers", chosen.threads
+    ensure_writable(folder)
+    torch.set_num_threads(threads)
+    path = folder / f"speed-{processor()}-{threads}-thread{'s' * (threads > 1)}.json"
+    write_record(path, transformer_speed.measure(on_step=on_step))
+    return path
+
+
+def record_residual(chosen: argparse.Namespace, on_step: OnStep) -> Path:
+    """Deep networks with and without skips on MNIST (a quarter of an hour; it resumes)."""
+    path = RESULTS / "residual" / "mnist.json"
+    ensure_writable(path.parent)
+    torch.set_num_threads(chosen.threads)
+    dataset = load_dataset("mnist", chosen.data_dir)
+    residual.train_settings(path, dataset, residual.Budget(), on_step=on_step)
+    return path
+
+
+def processor() -> str:
+    """The name of the processor, as file names have it."""
+    name: str = hardware()["processor"]
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def record_gradient_growth(chosen: argparse.Namespace, on_step: OnStep) -> Path:
@@ -90,13 +135,18 @@ def arguments() -> argparse.Namespace:
     for name, run in (
         ("precision", record_precision),
         ("sparse-inference", record_sparse_inference),
+        ("transformers", record_transformers),
+        ("transformer-speed", record_transformer_speed),
+        ("residual", record_residual),
         ("gradient-growth", record_gradient_growth),
         ("convolutional", record_convolutional),
     ):
         of_name = names.add_parser(name, help=run.__doc__, description=run.__doc__)
         of_name.set_defaults(run=run)
-        if name == "sparse-inference":
+        if name in THREADED:
             of_name.add_argument("--threads", type=int, default=1, help="threads that torch uses")
+        if name == "residual":
+            of_name.add_argument("--data-dir", type=Path, help="the official files; OpenML if none")
         if name in SIZES:
             of_name.add_argument("--device", default="cpu", help="cpu or cuda")
             for size, default in SIZES[name].items():

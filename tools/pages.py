@@ -36,7 +36,7 @@ from torch_models.records.outcomes import FAILED
 from torch_models.records.results import RowSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
 from torch_models.reports import forecast_figure as forecast_picture
-from torch_models.reports import sparse_inference
+from torch_models.reports import practice, sparse_inference
 from torch_models.reports.canvas import stamp_of
 from torch_models.reports.drawing import save_small
 from torch_models.reports.forecast_figure import Outcome
@@ -56,6 +56,7 @@ FORECAST = DOCS / "forecast.md"
 GALLERY = DOCS / "figures.md"
 LEDGER = DOCS / "ledger.md"
 MISPRINTS = DOCS / "misprints.md"
+PRACTICE = DOCS / "practice.md"
 PRECISION = DOCS / "precision.md"
 SPARSE_INFERENCE = DOCS / "does-sparsity-pay.md"
 TRAINED_TABLES = DOCS / "tables.md"
@@ -129,6 +130,7 @@ def pages(
     tables = sparse_inference.tables(sparse_inference_record())
     wanted[SPARSE_INFERENCE] = page(SPARSE_INFERENCE, {"tables": tables})
     wanted[GALLERY] = page(GALLERY, {"figures": gallery(figures)})
+    wanted[PRACTICE] = page(PRACTICE, of_practice())
     return wanted
 
 
@@ -146,6 +148,19 @@ def gallery(figures: dict[Path, Picture]) -> str:
         parts.append(f"## {name}\n\n![{name}]({path.relative_to(GALLERY.parent).as_posix()})")
         parts.append(textwrap.fill(picture.caption, 104, break_on_hyphens=False))
     return "\n\n".join(parts)
+
+
+def of_practice() -> dict[str, str]:
+    """The tables of what was trained and timed beyond the paper."""
+    transformers = RESULTS / "transformers"
+    speed = transformers / f"speed-{SPARSE_INFERENCE_MEASURED_ON}.json"
+    return {
+        "transformers": practice.transformer_table(
+            read_record(transformers / "python-topics.json")
+        ),
+        "speed": practice.speed_table(read_record(speed)),
+        "residual": practice.residual_table(read_record(RESULTS / "residual" / "mnist.json")),
+    }
 
 
 def blind_records(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:

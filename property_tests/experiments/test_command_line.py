@@ -207,6 +207,7 @@ def test_ctrl_c_while_the_command_loads_is_one_line() -> None:
         ("forecast --table 5 --networks 5", "forecast.ranked_row"),
         ("observe", "observe.observed_layers"),
         ("stable-clip", "stable_clip.drawing"),
+        ("recipe plain", "recipe.sizes_of_positions"),
         ("table 2", "table.found_records"),
         ("figure 5", "figure.found_records"),
         ("train-table 2", "train_table.find_budget"),

@@ -1,4 +1,4 @@
-"""``sparsity-theory forecast``, ``observe`` and ``stable-clip``, as a user meets them."""
+"""The commands ``forecast``, ``recipe``, ``observe`` and ``stable-clip``, as a user meets them."""
 
 from __future__ import annotations
 
@@ -73,6 +73,18 @@ def test_a_convolutional_network_of_one_s_own_is_forecast() -> None:
     assert "kernel 3, 5 positions" in run("forecast", *size, "--positions", "5").stdout
 
 
+def test_a_recipe_is_that_of_the_library() -> None:
+    size = ("--sparsity", "0.9", "--width", "40", "--depth", "5", "--networks", "40")
+    expected = st.recipe("pre-norm", 0.9, 40, 5, networks=40)
+    shown = run("recipe", "pre-norm", *size)
+    assert shown.stdout == f"{expected}\n"
+    found = json.loads(run("recipe", "Pre-Norm", *size, "--json").stdout)
+    assert found["works"] is True
+    assert found["activation"] == "ShiftedReLU"
+    assert found["sigma_v2"] == expected.numbers()["sigma_v2"]
+    assert found["failure_probability"] == expected.forecast.failure_probability
+
+
 def test_layers_observed_lie_within_the_law_at_their_width() -> None:
     """Of 40 networks 90% are expected within; fewer than 75% have a probability of 0.3% a layer.
 
@@ -143,6 +155,9 @@ def test_where_one_can_train_at_all_is_drawn_for_several_depths(tmp_path: Path) 
         (["forecast", "--table", "2", "--kernel", "3"], "error: kernel does not go with table"),
         (["forecast", "--kernel", "3"], "error: kernel and positions go together, got kernel"),
         (["forecast", "--positions", "3y4"], "error: positions must be a number or a pair such as"),
+        (["recipe", "recurrent"], "error: architecture must be one of 'plain', 'convolutional'"),
+        (["recipe", "plain", "--activation", "crelu"], "error: kind must be 'relu' or 'st', got"),
+        (["recipe", "plain", "--positions", "3y4"], "error: positions must be a number or a pair"),
         (["forecast", "--width", "0"], "error: width must be an integer of at least 1, got 0"),
         (["forecast", "--activation", "gelu"], "error: activation must be one of"),
         (["observe", "--depth", "1"], "error: depth must be at least 2, got 1"),

@@ -8,14 +8,12 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike
+from .covariance import variances_and_correlations
 from .maps import check_net
 from .propagation import correlation_fixed_point
 
 if TYPE_CHECKING:
     from .maps import MeanField
-
-# Of the precision of the given covariance: sums of many terms may have lost this many ulps.
-_ULPS = 1024
 
 
 def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Array:
@@ -35,35 +33,11 @@ def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Ar
         ValueError: if covariance is not such a matrix, or half_width is negative.
     """
     check_net(net)
-    sigma = check.finite("covariance", covariance)
     k = check.size("half_width", half_width, least=0)
-    if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1]:
-        raise ValueError(f"covariance must be a symmetric matrix, got shape {sigma.shape}")
-    q = check.positive("the diagonal of covariance", np.diag(sigma))
-    products = _mean_products(net, _correlations(sigma, q, _rounding(covariance)), q)
+    q, rho = variances_and_correlations(covariance)
+    products = _mean_products(net, rho, q)
     shifted = [np.roll(products, (-beta, -beta), axis=(0, 1)) for beta in range(-k, k + 1)]
     return np.asarray(net.sigma_b2 + net.sigma_w2 * np.mean(shifted, axis=0))
-
-
-def _rounding(covariance: FloatLike) -> float:
-    """By how much correlations of this precision may be off."""
-    precision = np.result_type(np.asarray(covariance).dtype, np.float16)
-    return float(_ULPS * np.finfo(precision).eps)
-
-
-def _correlations(sigma: Array, q: Array, rounding: float) -> Array:
-    root = np.sqrt(q)
-    rho = sigma / root / root[:, None]
-    asymmetry = np.abs(rho - rho.T)
-    if np.any(asymmetry > rounding):
-        worst = np.max(np.abs(sigma - sigma.T)[asymmetry > rounding])
-        raise ValueError(
-            f"covariance must be symmetric, got mirrored entries that differ by {worst:.3g}"
-        )
-    rho = 0.5 * (rho + rho.T)
-    np.fill_diagonal(rho, 1.0)
-    rounded = np.abs(rho) <= 1.0 + rounding
-    return check.correlation("correlation", np.where(rounded, np.clip(rho, -1.0, 1.0), rho))
 
 
 def _mean_products(net: MeanField, rho: Array, q: Array) -> Array:

@@ -13,6 +13,7 @@ try:
     from torch_models.commands.figure import figure
     from torch_models.commands.forecast import forecast
     from torch_models.commands.observe import observe
+    from torch_models.commands.recipe import recipe
     from torch_models.commands.reproduce import RULE, reproduce
     from torch_models.commands.solve import solve
     from torch_models.commands.stable_clip import stable_clip
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("solve")(solve)
 app.command("forecast")(forecast)
+app.command("recipe")(recipe)
 app.command("observe")(observe)
 app.command("stable-clip")(stable_clip)
 app.command("reproduce", epilog=RULE)(reproduce)

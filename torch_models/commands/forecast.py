@@ -24,6 +24,7 @@ from sparsity_theory.published.ranking import (
 from sparsity_theory.published.rows import DEFAULT_SLOPE, DEFAULT_SPARSITY, Design, chosen_designs
 from sparsity_theory.published.tables import CNN_FAILED_BELOW, FAILED_BELOW
 from torch_models.commands.errors import fail
+from torch_models.commands.options import sizes_of_positions
 from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.commands.printing import drawing, inputs_of, print_table, table
 from torch_models.reports.drawing import save_picture
@@ -117,7 +118,7 @@ def forecast(
         else:
             (row,) = chosen_designs(activation or "crelu", sparsity, slope)
             size = (WIDTH if width is None else width, DEPTH if depth is None else depth)
-            places = None if positions is None else _positions(positions)
+            places = None if positions is None else sizes_of_positions(positions)
             time = PAPER_TIME if training_time is None else training_time
             found = st.forecast(
                 row.net(), *size, networks, seed, row.input_variance(), kernel, places, time
@@ -130,14 +131,6 @@ def forecast(
                 draw_to(plot, partial(save_picture, laws(row, _title(row, inputs), found)))
     except ValueError as error:
         fail(str(error))
-
-
-def _positions(text: str) -> list[int]:
-    """32x32 as [32, 32], and 1024 as [1024]."""
-    sizes = text.casefold().split("x")
-    if not all(size.strip().isdecimal() for size in sizes):
-        raise ValueError(f"positions must be a number or a pair such as 32x32, got {text!r}")
-    return [int(size) for size in sizes]
 
 
 def _forecast_tables(

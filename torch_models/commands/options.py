@@ -71,3 +71,11 @@ def thread_count(asked: int | None) -> int:
     if asked is not None and not 1 <= asked <= most:
         raise ValueError(f"threads must be between 1 and {most}, got {asked}")
     return asked or min(DEFAULT_THREADS, os.cpu_count() or 1)
+
+
+def sizes_of_positions(text: str) -> list[int]:
+    """32x32 as [32, 32], and 1024 as [1024]."""
+    sizes = text.casefold().split("x")
+    if not all(size.strip().isdecimal() for size in sizes):
+        raise ValueError(f"positions must be a number or a pair such as 32x32, got {text!r}")
+    return [int(size) for size in sizes]

@@ -34,8 +34,11 @@ from torch_models.networks.observe import (
     observe_covariances,
     observe_gradients,
 )
+from torch_models.networks.pre_norm import pre_norm_
 from torch_models.networks.residual import PreNormEnsemble, ResidualEnsemble
 from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
+from torch_models.networks.sparsity import measured_sparsity
+from torch_models.networks.transformer import LanguageModel
 
 __all__ = [
     "ClippedReLU",
@@ -45,6 +48,7 @@ __all__ = [
     "Evaluation",
     "Initialization",
     "InitializedLayer",
+    "LanguageModel",
     "LayerStatistics",
     "PreNormEnsemble",
     "ResidualEnsemble",
@@ -57,7 +61,9 @@ __all__ = [
     "evaluate",
     "gradient_growth",
     "jacobian_spectrum",
+    "measured_sparsity",
     "observe_covariances",
     "observe_gradients",
+    "pre_norm_",
     "with_sparse_inputs",
 ]

@@ -18,6 +18,8 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch_models.networks.activations import SparseActivation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sparsity_theory.activations.expectations import GaussianExpectations
 
 Layer: TypeAlias = (
@@ -104,25 +106,40 @@ def require_activation(module: nn.Module, phi: GaussianExpectations, q_star: flo
     Raises:
         ValueError: naming the first module that differs, and where.
     """
+    for path, part in _parts(module):
+        if _is_activation(part):
+            _require_on_device(path, part)
+            require_values(named(path, part), copy.deepcopy(part).cpu().eval(), phi, q_star)
+
+
+def require_values(
+    name: str, function: Callable[[Tensor], Tensor], phi: GaussianExpectations, q_star: float
+) -> None:
+    """Refuse an elementwise function that is not ``phi``, to the rounding of single precision.
+
+    What is not elementwise, or takes other shapes, is no activation and passes.
+
+    Raises:
+        ValueError: with ``name``, and where it differs.
+    """
     kinks = np.abs(getattr(phi, "kinks", ()))
     if kinks.ndim > 1:
         raise ValueError(f"net must be a single initialization, got {phi!r}")
     span = 2 * max([4 * math.sqrt(q_star), *kinks])
     points = np.linspace(-span, span, 401)
+    values = _elementwise_values(function, torch.from_numpy(points))
+    if values is None:
+        return
     expected = torch.from_numpy(np.asarray(phi(points), dtype=np.float64))
-    for path, part in _parts(module):
-        values = _elementwise_values(path, part, torch.from_numpy(points))
-        if values is None:
-            continue
-        off = ((values - expected).abs() > 2.0**-22 * span).reshape(-1, len(points)).any(0)
-        if off.any():
-            at = int(off.nonzero()[0])
-            raise ValueError(
-                f"{named(path, part)} is not the activation of net, {phi!r}: at "
-                f"{points[at]:.6g} it is {values.reshape(-1, len(points))[0, at]:.6g}, not "
-                f"{expected[at]:.6g}. Use SparseActivation.from_theory(net.activation); if it "
-                "belongs to the output, initialize the layers before it"
-            )
+    off = ((values - expected).abs() > 2.0**-22 * span).reshape(-1, len(points)).any(0)
+    if off.any():
+        at = int(off.nonzero()[0])
+        raise ValueError(
+            f"{name} is not the activation of net, {phi!r}: at {points[at]:.6g} it is "
+            f"{values.reshape(-1, len(points))[0, at]:.6g}, not {expected[at]:.6g}. Use "
+            "SparseActivation.from_theory(net.activation); if it belongs to the output, initialize "
+            "the layers before it"
+        )
 
 
 def _parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -218,18 +235,24 @@ def _require_no_shared_parameters(module: nn.Module, layers: list[WeightLayer]) 
             )
 
 
-def _elementwise_values(path: str, part: nn.Module, x: Tensor) -> Tensor | None:
-    """The module's values at ``x``, or None if it is no elementwise activation."""
-    if not any(kind.__module__ == nn.ReLU.__module__ for kind in type(part).__mro__) and (
-        not isinstance(part, SparseActivation)
-    ):
-        return None
+def _is_activation(part: nn.Module) -> bool:
+    """Whether it is ours or one of ``torch.nn.modules.activation``."""
+    kinds = type(part).__mro__
+    return isinstance(part, SparseActivation) or any(
+        kind.__module__ == nn.ReLU.__module__ for kind in kinds
+    )
+
+
+def _require_on_device(path: str, part: nn.Module) -> None:
     if any(buffer.is_meta for buffer in part.buffers()):
         raise ValueError(f"{named(path, part)} is on the device meta: load its state first")
-    phi = copy.deepcopy(part).cpu().eval()
+
+
+def _elementwise_values(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+    """The values at ``x``, or None if the function is not elementwise."""
     with torch.no_grad():
         try:
-            values, alone = phi(x.clone()), phi(x[:1].clone())
+            values, alone = function(x.clone()), function(x[:1].clone())
         except (RuntimeError, TypeError, IndexError, ValueError):  # takes other shapes
             return None
     if values.shape[-1:] != x.shape or not torch.allclose(alone, values[..., :1], rtol=1e-9):

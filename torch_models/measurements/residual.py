@@ -1,0 +1,195 @@
+"""Deep networks with and without skips, trained on MNIST: a record of how they end.
+
+Architectures differ in what carries a layer's input past it; each is an initialization of the
+theory, of the same activations:
+
+- plain: h <- W phi(h) + b, on the edge of chaos;
+- residual: h <- h + alpha (W phi(h) + b), of the same W and b;
+- rescaled: h <- skip h + alpha (W phi(h) + b), skip^2 = 1 - alpha^2, which keeps q*;
+- pre-norm: h <- h + alpha W2 phi(W1 norm(h)).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+import sparsity_theory as st
+from torch_models.data import Dataset
+from torch_models.experiments.provenance import commit, versions
+from torch_models.networks.residual import PreNormEnsemble, ResidualEnsemble, StreamEnsemble
+from torch_models.records.files import read_record, write_record
+
+ARCHITECTURES = ("plain", "residual", "rescaled", "pre-norm")
+DIGITS = 5
+"""Decimals in the record."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How every network is built and trained: by plain SGD, with equal steps."""
+
+    width: int = 64
+    depth: int = 100
+    steps: int = 800
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    seeds: tuple[int, ...] = (0,)
+    tested: int = 2000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An architecture with an unclipped activation."""
+
+    architecture: str
+    kind: str
+    sparsity: float
+
+    def net(self, depth: int) -> st.Residual | st.PreNorm:
+        """The initialization, with alpha^2 = 1 / depth but for plain networks."""
+        phi = st.ACTIVATIONS[self.kind].for_sparsity(self.sparsity)
+        alpha = depth**-0.5
+        match self.architecture:
+            case "plain":
+                return st.Residual(st.edge_of_chaos(phi), alpha=1.0, skip=0.0)
+            case "residual":
+                return st.Residual(st.edge_of_chaos(phi), alpha)
+            case "rescaled":
+                return st.Residual(st.edge_of_chaos(phi), alpha, math.sqrt(1.0 - alpha**2))
+            case "pre-norm":
+                square = float(phi.mean_square(np.ones(())))
+                return st.PreNorm(phi, alpha, sigma_v2=1 / square)
+        raise ValueError(f"architecture must be one of {ARCHITECTURES}, got {self.architecture!r}")
+
+
+SETTINGS = tuple(
+    Setting(architecture, kind, sparsity)
+    for kind, sparsity in (("relu", 0.5), ("relu", 0.9), ("st", 0.9), ("relu", 0.7), ("st", 0.7))
+    for architecture in ARCHITECTURES
+)
+"""In the order in which they are trained."""
+
+
+def build(setting: Setting, dataset: Dataset, budget: Budget) -> StreamEnsemble:
+    """A network for every seed, at initialization."""
+    net = setting.net(budget.depth)
+    sizes = dataset.features, budget.width, budget.depth, dataset.classes, budget.seeds
+    return (
+        PreNormEnsemble(net, *sizes)
+        if isinstance(net, st.PreNorm)
+        else (ResidualEnsemble(net, *sizes))
+    )
+
+
+def train_settings(
+    path: Path,
+    dataset: Dataset,
+    budget: Budget,
+    settings: Sequence[Setting] = SETTINGS,
+    on_step: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Train the networks that the record at ``path`` lacks; it is written after each setting.
+
+    Raises:
+        ValueError: if the record is of other data or another budget.
+    """
+    record: dict[str, Any] = {
+        "data": dataset.description(),
+        "budget": {**asdict(budget), "seeds": list(budget.seeds)},
+        "networks": [],
+    }
+    if path.exists():
+        found = read_record(path)
+        for name in ("data", "budget"):
+            if found[name] != record[name]:
+                raise ValueError(f"{path} was made with {name} {found[name]}, not {record[name]}")
+        record = found
+    done = [{name: each[name] for name in asdict(settings[0])} for each in record["networks"]]
+    for setting in settings:
+        if asdict(setting) in done:
+            continue
+        on_step(f"{setting.architecture} {setting.kind} {setting.sparsity}")
+        record["networks"].append(
+            {**asdict(setting), **train_setting(setting, dataset, budget, on_step)}
+        )
+        record["provenance"] = {"versions": versions(), "commit": commit()}
+        write_record(path, record)
+    return record
+
+
+def train_setting(
+    setting: Setting, dataset: Dataset, budget: Budget, on_step: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train the networks of one setting together.
+
+    Lists have an entry for every seed. A network whose loss or gradient is no longer finite has
+    diverged: it stays as it was, and the others train on.
+    """
+    ensemble = build(setting, dataset, budget)
+    tested = dataset.test_x[: budget.tested], dataset.test_y[: budget.tested]
+    before = sparsity_of_layers(ensemble, tested[0])
+    generator = torch.Generator().manual_seed(0)
+    sound = torch.ones(ensemble.members, dtype=torch.bool)
+    diverged: list[int | None] = [None] * ensemble.members
+    for step in range(budget.steps):
+        rows = torch.randint(len(dataset.train_y), (budget.batch_size,), generator=generator)
+        losses = losses_of(ensemble, dataset.train_x[rows], dataset.train_y[rows])
+        ensemble.zero_grad()
+        losses[sound].sum().backward()  # type: ignore[no-untyped-call]
+        finite = step_(ensemble, budget.learning_rate, sound) & losses.detach().isfinite()
+        for member in torch.nonzero(sound & ~finite).flatten().tolist():
+            diverged[member] = step + 1
+        sound &= finite
+        if not sound.any():
+            break
+        if step % 100 == 99:
+            shown = " ".join(f"{loss:.3f}" for loss in losses.tolist())
+            on_step(f"{setting.architecture} {setting.kind} {setting.sparsity} {step + 1}: {shown}")
+    with torch.no_grad():
+        logits = ensemble(tested[0])
+    accuracy = (logits.argmax(-1) == tested[1]).double().mean(-1)
+    return {
+        "accuracy": rounded(accuracy),
+        "diverged": diverged,
+        "sparsity_before": [rounded(layers) for layers in before],
+        "sparsity_after": [rounded(layers) for layers in sparsity_of_layers(ensemble, tested[0])],
+    }
+
+
+def losses_of(ensemble: StreamEnsemble, x: Tensor, y: Tensor) -> Tensor:
+    """The mean cross-entropy of every member, (members,)."""
+    logits = ensemble(x)
+    losses = F.cross_entropy(logits.mT, y.expand(len(logits), -1), reduction="none")
+    return losses.mean(-1)
+
+
+@torch.no_grad()
+def step_(ensemble: StreamEnsemble, rate: float, sound: Tensor) -> Tensor:
+    """A step of those members that are sound and have finite gradients; which gradients are."""
+    gradients = [(p, p.grad) for p in ensemble.parameters() if p.grad is not None]
+    finite = torch.stack([g.flatten(1).isfinite().all(1) for _, g in gradients]).all(0)
+    moves = (sound & finite).view(-1, 1, 1)
+    for parameter, gradient in gradients:
+        parameter.sub_(torch.where(moves, rate * gradient, 0.0))
+    return finite
+
+
+@torch.no_grad()
+def sparsity_of_layers(ensemble: StreamEnsemble, x: Tensor) -> Tensor:
+    """The share of zeros of every member and layer, (members, depth)."""
+    shares = [(a == 0).double().mean((-2, -1)) for _, a in ensemble.propagate(x)]
+    return torch.stack([share.expand(ensemble.members) for share in shares], dim=1)
+
+
+def rounded(values: Tensor) -> list[float]:
+    """Numbers as the record has them."""
+    return [round(value, DIGITS) for value in values.tolist()]

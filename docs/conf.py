@@ -35,7 +35,7 @@ extensions = [
 exclude_patterns = ["extensions"]
 default_role = "py:obj"
 highlight_language = "none"
-smartquotes = False  # V' and --json stay what they are
+smartquotes_action = "D"  # dashes alone: V' stays what it is
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3

@@ -35,6 +35,7 @@ extensions = [
 exclude_patterns = ["extensions"]
 default_role = "py:obj"
 highlight_language = "none"
+smartquotes_action = "D"  # dashes alone: V' stays what it is
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -47,6 +48,7 @@ autodoc_type_aliases = {
 }
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 python_maximum_signature_line_length = 80
 nitpick_ignore_regex = [
     # types of other projects, whose inventories would have to be fetched, and private ones of this

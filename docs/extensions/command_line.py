@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -11,6 +12,9 @@ from sphinx.util.docutils import SphinxDirective
 from typer.cli import get_docs_for_click
 
 from torch_models.commands.app import app as commands
+
+OPTION = re.compile(r"(?<![`\w-])--[a-z][a-z-]*")
+"""The name of an option within a sentence."""
 
 
 class Commands(SphinxDirective):
@@ -25,7 +29,8 @@ class Commands(SphinxDirective):
             )
             for name, command in group.commands.items()
         ]
-        return self.parse_text_to_nodes("\n\n".join(parts), allow_section_headings=True)
+        text = OPTION.sub(r"`\g<0>`", "\n\n".join(parts))
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -170,12 +170,12 @@ def read_json(path: Path) -> WrittenLedger:
         OSError: if the file cannot be read.
         ValueError: if it is no ledger.
     """
-    document = json.loads(path.read_text(encoding="utf-8"))
     try:
+        document = json.loads(path.read_text(encoding="utf-8"))
         entries = tuple(_read(claim) for claim in document["claims"])
         return WrittenLedger(entries, document["run"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no ledger of pytest --ledger={path}") from error
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no ledger, as pytest --ledger=FILE.json writes it") from error
 
 
 def _read(claim: dict[str, Any]) -> Entry:

@@ -24,11 +24,14 @@ from property_tests.ledger.claims import (
 )
 from property_tests.ledger.formats import (
     as_html,
+    as_json,
     as_markdown,
     headline,
+    read_json,
     short_list,
     terminal_lines,
 )
+from property_tests.ledger.page import claims as claims_of_page
 
 pytest_plugins = ["pytester"]
 
@@ -490,6 +493,32 @@ def test_the_page_fits_narrow_screens_and_dark_ones(judged: list[Entry]) -> None
     assert 'content="width=device-width' in page
     assert "overflow-wrap: anywhere" in page
     assert "prefers-color-scheme: dark" in page
+
+
+def test_a_part_of_a_page_links_to_where_a_reader_finds_more(judged: list[Entry]) -> None:
+    addresses = {"Eq. 13": "formulas#13", "test_it.py::test_it": "source#5"}
+    found = Elements(claims_of_page(judged, addresses))
+    links = [attributes["href"] for tag, attributes in found.tags if tag == "a"]
+    assert links.count("formulas#13") == 1
+    assert links.count("source#5") == len(judged)
+
+
+def test_a_ledger_that_was_written_is_read_back_as_it_was(
+    judged: list[Entry], tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.json"
+    path.write_text(as_json(judged, FACTS), encoding="utf-8")
+    ledger = read_json(path)
+    assert list(ledger.entries) == judged
+    assert ledger.run == FACTS
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"run": {}, "claims": [{"id": "Eq. 1"}]}'])
+def test_what_is_no_ledger_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"ledger\.json is no ledger"):
+        read_json(path)
 
 
 def test_claims_of_a_part_stand_together() -> None:

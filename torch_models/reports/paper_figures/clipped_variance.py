@@ -42,7 +42,8 @@ CAPTIONS = {
 Variance maps of CReLU at and on either side of the edge of chaos, all with q\\* = 1. Rows: m = 1,
 1.5, 2; columns: tau = 0, 0.25, 0.5, 1 (the paper's caption speaks of different s). Dots and rings
 are stable and unstable fixed points, black ones those of the edge; at tau = 1, m = 2 it has three.
-A chaotic network may have others than q\\* too; where it would need sigma_b^2 < 0 it is out.""",
+A chaotic network may have others than q\\* too; it is left out where it would need
+sigma_b^2 < 0.""",
     "cst": """\
 The same for CST. With equal tau and m, its maps at equal chi_1 are those of CReLU: it needs half
 the sigma_w^2, and the same sigma_b^2.""",

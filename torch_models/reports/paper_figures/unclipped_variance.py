@@ -33,8 +33,8 @@ point; at tau > 0 it touches the identity at q\\* = 1 from above, so that q\\* i
 left only."""
 
 CAPTION_9 = """\
-The same maps at equal sparsity s instead of equal threshold: ReLU on the left, ST on the right, on
-the edge of chaos with q\\* = 1. ST needs the larger threshold and curves upwards more. At s = 0.5
+Variance maps of ReLU (left) and ST (right) at equal sparsity s instead of equal threshold, on the
+edge of chaos with q\\* = 1. ST needs the larger threshold and curves upwards more. At s = 0.5
 ReLU has tau = 0 and the identity for its map."""
 
 

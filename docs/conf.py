@@ -3,12 +3,15 @@
 Nothing is fetched when it is built or read: formulas are set by the MathJax that a package brings.
 """
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS / "extensions")]
+
+os.environ.setdefault("MPLBACKEND", "agg")  # pages that draw need no screen
 
 mathjax_package = find_spec("sphinx-mathjax-offline")
 if mathjax_package is None or mathjax_package.origin is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
 import traceback
 from typing import Any
 
@@ -39,7 +40,11 @@ def is_marked(block: nodes.literal_block) -> bool:
 
 def run(block: nodes.literal_block, names: dict[str, Any]) -> str:
     """What a block prints; ``names`` are those of the page."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with (
+        tempfile.TemporaryDirectory() as folder,  # for the files that it writes
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+    ):
         try:
             exec(compile(block.astext(), "<block>", "exec"), names)
         except Exception:

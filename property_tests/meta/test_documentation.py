@@ -23,8 +23,12 @@ def executed(page: Path) -> list[str]:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if executed(page)], ids=lambda page: page.stem
 )
-def test_the_python_of_a_page_runs_in_order_as_it_stands(page: Path) -> None:
+def test_the_python_of_a_page_runs_in_order_as_it_stands(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)  # where it may write files
+    monkeypatch.setenv("MPLBACKEND", "agg")
     names: dict[str, Any] = {}
     for block in executed(page):
         exec(compile(block, str(page), "exec"), names)

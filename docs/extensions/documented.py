@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from equation_table import LAST, files_of_equations, numbers
@@ -66,7 +66,7 @@ def value(name: str) -> Any:
 def entries_of_equations() -> dict[int, list[str]]:
     """The entries whose docstrings name an equation; those of a class stand for the class."""
     found: dict[int, list[str]] = {number: [] for number in range(1, LAST + 1)}
-    for name in public_names():
+    for name in [*public_names(), *(name for file in FILES for name in names_of(file))]:
         thing = value(name)
         documented = {name: thing}
         if inspect.isclass(thing):
@@ -77,8 +77,15 @@ def entries_of_equations() -> dict[int, list[str]]:
     return found
 
 
+def names_of(file: str) -> Iterator[str]:
+    """The public classes and functions that a file defines."""
+    for name, thing in vars(import_module(file)).items():
+        if not name.startswith("_") and getattr(thing, "__module__", "") == file:
+            yield f"{file}.{name}"
+
+
 def public_members(kind: type) -> Iterator[tuple[str, Any]]:
     """The methods and properties that a class defines itself."""
     for name, member in vars(kind).items():
-        if not name.startswith("_") and (callable(member) or isinstance(member, property)):
+        if not name.startswith("_") and isinstance(member, (FunctionType, classmethod, property)):
             yield name, member

@@ -144,6 +144,8 @@ class ClippedReLU(_Clipped):
     def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
         """Zero with probability s at variance q_star, and V'(q_star) = slope on the edge of chaos.
 
+        tau is that of Eq. 57, and m is solved for.
+
         Raises:
             ValueError: for s or slope outside (0, 1), q_star not positive and finite.
         """
@@ -190,6 +192,8 @@ class ClippedSoftThreshold(_Clipped):
     @classmethod
     def for_sparsity(cls, s: FloatLike, slope: FloatLike = 0.7, q_star: FloatLike = 1.0) -> Self:
         """Zero with probability s at variance q_star, and V'(q_star) = slope on the edge of chaos.
+
+        tau is that of Eq. 58, and m is solved for.
 
         Raises:
             ValueError: for s or slope outside (0, 1), q_star not positive and finite.

@@ -35,7 +35,7 @@ class Page:
     """One page; every message to it and from it ends with a zero byte."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
-        self._to, self._from = to_browser, os.fdopen(from_browser, "rb", buffering=0)
+        self._to, self._from = to_browser, from_browser
         self._number = 0
         self._rest = b""
         self._session: str | None = None
@@ -100,7 +100,7 @@ class Page:
 
     def _message(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            more = self._from.read(65536)
+            more = os.read(self._from, 65536)
             if not more:
                 raise RuntimeError("the browser has ended")
             self._rest += more
@@ -130,6 +130,7 @@ def opened_browser() -> Iterator[Page]:
             process.terminate()
             process.wait()
             os.close(to_browser)
+            os.close(from_browser)
 
 
 def file_address(path: Path, fragment: str = "") -> str:

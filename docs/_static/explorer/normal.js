@@ -67,10 +67,11 @@ const Normal = (() => {
 
   /** The a >= 0 with 1 - Phi(a) = p, for 0 < p <= 1/2: Newton's method on the logarithm. */
   function tailQuantile(p) {
+    const target = Math.log(p) + 0.5 * Math.log(2 * Math.PI);
     let a = 0;
     for (let i = 0; i < 60; i++) {
       const mills = scaledTailMoments(a)[0];
-      const step = Math.log(density(a) * mills / p) * mills;
+      const step = (Math.log(mills) - 0.5 * a * a - target) * mills;
       a = Math.max(a + step, 0);
       if (Math.abs(step) <= 1e-15 * a) break;
     }

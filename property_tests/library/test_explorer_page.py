@@ -24,7 +24,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the explorer's page ne
 def browser() -> Iterator[Page]:
     """A browser that keeps the errors of every page in ``window.failures``."""
     with opened_browser() as page:
-        page.call("Page.enable")
         kept = "window.failures = []; addEventListener('error', e => failures.push(e.message));"
         page.call("Page.addScriptToEvaluateOnNewDocument", source=kept)
         yield page

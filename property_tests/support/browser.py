@@ -38,10 +38,12 @@ class Page:
         self._to, self._from = to_browser, from_browser
         self._number = 0
         self._rest = b""
+        self._events: list[str] = []
         self._session: str | None = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
+        self.call("Page.enable")
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """The result of a command of the protocol.
@@ -60,13 +62,15 @@ class Page:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
                 return dict(answer["result"])
+            self._events.append(answer.get("method", ""))
 
     def open(self, address: str) -> None:
         """Load a page, with no part of the one before."""
-        self.call("Page.navigate", url="about:blank")
-        self.wait_for("location.href === 'about:blank'")
-        self.call("Page.navigate", url=address)
-        self.wait_for("location.href !== 'about:blank' && document.readyState === 'complete'")
+        for url in ("about:blank", address):
+            self._events.clear()
+            self.call("Page.navigate", url=url)
+            while "Page.loadEventFired" not in self._events:
+                self._events.append(self._message().get("method", ""))
 
     def value(self, expression: str) -> Any:
         """What an expression of JavaScript gives, as JSON has it.

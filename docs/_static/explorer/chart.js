@@ -16,7 +16,8 @@ const Chart = (() => {
   /** Where a value lies between two ends, linear or logarithmic. */
   function scale({ from, to, log }, start, end) {
     const place = log ? Math.log : x => x;
-    return value => start + (end - start) * (place(value) - place(from)) / (place(to) - place(from));
+    const unit = (end - start) / (place(to) - place(from));
+    return value => start + unit * (place(value) - place(from));
   }
 
   /** Round values along an axis, about five. */

@@ -23,8 +23,10 @@
     return value.toExponential(3);
   }
 
+  /** A share to two digits, at most four behind the point. */
   function percent(share) {
-    return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
+    const places = share === 0 || share >= 0.0995 ? 0 : share >= 0.00995 ? 1 : 2;
+    return `${(100 * share).toFixed(places)}%`;
   }
 
   function current() {
@@ -140,7 +142,10 @@
     const log = to > 12 * q_star;
     const axis = log ? { from: 0.1 * q_star, to, log } : { from: 0, to };
     const first = start * q_star;
-    const found = (points ?? []).map(({ q, stable }) => `${rounded(q)} ${stable ? "stable" : "not stable"}`);
+    const found = (points ?? []).map(
+      ({ q, stable }) => `${rounded(q)} ${stable ? "stable" : "not stable"}`);
+    const dots = (points ?? []).map(
+      ({ q, stable }) => ({ name: stable ? "stable" : "unstable", dot: [q, q] }));
     Chart.draw(part("variance-map"), {
       x: { ...axis, label: "variance q of a layer" },
       y: { ...axis, label: "V(q), of the next layer" },
@@ -148,7 +153,7 @@
         { name: "identity", line: [[axis.from, axis.from], [to, to]] },
         { name: "map", line: curve(map, axis) },
         { name: "cobweb", line: cobweb(map, first, COBWEB_STEPS, axis.from) },
-        ...(points ?? []).map(({ q, stable }) => ({ name: stable ? "stable" : "unstable", dot: [q, q] })),
+        ...dots,
       ],
       summary: `The variance map V and its cobweb from ${rounded(first)}; `
         + `fixed points: ${found.join(", ") || "every variance"}.`,
@@ -181,8 +186,8 @@
         { name: "map", line: gaps.map((gap, i) => [i + 1, Math.max(gap, SMALLEST_GAP)]) },
         { name: "end", dot: [depth, lowest] },
       ],
-      summary: `Of a difference of ${Theory.REFERENCE_GAP} in layer 1, ${rounded(gaps.at(-1))} is left `
-        + `in layer ${depth}.`,
+      summary: `Of a difference of ${Theory.REFERENCE_GAP} in layer 1, `
+        + `${rounded(gaps.at(-1))} is left in layer ${depth}.`,
     });
   }
 
@@ -204,14 +209,17 @@
     const found = networks && Forecast.failure(networks, time);
     const done = networks?.length === NETWORKS;
     root.dataset.networks = networks?.length ?? 0;
+    part("outcome").classList.toggle("of-before", !done);
     part("progress").textContent = done
       ? `${NETWORKS} networks drawn`
       : `drawing networks: ${networks?.length ?? 0} of ${NETWORKS}`;
     drawPlane(found, learnability, time);
-    part("drawn").replaceChildren(...(found ? [
-      row(["probability that training fails", `${percent(found.probability)} ± ${percent(found.error)}`]),
-      row(["share of networks that pass no gradient", percent(found.deadShare)]),
-    ] : [row(["probability that training fails", "…"]), row(["share of networks that pass no gradient", "…"])]));
+    const risk = found ? `${percent(found.probability)} ± ${percent(found.error)}` : "…";
+    const dead = found ? percent(found.deadShare) : "…";
+    part("drawn").replaceChildren(
+      row(["probability that training fails", risk]),
+      row(["share of networks that pass no gradient", dead]),
+    );
     if (!done) return;
     const outcome = Forecast.outcome(found, learnability, time);
     part("outcome").dataset.outcome = outcome;
@@ -239,16 +247,16 @@
       { name: "explodes", area: [from, to, Forecast.MOST, 1] },
       { name: "slow", area: [from, least, 0, Forecast.MOST] },
       { name: "trains", area: [least, to, 0, Forecast.MOST] },
+      { name: "identity", line: [[learnability, 0], [learnability, 1]] },
       { name: "region", text: "explodes", at: [(from + to) / 2, 0.74] },
       { name: "region", text: "learns slowly", at: [(from + least) / 2, 0.24] },
       { name: "region", text: "trains", at: [(least + to) / 2, 0.24] },
-      { name: "identity", line: [[learnability, 0], [learnability, 1]] },
     ];
     if (found) {
       const { probability, error } = found;
       items.push({
         name: "error",
-        line: [[learnability, Math.max(probability - error, 0)], [learnability, probability + error]],
+        line: [[learnability, probability - error], [learnability, probability + error]],
       });
       items.push({ name: "end", dot: [learnability, probability] });
     }

@@ -1,5 +1,5 @@
-/* What the explorer's controls are set to: their values, the address that keeps them, and the Python
-that gives the same numbers. */
+/* What the explorer's controls are set to: their values, the address that keeps them, and the
+Python that gives the same numbers. */
 
 "use strict";
 

@@ -62,7 +62,8 @@ def test_a_member_that_diverges_stays_and_the_others_train_on() -> None:
     ensemble = build(Setting("rescaled", "relu", 0.5), dataset, SMALL)
     with torch.no_grad():
         ensemble.first[0] = math.inf
-    losses_of(ensemble, dataset.train_x, dataset.train_y).sum().backward()
+    loss = losses_of(ensemble, dataset.train_x, dataset.train_y).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
     before = [parameter.clone() for parameter in ensemble.parameters()]
     finite = step_(ensemble, 0.1, torch.tensor([True, True]))
     assert finite.tolist() == [False, True]

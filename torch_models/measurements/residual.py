@@ -24,9 +24,8 @@ from torch.nn import functional as F  # noqa: N812
 
 import sparsity_theory as st
 from torch_models.data import Dataset
-from torch_models.experiments.provenance import commit, versions
+from torch_models.measurements.resumable import complete
 from torch_models.networks.residual import PreNormEnsemble, ResidualEnsemble, StreamEnsemble
-from torch_models.records.files import read_record, write_record
 
 ARCHITECTURES = ("plain", "residual", "rescaled", "pre-norm")
 DIGITS = 5
@@ -102,28 +101,13 @@ def train_settings(
     Raises:
         ValueError: if the record is of other data or another budget.
     """
-    record: dict[str, Any] = {
+    head = {
         "data": dataset.description(),
         "budget": {**asdict(budget), "seeds": list(budget.seeds)},
-        "networks": [],
     }
-    if path.exists():
-        found = read_record(path)
-        for name in ("data", "budget"):
-            if found[name] != record[name]:
-                raise ValueError(f"{path} was made with {name} {found[name]}, not {record[name]}")
-        record = found
-    done = [{name: each[name] for name in asdict(settings[0])} for each in record["networks"]]
-    for setting in settings:
-        if asdict(setting) in done:
-            continue
-        on_step(f"{setting.architecture} {setting.kind} {setting.sparsity}")
-        record["networks"].append(
-            {**asdict(setting), **train_setting(setting, dataset, budget, on_step)}
-        )
-        record["provenance"] = {"versions": versions(), "commit": commit()}
-        write_record(path, record)
-    return record
+    return complete(
+        path, head, settings, lambda each: train_setting(each, dataset, budget, on_step)
+    )
 
 
 def train_setting(
@@ -134,6 +118,7 @@ def train_setting(
     Lists have an entry for every seed. A network whose loss or gradient is no longer finite has
     diverged: it stays as it was, and the others train on.
     """
+    on_step(f"{setting.architecture} {setting.kind} {setting.sparsity}")
     ensemble = build(setting, dataset, budget)
     tested = dataset.test_x[: budget.tested], dataset.test_y[: budget.tested]
     before = sparsity_of_layers(ensemble, tested[0])

@@ -73,7 +73,7 @@ def test_a_member_that_diverges_stays_and_the_others_train_on() -> None:
 
 
 def test_divergence_is_recorded_with_its_step() -> None:
-    explosive = Budget(width=12, depth=6, steps=30, learning_rate=1e20, seeds=(0,), tested=20)
+    explosive = Budget(width=12, depth=6, steps=30, plain_learning_rate=1e20, seeds=(0,), tested=20)
     found = train_setting(Setting("plain", "st", 0.5), small_dataset(), explosive, quiet)
     (step,) = found["diverged"]
     assert 1 <= step <= 30
@@ -97,9 +97,9 @@ def test_a_record_is_resumed_setting_by_setting_and_keeps_to_its_budget(tmp_path
     train_settings(path, dataset, SMALL, SETTINGS[:1])
     told: list[str] = []
     train_settings(path, dataset, SMALL, SETTINGS[:3], told.append)
-    assert told == ["residual relu 0.5", "rescaled relu 0.5"]
+    assert told == ["rescaled relu 0.5", "residual relu 0.5"]
     record = read_record(path)
-    assert [network["architecture"] for network in record["networks"]] == list(ARCHITECTURES[:3])
+    assert [network["architecture"] for network in record["networks"]] == list(ARCHITECTURES[:0:-1])
     for network in record["networks"]:
         assert len(network["accuracy"]) == len(network["diverged"]) == 2
         assert [len(layers) for layers in network["sparsity_after"]] == [6, 6]

@@ -23,6 +23,7 @@ from torch_models.measurements.residual import (
     train_settings,
 )
 from torch_models.records.files import read_record
+from torch_models.reports.practice import residual_cell, residual_table
 
 SMALL = Budget(width=12, depth=6, steps=8, batch_size=10, seeds=(0, 1), tested=20)
 
@@ -77,6 +78,7 @@ def test_divergence_is_recorded_with_its_step() -> None:
     found = train_setting(Setting("plain", "st", 0.5), small_dataset(), explosive, quiet)
     (step,) = found["diverged"]
     assert 1 <= step <= 30
+    assert residual_cell(found) == f"diverged at step {step}"
 
 
 def test_training_lowers_the_loss() -> None:
@@ -103,6 +105,10 @@ def test_a_record_is_resumed_setting_by_setting_and_keeps_to_its_budget(tmp_path
     for network in record["networks"]:
         assert len(network["accuracy"]) == len(network["diverged"]) == 2
         assert [len(layers) for layers in network["sparsity_after"]] == [6, 6]
+    table = residual_table(record).splitlines()
+    assert table[0] == "| activation | residual | rescaled | pre-norm |"
+    assert len(table) == 3
+    assert table[2].startswith("| ReLU, s=0.5 | 0.")
     before = path.read_bytes()
     train_settings(path, dataset, SMALL, SETTINGS[:3])
     assert path.read_bytes() == before

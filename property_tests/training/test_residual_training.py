@@ -23,6 +23,7 @@ from torch_models.measurements.residual import (
     train_settings,
 )
 from torch_models.records.files import read_record
+from torch_models.reports.practice import residual_cell, residual_table
 
 SMALL = Budget(width=12, depth=6, steps=8, batch_size=10, seeds=(0, 1), tested=20)
 
@@ -62,7 +63,8 @@ def test_a_member_that_diverges_stays_and_the_others_train_on() -> None:
     ensemble = build(Setting("rescaled", "relu", 0.5), dataset, SMALL)
     with torch.no_grad():
         ensemble.first[0] = math.inf
-    losses_of(ensemble, dataset.train_x, dataset.train_y).sum().backward()
+    loss = losses_of(ensemble, dataset.train_x, dataset.train_y).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
     before = [parameter.clone() for parameter in ensemble.parameters()]
     finite = step_(ensemble, 0.1, torch.tensor([True, True]))
     assert finite.tolist() == [False, True]
@@ -72,10 +74,11 @@ def test_a_member_that_diverges_stays_and_the_others_train_on() -> None:
 
 
 def test_divergence_is_recorded_with_its_step() -> None:
-    explosive = Budget(width=12, depth=6, steps=30, learning_rate=1e20, seeds=(0,), tested=20)
+    explosive = Budget(width=12, depth=6, steps=30, plain_learning_rate=1e20, seeds=(0,), tested=20)
     found = train_setting(Setting("plain", "st", 0.5), small_dataset(), explosive, quiet)
     (step,) = found["diverged"]
     assert 1 <= step <= 30
+    assert residual_cell(found) == f"diverged at step {step}"
 
 
 def test_training_lowers_the_loss() -> None:
@@ -96,12 +99,16 @@ def test_a_record_is_resumed_setting_by_setting_and_keeps_to_its_budget(tmp_path
     train_settings(path, dataset, SMALL, SETTINGS[:1])
     told: list[str] = []
     train_settings(path, dataset, SMALL, SETTINGS[:3], told.append)
-    assert told == ["residual relu 0.5", "rescaled relu 0.5"]
+    assert told == ["rescaled relu 0.5", "residual relu 0.5"]
     record = read_record(path)
-    assert [network["architecture"] for network in record["networks"]] == list(ARCHITECTURES[:3])
+    assert [network["architecture"] for network in record["networks"]] == list(ARCHITECTURES[:0:-1])
     for network in record["networks"]:
         assert len(network["accuracy"]) == len(network["diverged"]) == 2
         assert [len(layers) for layers in network["sparsity_after"]] == [6, 6]
+    table = residual_table(record).splitlines()
+    assert table[0] == "| activation | residual | rescaled | pre-norm |"
+    assert len(table) == 3
+    assert table[2].startswith("| ReLU, s=0.5 | 0.")
     before = path.read_bytes()
     train_settings(path, dataset, SMALL, SETTINGS[:3])
     assert path.read_bytes() == before

@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 import sparsity_theory as st
 from property_tests.support.networks import ACTIVATIONS, every_kind
 from torch_models.data.text import Text, bigram_loss, load_python_topics
+from torch_models.measurements.transformer_speed import SPARSITIES, measure
 from torch_models.measurements.transformers import (
     SETTINGS,
     Budget,
@@ -27,6 +28,7 @@ from torch_models.networks.pre_norm import pre_norm_
 from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
 from torch_models.networks.sparsity import measured_sparsity
 from torch_models.networks.transformer import Block, LanguageModel
+from torch_models.reports.practice import speed_table, transformer_table
 
 WIDTH, DEPTH, HEADS, CONTEXT = 16, 3, 2, 8
 
@@ -235,6 +237,10 @@ def test_a_record_is_resumed_network_by_network_and_keeps_to_its_budget(tmp_path
         assert math.isfinite(network["validation_loss"])
         assert len(network["sparsity_before"]) == len(network["sparsity_after"]) == 1
     assert record["networks"][0]["sparsity_before"] == [0.0]
+    table = transformer_table(record).splitlines()
+    assert [line.split(" | ")[0] for line in table[2:]] == [
+        "| GELU", "| ReLU, s=0.5", "| ReLU_tau, s=0.9",
+    ]  # fmt: skip
     before = path.read_bytes()
     train_settings(path, text, budget, SETTINGS[:3])
     assert path.read_bytes() == before
@@ -256,3 +262,13 @@ def test_training_lowers_the_loss() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[0] > 4 > 1 > losses[-1]
+
+
+def test_a_record_of_the_speed_of_small_models_can_be_made_and_shown() -> None:
+    record = measure(shapes=((8, 1),), rounds=3, tokens=2)
+    assert [each["sparsity"] for each in record["models"]] == list(SPARSITIES)
+    for each in record["models"]:
+        low, high = each["quartiles"]
+        assert 0 < low <= each["ratio"] <= high
+        assert 1 < each["bound"] < 1.5
+    assert len(speed_table(record).splitlines()) == 2 + len(SPARSITIES)

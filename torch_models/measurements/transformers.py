@@ -24,11 +24,10 @@ import sparsity_theory as st
 from sparsity_theory.activations.expectations import GaussianExpectations
 from sparsity_theory.published.rows import Design
 from torch_models.data.text import BYTES, Text, bigram_loss
-from torch_models.experiments.provenance import commit, versions
+from torch_models.measurements.resumable import complete
 from torch_models.networks.activations import SparseActivation
 from torch_models.networks.sparsity import measured_sparsity
 from torch_models.networks.transformer import LanguageModel
-from torch_models.records.files import read_record, write_record
 
 DIGITS = 5
 """Decimals in the record."""
@@ -137,34 +136,19 @@ def train_settings(
     Raises:
         ValueError: if the record is of another text or budget.
     """
-    record: dict[str, Any] = {
+    head = {
         "text": text.description(),
         "bigram_loss": round(bigram_loss(text), DIGITS),
         "budget": asdict(budget),
-        "networks": [],
     }
-    if path.exists():
-        found = read_record(path)
-        for name in ("text", "budget"):
-            if found[name] != record[name]:
-                raise ValueError(f"{path} was made with {name} {found[name]}, not {record[name]}")
-        record = found
-    done = [{name: each[name] for name in asdict(settings[0])} for each in record["networks"]]
-    for setting in settings:
-        if asdict(setting) in done:
-            continue
-        on_step(f"{setting.kind} {setting.sparsity or ''} seed {setting.seed}")
-        trained = train_setting(setting, text, budget, on_step)
-        record["networks"].append({**asdict(setting), **trained})
-        record["provenance"] = {"versions": versions(), "commit": commit()}
-        write_record(path, record)
-    return record
+    return complete(path, head, settings, lambda each: train_setting(each, text, budget, on_step))
 
 
 def train_setting(
     setting: Setting, text: Text, budget: Budget, on_step: Callable[[str], None]
 ) -> dict[str, Any]:
     """Train one network; its loss and the sparsity of every MLP, before and after."""
+    on_step(f"{setting.kind} {setting.sparsity or ''} seed {setting.seed}")
     model = build(setting, budget)
     held_out = windows_of(text.validation, budget)
     before = sparsities(model, setting, held_out)

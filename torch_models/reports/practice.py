@@ -6,6 +6,7 @@ import statistics
 from typing import Any
 
 LABELS = {"gelu": "GELU", "relu": "ReLU_tau", "st": "ST", "crelu": "CReLU", "cst": "CST"}
+ARCHITECTURES = ("plain", "residual", "rescaled", "pre-norm")
 
 
 def label(network: dict[str, Any]) -> str:
@@ -63,7 +64,8 @@ def speed_table(record: dict[str, Any]) -> str:
 
 def residual_table(record: dict[str, Any]) -> str:
     """A row for every activation, a column for every architecture: accuracy and last sparsity."""
-    columns = list(dict.fromkeys(each["architecture"] for each in record["networks"]))
+    trained = {each["architecture"] for each in record["networks"]}
+    columns = [architecture for architecture in ARCHITECTURES if architecture in trained]
     rows = dict.fromkeys((each["kind"], each["sparsity"]) for each in record["networks"])
     cells = {
         (each["kind"], each["sparsity"], each["architecture"]): residual_cell(each)

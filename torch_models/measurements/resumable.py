@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from torch_models.experiments.provenance import commit, versions
 from torch_models.records.files import read_record, write_record
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
-Setting = TypeVar("Setting", bound="DataclassInstance")
+class DataClass(Protocol):
+    """What any data class has."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Setting = TypeVar("Setting", bound=DataClass)
 
 
 def complete(

@@ -49,6 +49,7 @@
     }
     set(Settings.read(location.hash) ?? Settings.INITIAL);
     form.hidden = false;
+    part("outcome").hidden = false;
     part("shown").hidden = false;
   }
 

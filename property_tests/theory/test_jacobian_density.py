@@ -380,7 +380,7 @@ def test_rounding_a_kink_changes_every_moment_but_the_first_and_takes_the_atom_a
         expected = 1 + depth * (second / first**2 - (1 if orthogonal else 0))
         assert soft_one.moment(2) == pytest.approx(float(expected), rel=1e-9)
         for k in (2, 3, 4):
-            assert soft_one.moment(k) != pytest.approx(sharp_one.moment(k), rel=1e-3)
+            assert soft_one.moment(k) != pytest.approx(sharp_one.moment(k), rel=5e-4)
         assert sharp_one.atom_at_zero > 0.86
         assert soft_one.atom_at_zero == 0
         assert 0.4 < float(soft_one.cdf(1e-30)) < 0.8
@@ -445,9 +445,9 @@ def test_at_equal_slope_and_near_sparsity_rounding_flattens_v_and_widens_the_spe
     smooth = (st.SmoothClippedReLU if kind == "crelu" else st.SmoothClippedSoftThreshold)(
         tau, m, beta
     )
-    assert share_near_zero(smooth, kind) == pytest.approx(share_near_zero(sharp, kind), abs=1e-8)
+    assert share_near_zero(smooth, kind) == pytest.approx(share_near_zero(sharp, kind), abs=1e-6)
     net, edge = st.edge_of_chaos(smooth), st.edge_of_chaos(sharp)
-    assert float(net.variance_slope(1.0)) == pytest.approx(0.7, abs=1e-7)
+    assert float(net.variance_slope(1.0)) == pytest.approx(0.7, abs=1e-6)
     assert curvature(net) < curvature(edge) - 0.04
     assert spread(smooth) > 1.04 * spread(sharp)
 

@@ -396,8 +396,8 @@ def slopes_equal(right: Any) -> Any:
     return lambda phi: 1.0
 
 
-@pytest.mark.claim("Spectrum: rounding does not help")
-@pytest.mark.control("Spectrum: rounding does not help", replace="spread", by=slopes_equal)
+@pytest.mark.claim("Spectrum: rounding widens")
+@pytest.mark.control("Spectrum: rounding widens", replace="spread", by=slopes_equal)
 @pytest.mark.parametrize("kind", ["crelu", "cst"])
 def test_a_kink_rounded_a_little_makes_spectrum_and_variance_map_worse(kind: str) -> None:
     """With the same tau and m and sharpness 16, 32 and 64: a wider spectrum and a larger V'(q*).

@@ -31,7 +31,7 @@ _CLOSE, _EQUAL = 1e-3, 1e-2
 # Of q E phi'^2: a smaller deficit, of either sign, is the rounding of expectations, and zero.
 _DEFICIT_ROUNDING = 1e-13
 # Panels of a standard deviation, where the law of phi'^2 is wanted.
-_PANELS, _LEAST_SLOPE = 16, 1e-70
+_PANELS, _LEAST_SLOPE = 4, 1e-70
 # Features are looked for at least this far, in the largest kink or 1.
 _REACH = 64.0
 
@@ -156,7 +156,7 @@ class Activation(Value):
     def squared_slopes(self, q: Array) -> tuple[Array, Array]:
         """A law close to that of phi'(sqrt(q) z)^2 for a single q: values and masses.
 
-        That of a quadrature with panels of a sixteenth of a standard deviation, split at kinks and
+        That of a quadrature with panels of a quarter of a standard deviation, split at kinks and
         fast changes; values ascend. Those below 1e-140 of the largest, but not zero, are that.
         """
         breaks = np.concatenate([self.kinks, self._marks(q)]) / np.sqrt(q)

@@ -36,12 +36,13 @@ from .._types import Array
 Complex = NDArray[np.complex128]
 
 _STEP = 0.5  # of log z along the way
-_FALL = 0.6  # of arg z from one step to the next, on the way to the real axis
+_FALL = 0.3  # of arg z from one step to the next, on the way to the real axis
 _LAST_ANGLE = 1e-7
 _REAL = 1e-13  # what counts as on the real axis
 _FAR = 12.0  # log of how far above the upper edge the way begins
 _NEWTON = 60
 _CHUNK = 2_000_000  # values times points at once
+_LEAST_LOG = -690.0  # log x below which t may underflow
 _SOLVED = 1e-12  # steps of log t below this
 _NARROW = 1e-9  # gaps of log x below this are rounding
 _GRID = 4000  # points of t between two values, where edges are looked for
@@ -115,6 +116,15 @@ class FreeProduct:
             log_t = self.solve(_at_angle(log_x, angle), log_t)
             angle *= _FALL
         return self.parts(np.exp(self.solve(_at_angle(log_x, _REAL), log_t)))[0]
+
+    def floor(self) -> float:
+        """A log x below which nothing is left of the spectrum but zeros, or doubles end.
+
+        With orthogonal weights no x is below (sigma_w^2 p)^L of the least p, if p is never 0.
+        """
+        if self.wishart or self.zero > 0.0:
+            return _LEAST_LOG
+        return max(_LEAST_LOG, self.depth * (self.log_sigma_w2 + float(np.log(self.values.min()))))
 
     def upper_edge(self) -> float:
         """The logarithm of the largest point of the spectrum: the lowest z(t), t above all p."""

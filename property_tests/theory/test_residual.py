@@ -25,6 +25,7 @@ from property_tests.support.strategies import (
     points,
 )
 from sparsity_theory.mean_field.stream import Stream
+from sparsity_theory.testing.strategies import streams, variances
 
 ULPS = 16 * 2.0**-52
 """Tolerance for V and chi, which are good to a few ulps, and the few operations around them."""
@@ -337,6 +338,24 @@ def test_relu_and_the_identity_pass_gradients_with_the_power_one() -> None:
 def test_residual_networks_that_make_no_sense_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85)))
+
+
+@pytest.mark.claim("Oracle: input")
+@given(net=streams(), q=variances(), rho=hyp.floats(-1.0, 1.0), depth=hyp.integers(1, 20))
+def test_streams_of_all_kinds_have_maps_that_are_numbers(
+    net: Stream, q: float, rho: float, depth: int
+) -> None:
+    """Correlations stay correlations, and what is added or passed on is never negative."""
+    assert -1 <= float(net.correlation_map(rho, q)) <= 1
+    assert 0 <= float(net.correlation_gap(1 - rho, q)) <= 2 + 1e-12
+    assert 0 <= float(net.sparsity(q)) <= 1
+    for quantity in (net.chi(q), net.correlation_slope(rho, q), net.variance_map(q)):
+        assert math.isfinite(float(quantity))
+    path, grown = net.trajectory(depth, q), net.log_gradient_growth(depth, q)
+    assert np.all(np.isfinite(path))
+    assert np.all(path >= 0)
+    assert not np.any(np.isnan(grown))
+    assert eval(repr(net), {name: getattr(st, name) for name in st.__all__}) == net
 
 
 def test_streams_are_values() -> None:

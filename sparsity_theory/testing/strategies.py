@@ -25,6 +25,7 @@ except ModuleNotFoundError as missing:
     raise needs("sparsity_theory.testing.strategies", "hypothesis") from missing
 
 import sparsity_theory as st
+from sparsity_theory.mean_field.pre_norm import NORMS
 
 KINDS = ("relu", "st", "crelu", "cst")
 UNCLIPPED = ("relu", "st")
@@ -144,3 +145,17 @@ def slopes() -> SearchStrategy[float]:
 def bad_numbers() -> SearchStrategy[float]:
     """NaN and infinities, which no argument accepts."""
     return sampled_from([math.nan, math.inf, -math.inf])
+
+
+@composite
+def streams(
+    draw: strategies.DrawFn, kinds: Sequence[str] = KINDS, most: float = 8.0
+) -> st.Residual | st.PreNorm:
+    """Residual networks, plain on the edge of chaos and pre-norm; tau no deeper than ``most``."""
+    q = draw(variances())
+    phi = draw(activations(kinds, q, most, 1e-3, 1e3))
+    alpha = draw(one_of(sampled_from([1.0, 0.1]), log_uniform(1e-3, 10.0)))
+    if draw(strategies.booleans()):
+        skip = draw(one_of(sampled_from([1.0, 0.0]), strategies.floats(0.0, 1.0)))
+        return st.Residual(st.edge_of_chaos(phi, q), alpha, skip)
+    return st.PreNorm(phi, alpha, q, draw(log_uniform(1e-2, 1e2)), draw(sampled_from(NORMS)))

@@ -65,7 +65,7 @@ class Recipe(Summary):
             a `PreNorm` or a `Transformer`.
         width, depth: those asked for: units (channels, features of the stream) and layers (blocks).
         forecast: of networks of that size; for a transformer, of its MLPs alone.
-        works: whether training is expected to go well with the sparsity kept.
+        works: whether training is expected to go well, from a start with the sparsity asked for.
         reason: why, in one sentence.
         watch: what to look at, or to see to, in training.
     """
@@ -228,5 +228,7 @@ def _to_watch(net: Designed, found: Forecast) -> Iterator[str]:
         yield "inputs: the mean of their squares must be q* = 1"
     else:
         yield "the gains of normalizations: the sparsity changes with them when they are trained"
+    if isinstance(net, Residual):
+        yield "the sparsity in training: without a normalization nothing holds it, and it falls"
     if isinstance(net, MeanField):
         yield "gradients of the first layers: they grow before the sparsity is lost"

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
 from torch_models.experiments.provenance import commit, versions
 from torch_models.records.files import read_record, write_record
 
 
-class DataClass(Protocol):
-    """What any data class has."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-
-Setting = TypeVar("Setting", bound=DataClass)
-
-
 def complete(
     path: Path,
     head: dict[str, Any],
-    settings: Sequence[Setting],
-    train: Callable[[Setting], dict[str, Any]],
+    settings: Sequence[Any],
+    train: Callable[[Any], dict[str, Any]],
 ) -> dict[str, Any]:
     """Train what the record at ``path`` lacks, and write it after every network.
 

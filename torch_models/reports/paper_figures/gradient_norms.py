@@ -11,7 +11,7 @@ from torch_models.records.results import TableSummary
 from torch_models.records.run_record import RunRecord
 from torch_models.reports.palette import shades
 from torch_models.reports.panels import Axis, Curve, Floats, Panel, Picture, in_one_row
-from torch_models.reports.paper_figures.recorded import FULL, Recorded, runs_of_each
+from torch_models.reports.paper_figures.recorded import Recorded, of_papers_size, runs_of_each
 
 FAILED_ROWS = (Design("crelu", 0.85, 0.9), Design("cst", 0.85, 0.9))
 """Figs. 5a and 5b. The paper's 5b is at V'(q*) = .8 (m = 1.22), which is no row of Table 2."""
@@ -71,7 +71,7 @@ def slowest_explosion(summaries: Sequence[TableSummary]) -> Recorded | None:
     candidates = [
         Recorded((record,), summary.group, summary)
         for summary in summaries
-        if summary.group is not None and summary.group.budget == FULL
+        if summary.group is not None and of_papers_size(summary)
         for row in summary.rows
         for record in row.records
         if exploded_early(record)

@@ -11,9 +11,9 @@ from torch_models.records.run_record import RunRecord
 from torch_models.reports.palette import GREY, SEEDS
 from torch_models.reports.panels import BELOW, Axis, Curve, Panel, Picture, in_one_row
 from torch_models.reports.paper_figures.recorded import (
-    FULL,
     Recorded,
     end_of,
+    of_papers_size,
     runs_of,
     runs_of_each,
 )
@@ -55,7 +55,7 @@ def losses(summaries: Sequence[TableSummary]) -> Picture:
         _panel(letter, slow, quick)
         for letter, slow, quick in zip("ab", found, QUICK_ROWS, strict=True)
     ]
-    full = [each for each in summaries if each.group is not None and each.group.budget == FULL]
+    full = [each for each in summaries if of_papers_size(each)]
     sparse = runs_of(full, AT_FULL_SIZE, finished_an_epoch)
     if sparse is not None:
         panels.append(_panel("c", sparse, None))

@@ -10,8 +10,6 @@ from torch_models.records.results import RecordGroup, TableSummary, summarize
 from torch_models.records.run_record import RunRecord
 
 TABLES = (2, 4, 5)
-FULL = "full"
-"""The budget of networks of the paper's size."""
 
 
 class MissingRecords(ValueError):  # noqa: N818 - what it is, as FileNotFoundError's argument
@@ -34,8 +32,15 @@ class Recorded:
     def size(self) -> str:
         """How large the networks are, in words, and whether the paper's are as large."""
         experiment = self.group.experiment
-        whose = "the paper's size" if self.group.budget == FULL else "smaller than the paper's"
+        whose = "the paper's size" if of_papers_size(self.summary) else "smaller than the paper's"
         return f"width {experiment.width}, depth {experiment.depth}: {whose}"
+
+
+def of_papers_size(summary: TableSummary) -> bool:
+    """Whether networks are as wide and as deep as the paper's."""
+    assert summary.group is not None
+    experiment, published = summary.group.experiment, summary.rows[0].published
+    return (experiment.width, experiment.depth) == (published.width, published.depth)
 
 
 def dense_summaries(records: Sequence[RunRecord], budget: str | None = None) -> list[TableSummary]:
@@ -97,4 +102,4 @@ def _place(summary: TableSummary) -> tuple[bool, int, int, int]:
     assert summary.group is not None
     experiment = summary.group.experiment
     size = experiment.width * experiment.width * experiment.depth
-    return summary.group.budget != FULL, -size, -experiment.epochs, summary.table
+    return not of_papers_size(summary), -size, -experiment.epochs, summary.table

@@ -280,7 +280,10 @@ def test_a_file_is_written_where_one_is_asked_for(some: Path, tmp_path: Path) ->
     [
         (("table", 3), "table must be one of 2, 4, 5, got 3"),
         (("table", 2, "--network", "rnn"), "network must be one of dnn, cnn, cnn-1d, got 'rnn'"),
-        (("table", 2, "--budget", "long"), "budget must be one of full, short, smoke, custom"),
+        (
+            ("table", 2, "--budget", "long"),
+            "budget must be one of full, paper-size, short, smoke, custom",
+        ),
         (("table", 2, "--format", "xml"), "format must be one of text, markdown, csv, json"),
         (("table", 2, "--records", "nowhere"), "got 'nowhere'"),
         (("table", 2, "--output", "nowhere/at/all"), "nowhere/at/all cannot be written"),

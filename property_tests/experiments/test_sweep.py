@@ -438,7 +438,10 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_is_an_error_of_the_system(
         (["2", "--row", "gelu-0.5"], "error: row must be one of relu-0.5,"),
         (["2", "--network", "rnn"], "error: network must be one of dnn, cnn, cnn-1d, got 'rnn'"),
         (["4", "--network", "cnn"], "error: network 'cnn' has no rows in Table 4"),
-        (["2", "--budget", "x"], "error: budget must be one of full, short, smoke, got"),
+        (
+            ["2", "--budget", "x"],
+            "error: budget must be one of full, paper-size, short, smoke, got",
+        ),
         (["2", "--data", "svhn"], "error: data must be one of digits, mnist, cifar10"),
         (["2", "--seeds", "0"], "error: seeds must be at least 1, got 0"),
         (["2", "--together", "0"], "error: together must be at least 1, got 0"),

@@ -65,3 +65,26 @@ class Forecast:
     @labelled("forecast of 1000 networks, width 300, depth 100")
     def time_forecast(self) -> None:
         st.forecast(self.net)
+
+
+class BeyondThePaper:
+    """Residual networks of 50 layers, and the whole spectrum of one of 20 without skips."""
+
+    def setup(self) -> None:
+        self.edge = initialization("crelu")
+        self.residual = st.Residual(self.edge, alpha=50**-0.5)
+        self.pre_norm = st.PreNorm(self.edge.activation, alpha=50**-0.5)
+
+    @labelled("exact law of 20 residual networks, width 100, depth 50")
+    def time_draw_residual(self) -> None:
+        st.draw_residual(self.residual, 100, 50, 20, seed=0)
+
+    @labelled("exact law of 100 pre-norm networks, width 100, depth 50")
+    def time_draw_pre_norm(self) -> None:
+        st.draw_pre_norm(self.pre_norm, 100, 50, 100, seed=0)
+
+    @labelled("limiting spectrum of J J^T: its density at 100 points")
+    def time_jacobian_density(self) -> None:
+        spectrum = st.jacobian_density(self.edge, 20)
+        low, high = spectrum.edges
+        spectrum(np.linspace(low, high, 102)[1:-1])

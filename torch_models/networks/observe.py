@@ -53,7 +53,8 @@ def observe(ensemble: Observable, x: Tensor | NDArray[np.floating]) -> LayerStat
     variance, sparsity = [], []
     for h, activations in ensemble.propagate(ensemble.as_tensor(x)):
         variance.append(_mean_square(h))
-        sparsity.append(1 - activations.flatten(1).count_nonzero(dim=1).double() / h[0].numel())
+        active = activations.flatten(1).count_nonzero(dim=1).double()
+        sparsity.append(1 - active / activations[0].numel())
     return LayerStatistics(_by_member(variance), _by_member(sparsity))
 
 

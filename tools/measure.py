@@ -65,7 +65,7 @@ def record_sparse_inference(chosen: argparse.Namespace, on_step: OnStep) -> Path
     ensure_writable(folder)
     torch.set_num_threads(threads)
     record = sparse_inference.measure(on_step=on_step)
-    path = folder / f"{processor()}-{threads}-thread{'s' * (threads > 1)}.json"
+    path = folder / f"{machine(threads)}.json"
     command = f"python tools/measure.py sparse-inference --threads {threads}"
     write_record(path, {"command": command, **record})
     return path
@@ -85,7 +85,7 @@ def record_transformer_speed(chosen: argparse.Namespace, on_step: OnStep) -> Pat
     folder, threads = RESULTS / "transformers", chosen.threads
     ensure_writable(folder)
     torch.set_num_threads(threads)
-    path = folder / f"speed-{processor()}-{threads}-thread{'s' * (threads > 1)}.json"
+    path = folder / f"speed-{machine(threads)}.json"
     write_record(path, transformer_speed.measure(on_step=on_step))
     return path
 
@@ -100,10 +100,11 @@ def record_residual(chosen: argparse.Namespace, on_step: OnStep) -> Path:
     return path
 
 
-def processor() -> str:
-    """The name of the processor, as file names have it."""
-    name: str = hardware()["processor"]
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+def machine(threads: int) -> str:
+    """The processor with so many threads, as file names have it."""
+    processor: str = hardware()["processor"]
+    slug = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
+    return f"{slug}-{threads}-thread{'s' * (threads > 1)}"
 
 
 def record_gradient_growth(chosen: argparse.Namespace, on_step: OnStep) -> Path:

@@ -16,6 +16,23 @@ from torch_models.networks.initialization import draw_orthogonal_
 from torch_models.networks.observe import jacobian_spectrum
 
 
+def spectra(
+    net: st.MeanField, width: int, factors: int, members: int, weights: str, seed: int
+) -> Floats:
+    """Eigenvalues of J J^T in networks of ``factors`` layers behind the first, (members, width)."""
+    ensemble = DenseEnsemble(
+        [net] * members,
+        50,
+        width,
+        factors + 1,
+        1,
+        range(members),
+        dtype=torch.float64,
+        draw=DRAWS[weights],
+    )
+    return jacobian_spectrum(ensemble, pairs_of_inputs(50, 0.0, members, seed=seed)[:, :1])
+
+
 @pytest.mark.parametrize("weights", DRAWS)
 @pytest.mark.parametrize("kind", ["relu", "st", "crelu", "cst"])
 @pytest.mark.claim("Eq. 28", "Eq. 30", evidence="statistical")
@@ -30,20 +47,9 @@ def test_the_spectrum_of_the_jacobian_has_the_moments_of_free_probability(
     printed, with mu_1 / mu_2 for mu_2 / mu_1^2, another.
     """
     net, factors, members = st.edge_of_chaos(activation_for(kind, 0.5, 0.7)), 2, 600
-    x = pairs_of_inputs(50, 0.0, members, seed=9)[:, :1]
 
     def moments(width: int) -> Floats:
-        ensemble = DenseEnsemble(
-            [net] * members,
-            50,
-            width,
-            factors + 1,
-            1,
-            range(members),
-            dtype=torch.float64,
-            draw=DRAWS[weights],
-        )
-        spectrum = jacobian_spectrum(ensemble, x)
+        spectrum = spectra(net, width, factors, members, weights, seed=9)
         return np.stack([np.mean(spectrum, axis=1), np.mean(spectrum**2, axis=1)])
 
     narrow, wide = moments(50), moments(100)
@@ -72,17 +78,7 @@ def test_the_spectrum_of_the_jacobian_has_the_shares_of_free_probability(weights
     theory.
     """
     net, factors, members, width = st.edge_of_chaos(st.ShiftedReLU(0.0)), 3, 16, 150
-    ensemble = DenseEnsemble(
-        [net] * members,
-        50,
-        width,
-        factors + 1,
-        1,
-        range(members),
-        dtype=torch.float64,
-        draw=DRAWS[weights],
-    )
-    spectrum = jacobian_spectrum(ensemble, pairs_of_inputs(50, 0.0, members, seed=3)[:, :1])
+    spectrum = spectra(net, width, factors, members, weights, seed=3)
 
     def z(orthogonal: bool) -> Floats:
         density = st.jacobian_density(net, factors, orthogonal)

@@ -21,6 +21,7 @@ from property_tests.support.controls import (
     opposite,
     spread_inverted,
 )
+from property_tests.support.matrices import random_weights
 from property_tests.support.strategies import (
     ACTIVATIONS,
     CLIPPED,
@@ -205,10 +206,7 @@ def random_jacobian(
     """J with chi_1 = 1 and slopes that are one with probability mu, zero otherwise."""
     jacobian = np.eye(n)
     for _ in range(depth):
-        weights = rng.standard_normal((n, n)) / np.sqrt(n)
-        if orthogonal:
-            weights, upper = np.linalg.qr(weights)
-            weights = weights * np.sign(np.diag(upper))
+        weights = random_weights(rng, n, orthogonal)
         slopes = (rng.random(n) < mu).astype(float)
         jacobian = slopes[:, None] * (weights @ jacobian) / np.sqrt(mu)
     return jacobian

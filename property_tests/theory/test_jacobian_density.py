@@ -17,6 +17,7 @@ from property_tests.references.definitions import Number, mp
 from property_tests.support.agreement import agree
 from property_tests.support.chance import atypical, typical
 from property_tests.support.controls import one_layer_more, opposite
+from property_tests.support.matrices import random_weights
 from property_tests.support.scores import Floats
 from property_tests.support.strategies import Generic, Point, activation_for, edges, generic_points
 
@@ -271,10 +272,7 @@ def spectrum_of(
     n = slopes.size
     jacobian = np.eye(n)
     for _ in range(depth):
-        weights = rng.standard_normal((n, n)) / np.sqrt(n)
-        if orthogonal:
-            weights, upper = np.linalg.qr(weights)
-            weights = weights * np.sign(np.diag(upper))
+        weights = random_weights(rng, n, orthogonal)
         jacobian = rng.permutation(slopes)[:, None] * (weights @ jacobian)
     return np.asarray(np.linalg.svd(jacobian, compute_uv=False) ** 2 * sigma_w2**depth)
 

@@ -16,12 +16,12 @@ from torch_models.measurements.residual import (
     Budget,
     Setting,
     build,
-    losses_of,
-    sparsity_of_layers,
     step_,
     train_setting,
     train_settings,
 )
+from torch_models.networks.losses import cross_entropy
+from torch_models.networks.observe import observe
 from torch_models.records.files import read_record
 from torch_models.reports.practice import residual_cell, residual_table
 
@@ -39,7 +39,7 @@ def test_all_architectures_start_with_the_designed_sparsity_in_their_first_layer
     """Within 0.05: 600 units, and twenty images that share them."""
     dataset, budget = small_dataset(), Budget(width=600, depth=3, seeds=(0,))
     ensemble = build(Setting(architecture, "relu", 0.8), dataset, budget)
-    shares = sparsity_of_layers(ensemble, dataset.test_x[:20])
+    shares = observe(ensemble, dataset.test_x[:20]).sparsity
     assert shares.shape == (1, 3)
     assert abs(float(shares[0, 0]) - 0.8) < 0.05
 
@@ -63,7 +63,7 @@ def test_a_member_that_diverges_stays_and_the_others_train_on() -> None:
     ensemble = build(Setting("rescaled", "relu", 0.5), dataset, SMALL)
     with torch.no_grad():
         ensemble.first[0] = math.inf
-    loss = losses_of(ensemble, dataset.train_x, dataset.train_y).sum()
+    loss = cross_entropy(ensemble(dataset.train_x), dataset.train_y).mean(-1).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     before = [parameter.clone() for parameter in ensemble.parameters()]
     finite = step_(ensemble, 0.1, torch.tensor([True, True]))
@@ -86,7 +86,7 @@ def test_training_lowers_the_loss() -> None:
     ensemble = build(Setting("pre-norm", "relu", 0.8), dataset, budget)
     losses = []
     for _ in range(80):
-        loss = losses_of(ensemble, dataset.train_x, dataset.train_y)
+        loss = cross_entropy(ensemble(dataset.train_x), dataset.train_y).mean(-1)
         ensemble.zero_grad()
         loss.sum().backward()  # type: ignore[no-untyped-call]
         step_(ensemble, 0.05, torch.tensor([True]))

@@ -28,6 +28,7 @@ from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.evaluation import evaluate
 from torch_models.records.files import read_record, write_record
 from torch_models.records.outcomes import FAILED, kept_within, outcome_of
+from torch_models.records.runs import training_time
 from torch_models.training.loop import Training
 from torch_models.training.schedule import Schedule
 
@@ -60,7 +61,7 @@ class Budget:
 
     def training_time(self, images: int) -> float:
         """The learning rate times the steps that it takes on so many images."""
-        return self.learning_rate * self.epochs * math.ceil(images / self.batch_size)
+        return training_time(self.learning_rate, self.epochs, self.batch_size, images)
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 import sparsity_theory as st
+from sparsity_theory._types import Array
 from torch_models.data import Dataset
 from torch_models.measurements.resumable import complete
+from torch_models.networks.losses import cross_entropy
+from torch_models.networks.observe import observe
 from torch_models.networks.residual import PreNormEnsemble, ResidualEnsemble, StreamEnsemble
+from torch_models.training.sgd import sgd_step_
 
 ARCHITECTURES = ("plain", "residual", "rescaled", "pre-norm")
 DIGITS = 5
@@ -126,7 +129,7 @@ def train_setting(
     on_step(f"{setting.architecture} {setting.kind} {setting.sparsity}")
     ensemble = build(setting, dataset, budget)
     tested = dataset.test_x[: budget.tested], dataset.test_y[: budget.tested]
-    before = sparsity_of_layers(ensemble, tested[0])
+    before = observe(ensemble, tested[0]).sparsity
     plain = setting.architecture == "plain"
     rate = budget.plain_learning_rate if plain else budget.learning_rate
     generator = torch.Generator().manual_seed(0)
@@ -134,7 +137,7 @@ def train_setting(
     diverged: list[int | None] = [None] * ensemble.members
     for step in range(budget.steps):
         rows = torch.randint(len(dataset.train_y), (budget.batch_size,), generator=generator)
-        losses = losses_of(ensemble, dataset.train_x[rows], dataset.train_y[rows])
+        losses = cross_entropy(ensemble(dataset.train_x[rows]), dataset.train_y[rows]).mean(-1)
         ensemble.zero_grad()
         losses[sound].sum().backward()  # type: ignore[no-untyped-call]
         finite = step_(ensemble, rate, sound) & losses.detach().isfinite()
@@ -149,19 +152,13 @@ def train_setting(
     with torch.no_grad():
         logits = ensemble(tested[0])
     accuracy = (logits.argmax(-1) == tested[1]).double().mean(-1)
+    after = observe(ensemble, tested[0]).sparsity
     return {
         "accuracy": rounded(accuracy),
         "diverged": diverged,
         "sparsity_before": [rounded(layers) for layers in before],
-        "sparsity_after": [rounded(layers) for layers in sparsity_of_layers(ensemble, tested[0])],
+        "sparsity_after": [rounded(layers) for layers in after],
     }
-
-
-def losses_of(ensemble: StreamEnsemble, x: Tensor, y: Tensor) -> Tensor:
-    """The mean cross-entropy of every member, (members,)."""
-    logits = ensemble(x)
-    losses = F.cross_entropy(logits.mT, y.expand(len(logits), -1), reduction="none")
-    return losses.mean(-1)
 
 
 @torch.no_grad()
@@ -169,19 +166,11 @@ def step_(ensemble: StreamEnsemble, rate: float, sound: Tensor) -> Tensor:
     """A step of those members that are sound and have finite gradients; which gradients are."""
     gradients = [(p, p.grad) for p in ensemble.parameters() if p.grad is not None]
     finite = torch.stack([g.flatten(1).isfinite().all(1) for _, g in gradients]).all(0)
-    moves = (sound & finite).view(-1, 1, 1)
     for parameter, gradient in gradients:
-        parameter.sub_(torch.where(moves, rate * gradient, 0.0))
+        sgd_step_(parameter, gradient, rate, ~(sound & finite))
     return finite
 
 
-@torch.no_grad()
-def sparsity_of_layers(ensemble: StreamEnsemble, x: Tensor) -> Tensor:
-    """The share of zeros of every member and layer, (members, depth)."""
-    shares = [(a == 0).double().mean((-2, -1)) for _, a in ensemble.propagate(x)]
-    return torch.stack([share.expand(ensemble.members) for share in shares], dim=1)
-
-
-def rounded(values: Tensor) -> list[float]:
+def rounded(values: Tensor | Array) -> list[float]:
     """Numbers as the record has them."""
     return [round(value, DIGITS) for value in values.tolist()]

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import sparsity_theory as st
 from torch_models.data.text import BYTES
 from torch_models.experiments.provenance import commit, hardware, versions
+from torch_models.measurements.transformers import Budget, initialization
 from torch_models.networks.sparse_inference import with_sparse_inputs
 from torch_models.networks.transformer import LanguageModel
 
@@ -78,11 +78,8 @@ def measure(
 
 def random_model(width: int, depth: int, sparsity: float) -> LanguageModel:
     """With a shifted ReLU, at initialization."""
-    phi = st.ShiftedReLU.for_sparsity(sparsity)
-    mlp = st.PreNorm(
-        phi, alpha=(2 * depth) ** -0.5, sigma_v2=1 / float(phi.mean_square(np.ones(())))
-    )
-    return LanguageModel(st.Transformer(mlp), BYTES, width, depth, HEADS, context=1)
+    net = initialization(st.ShiftedReLU.for_sparsity(sparsity), Budget(width=width, depth=depth))
+    return LanguageModel(net, BYTES, width, depth, HEADS, context=1)
 
 
 @torch.inference_mode()

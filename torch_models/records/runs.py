@@ -74,7 +74,7 @@ class Experiment:
 
     def training_time(self, images: int) -> float:
         """The learning rate times the steps that it takes on so many images."""
-        return self.learning_rate * self.epochs * math.ceil(images / self.batch_size)
+        return training_time(self.learning_rate, self.epochs, self.batch_size, images)
 
     @property
     def trained_as(self) -> str:
@@ -84,6 +84,11 @@ class Experiment:
             f"{what} {self.width}, depth {self.depth}, {self.epochs} epochs, "
             f"learning rate {self.learning_rate:g}"
         )
+
+
+def training_time(learning_rate: float, epochs: int, batch_size: int, images: int) -> float:
+    """The learning rate times the steps that epochs take on so many images."""
+    return learning_rate * epochs * math.ceil(images / batch_size)
 
 
 @dataclass(frozen=True)

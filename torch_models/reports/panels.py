@@ -27,41 +27,38 @@ BELOW = "below"
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """A line through points (x, y), both (n,); it is broken where y is NaN or infinite.
-
-    ``dashes`` is a line style of matplotlib. Curves without a label have no place in the legend.
-    """
+class Plotted:
+    """What is drawn at (x, y), both (n,); without a label it has no place in the legend."""
 
     x: Floats
     y: Floats
     label: str = ""
     colour: str = BLACK
-    dashes: str = "-"
-    width: float = 1.8
-    marker: str = ""
 
     @classmethod
     def of(cls, x: ArrayLike, y: ArrayLike, label: str = "", **style: Any) -> Self:
-        """A curve through what can be made arrays."""
+        """It, at what can be made arrays."""
         return cls(np.asarray(x, float), np.asarray(y, float), label, **style)
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
-    """Single points (x, y), both (n,), drawn over the curves; filled ones or rings."""
+class Curve(Plotted):
+    """A line through points; it is broken where y is NaN or infinite.
 
-    x: Floats
-    y: Floats
-    label: str = ""
-    colour: str = BLACK
+    ``dashes`` is a line style of matplotlib.
+    """
+
+    dashes: str = "-"
+    width: float = 1.8
+    marker: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Points(Plotted):
+    """Single points, drawn over the curves; filled ones or rings."""
+
     filled: bool = True
     marker: str = "o"
-
-    @classmethod
-    def of(cls, x: ArrayLike, y: ArrayLike, label: str = "", **style: Any) -> Self:
-        """Points at what can be made arrays."""
-        return cls(np.asarray(x, float), np.asarray(y, float), label, **style)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as hyp
@@ -64,6 +66,23 @@ def test_the_label_relu_of_tau_and_m_must_mean_the_clipped_relu(point: Point) ->
     agree("V'(q*)", unclipped_slope, 1, 1e-25, search=False)
     gap = paper.eq_17_gap(point.q, point.tau, point.m, 1) / crelu.mean_square_derivative(point.q)
     assert gap > mp.mpf(10) ** -20  # which is 1 - V'(q*) of the clipped one
+
+
+@pytest.mark.claim("Misprint Fig. 4", reading="both")
+def test_of_the_two_maps_of_figure_4b_only_that_of_the_larger_clip_has_more_fixed_points() -> None:
+    """By the signs of V(q) - q up to the bound of V, above which V lies below q."""
+    crossings = {}
+    for slope in (0.8, 0.9):
+        phi = st.ClippedSoftThreshold.for_sparsity(0.85, slope=slope)
+        function = of_kind("cst", float(phi.tau), float(phi.m))
+        w2 = 1 / function.mean_square_derivative(1)
+        b2 = 1 - w2 * function.mean_square(1)
+        bound = float(w2 * phi.m**2 + b2)
+        above = [
+            w2 * function.mean_square(float(q)) + b2 > q for q in np.linspace(0.005, bound, 1000)
+        ]
+        crossings[slope] = sum(one != other for one, other in pairwise(above))
+    assert crossings == {0.8: 1, 0.9: 3}
 
 
 @pytest.mark.claim("Misprint Fig. 10", reading="both")

@@ -2,8 +2,9 @@
 
 It writes ``results/table-*.md``, the parts of ``README.md`` and ``docs`` that stand between marks,
 the pictures of ``docs/does-sparsity-pay.md`` and ``docs/forecast.md``, and those of the paper's
-figures in ``docs/figures``, which carry a digest of what was drawn that is compared. The counts of
-claims in the README and what ``docs/ledger.md`` says of verdicts need a ledger:
+figures in ``docs/figures``. A picture carries a digest of what was drawn, and is written anew only
+if that has changed. The counts of claims in the README and what ``docs/ledger.md`` says of verdicts
+need a ledger:
 
     pytest --ledger=ledger.json
     python tools/pages.py --ledger ledger.json
@@ -35,11 +36,10 @@ from torch_models.records.files import read_record
 from torch_models.records.outcomes import FAILED
 from torch_models.records.results import RowSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
-from torch_models.reports import forecast_figure as forecast_picture
 from torch_models.reports import practice, sparse_inference
 from torch_models.reports.canvas import stamp_of
 from torch_models.reports.drawing import save_small
-from torch_models.reports.forecast_figure import Outcome
+from torch_models.reports.forecast_figure import Outcome, forecast_picture
 from torch_models.reports.panels import Picture
 from torch_models.reports.paper_figures.catalogue import NUMBERS, picture_of
 from torch_models.reports.paper_figures.recorded import dense_summaries
@@ -174,8 +174,18 @@ def blind_score(seed: int) -> str:
     return "\n".join(["```", *blind.score(*blind_records(seed)).lines(), "```"])
 
 
-def forecast_figure(records: Sequence[RunRecord]) -> None:
-    """Draw the published rows, our own, and the blind settings beside their forecasts."""
+def our_figures(records: Sequence[RunRecord]) -> dict[Path, Picture]:
+    """The pictures of our own pages, by the files that they are drawn to."""
+    return {
+        FORECAST.with_suffix(".png"): forecast_figure(records),
+        SPARSE_INFERENCE.with_suffix(".png"): sparse_inference.speedup_picture(
+            sparse_inference_record()
+        ),
+    }
+
+
+def forecast_figure(records: Sequence[RunRecord]) -> Picture:
+    """The published rows, our own, and the blind settings beside their forecasts."""
     published = [row for number in TABLES for row in published_rows(number)]
     of_paper = [
         forecast_outcome(forecast_of(row), row.dnn.accuracy_mean, row.failed) for row in published
@@ -202,8 +212,9 @@ def forecast_figure(records: Sequence[RunRecord]) -> None:
         )
         for setting, outcome in zip(told["settings"], seen["outcomes"], strict=True)
     ]
-    groups = {"the paper's rows": of_paper, "ours, smaller": ours, "drawn blind": drawn_blind}
-    forecast_picture.draw(groups, FORECAST.with_suffix(".png"))
+    return forecast_picture(
+        {"the paper's rows": of_paper, "ours, smaller": ours, "drawn blind": drawn_blind}
+    )
 
 
 def forecast_outcome(
@@ -370,12 +381,9 @@ def differs(path: Path, wanted: str) -> bool:
     return text != wanted
 
 
-def drawn_otherwise(path: Path, picture: Picture) -> bool:
-    """Whether a picture is missing, or was drawn from other numbers; if so, on standard error."""
-    if stamp_of(path) == picture.stamp:
-        return False
-    print(f"error: {path.relative_to(ROOT)} does not show what it should", file=sys.stderr)
-    return True
+def drawn_otherwise(pictures: dict[Path, Picture]) -> list[Path]:
+    """The pictures that are missing, or were drawn from other numbers."""
+    return [path for path, picture in pictures.items() if stamp_of(path) != picture.stamp]
 
 
 def main() -> int:
@@ -389,17 +397,18 @@ def main() -> int:
     records = committed_records()
     figures = paper_figures(records)
     wanted = pages(records, figures, chosen.ledger)
+    pictures = figures | our_figures(records)
+    redrawn = drawn_otherwise(pictures)
     if chosen.check:
+        for path in redrawn:
+            print(f"error: {path.relative_to(ROOT)} does not show what it should", file=sys.stderr)
         others = [path for path, text in wanted.items() if differs(path, text)]
-        others += [path for path, picture in figures.items() if drawn_otherwise(path, picture)]
-        return int(bool(others))
+        return int(bool(others or redrawn))
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
-    sparse_inference.save_figure(sparse_inference_record(), SPARSE_INFERENCE.with_suffix(".png"))
-    forecast_figure(records)
     FIGURES.mkdir(exist_ok=True)
-    for path, picture in figures.items():
-        save_small(picture, path)
+    for path in redrawn:
+        save_small(pictures[path], path)
     return 0
 
 

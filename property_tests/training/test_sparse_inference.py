@@ -25,10 +25,11 @@ from torch_models.networks.activations import ClippedReLU, SparseActivation
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
 from torch_models.records.files import read_record
+from torch_models.reports.drawing import save_small
 from torch_models.reports.sparse_inference import (
     largest_winning_batches,
     layers_of,
-    save_figure,
+    speedup_picture,
     speedups,
     tables,
 )
@@ -361,5 +362,5 @@ def test_a_record_of_small_layers_can_be_made_shown_and_drawn(tmp_path: Path) ->
     record = measure(widths=(8,), batches=(1, 2), networks=((6, 2),), pool=1024)
     assert "| 8 |" in tables(record)
     assert len(record["networks"]) == len(NETWORK_BATCHES)
-    save_figure(record, tmp_path / "figure.png")
+    save_small(speedup_picture(record), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

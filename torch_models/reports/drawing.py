@@ -154,6 +154,10 @@ def _scale(axes: Axes, axis: Axis, name: str) -> None:
     axes.set(**{f"{name}scale": axis.scale, f"{name}label": axis.label, f"{name}lim": axis.limits})
     if axis.names:
         getattr(axes, f"set_{name}ticks")(range(len(axis.names)), labels=axis.names)
+    if axis.ticks:
+        set_ticks = getattr(axes, f"set_{name}ticks")
+        set_ticks(axis.ticks, labels=[f"{tick:g}" for tick in axis.ticks])
+        set_ticks([], minor=True)
 
 
 def _legend_of_all(figure: Figure, bottom: float) -> None:

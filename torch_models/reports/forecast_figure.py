@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sparsity_theory.finite_width.forecast import SLOW_BELOW
-from torch_models.reports.canvas import new_figure, save
-from torch_models.reports.palette import BLUE, GREEN, ORANGE
+from torch_models.reports.palette import BLUE, GREEN, GREY, ORANGE
+from torch_models.reports.panels import Axis, Curve, Panel, Picture, Points, in_one_row
 
 COLOURS = (BLUE, ORANGE, GREEN)
 MARKERS = ("o", "s", "^")
@@ -29,39 +28,44 @@ class Outcome:
     failed: bool
 
 
-def draw(groups: dict[str, Sequence[Outcome]], path: Path) -> None:
-    """Draw accuracy over learnability, and failures in the plane of both forecasts.
+def forecast_picture(groups: dict[str, Sequence[Outcome]]) -> Picture:
+    """Accuracy over learnability, and failures in the plane of both forecasts.
 
     Args:
         groups: outcomes by what they are outcomes of; at most three.
-        path: where the picture goes.
     """
-    figure = new_figure(13, 4.8)
-    accuracy, plane = figure.subplots(1, 2)
-    for (name, outcomes), colour, marker in zip(groups.items(), COLOURS, MARKERS, strict=False):
-        for failed in (False, True):
-            some = [each for each in outcomes if each.failed == failed]
-            style = {
-                "marker": marker,
-                "edgecolors": colour,
-                "facecolors": "none" if failed else colour,
-                "s": 28,
-                "label": f"{name}, failed" if failed else name,
-            }
-            learned = [each.learned for each in some]
-            accuracy.scatter(learned, [each.accuracy for each in some], **style)
-            probability = [max(each.failure_probability, LEAST_PROBABILITY) for each in some]
-            plane.scatter(learned, probability, **style)
-    label = r"learnability + log$_{10}$(training time / the paper's)"
-    accuracy.set(xlabel=label, ylabel="test accuracy", title="what is learned")
-    accuracy.axvline(SLOW_BELOW, color="0.7", linewidth=1, zorder=0)
-    plane.set(
-        xlabel=label,
-        ylabel="failure probability",
-        yscale="logit",
-        title="which networks fail (open symbols)",
+    learned = Axis(r"learnability + log$_{10}$(training time / the paper's)")
+    needed = Curve.of([SLOW_BELOW, SLOW_BELOW], [0, 1], colour=GREY, width=1.0)
+    accuracy = Panel(
+        "what is learned",
+        learned,
+        Axis("test accuracy"),
+        curves=(needed,),
+        points=_points(groups, lambda outcome: outcome.accuracy),
+        legend="upper left",
     )
-    for axes in (accuracy, plane):
-        axes.spines[["top", "right"]].set_visible(False)
-    accuracy.legend(frameon=False, fontsize="small")
-    save(figure, path, 110)
+    plane = Panel(
+        "which networks fail (open symbols)",
+        learned,
+        Axis("failure probability", scale="logit"),
+        points=_points(groups, lambda outcome: max(outcome.failure_probability, LEAST_PROBABILITY)),
+    )
+    return Picture("Forecast and outcome", in_one_row([accuracy, plane]), panel_size=(6.5, 4.6))
+
+
+def _points(
+    groups: dict[str, Sequence[Outcome]], height: Callable[[Outcome], float]
+) -> tuple[Points, ...]:
+    """Every group over what is learned, the failed ones of each as open symbols."""
+    return tuple(
+        Points.of(
+            [each.learned for each in outcomes if each.failed == failed],
+            [height(each) for each in outcomes if each.failed == failed],
+            f"{name}, failed" if failed else name,
+            colour=colour,
+            marker=marker,
+            filled=not failed,
+        )
+        for (name, outcomes), colour, marker in zip(groups.items(), COLOURS, MARKERS, strict=False)
+        for failed in (False, True)
+    )

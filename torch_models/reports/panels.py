@@ -77,13 +77,14 @@ class Axis:
     """What an axis shows. Where a limit is None it reaches as far as what is drawn.
 
     ``scale`` is one of matplotlib's; ``names`` are what single places are called, for an axis of
-    names.
+    names; ``ticks`` are the only numbers on the axis, where it is not left to matplotlib.
     """
 
     label: str = ""
     limits: tuple[float | None, float | None] = (None, None)
     scale: str = "linear"
     names: tuple[str, ...] = ()
+    ticks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,15 +8,14 @@ or four samples is faster than that of one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from torch_models.reports.canvas import new_figure, save
+from torch_models.reports.palette import shades
+from torch_models.reports.panels import Axis, Curve, Panel, Picture, in_one_row
 
 Record = dict[str, Any]
 
-PALEST = 0.85
-"""Share of the colour map that is used: the rest is too pale on white."""
+SPEEDUP_TICKS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 
 def speedups(record: Record, width: int, batch: int, dense: str | None = None) -> list[float]:
@@ -120,40 +119,37 @@ def _head(record: Record) -> list[str]:
     return ["width", *(f"s = {s}" for s in record["sparsities"])]
 
 
-def save_figure(record: Record, path: Path) -> None:
-    """Draw the speedup over the batch, a panel for each width, and write it as PNG at ``path``."""
-    from matplotlib import colormaps
-    from matplotlib.ticker import NullLocator, ScalarFormatter
+def speedup_picture(record: Record) -> Picture:
+    """The speedup over the batch, a panel for each width, with the limits as dotted lines."""
+    hardware, threads = record["provenance"]["hardware"], record["threads"]
+    return Picture(
+        f"{hardware['processor']}, {threads} thread{'s' * (threads > 1)}, {record['dtype']}, "
+        "weights not in the cache",
+        in_one_row([_speedup_panel(record, width) for width in widths_of(record)]),
+        note="full lines: measured; dotted: 1 / (share of W that is read)",
+        shared_legend=True,
+        panel_size=(3.1, 4.0),
+    )
 
-    widths, sparsities = widths_of(record), record["sparsities"]
-    figure = new_figure(15, 4.4)
-    panels = figure.subplots(1, len(widths), sharey=True, squeeze=False)[0]
-    colours = colormaps["viridis"]
-    for axes, width in zip(panels, widths, strict=True):
-        layers = layers_of(record, width)
-        batches = [layer["batch"] for layer in layers]
-        for place, s in enumerate(sparsities):
-            colour = colours(PALEST * (1 - place / max(1, len(sparsities) - 1)))
-            limits = [1 / layer["weights_read"][place] for layer in layers]
-            axes.plot(batches, limits, color=colour, ls=":", lw=1)
-            seen = [speedups(record, width, batch)[place] for batch in batches]
-            axes.plot(batches, seen, color=colour, marker="o", ms=4, label=f"s = {s}")
-        axes.axhline(1, color="#222222", lw=1)
-        axes.set(xscale="log", yscale="log", xticks=batches, title=f"width {width}", xlabel="batch")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(ScalarFormatter())
-            axis.set_minor_locator(NullLocator())
-    panels[0].set_yticks(
-        [0.2, 0.5, 1, 2, 5, 10, 20], labels=["0.2", "0.5", "1", "2", "5", "10", "20"]
+
+def _speedup_panel(record: Record, width: int) -> Panel:
+    layers = layers_of(record, width)
+    batches = [layer["batch"] for layer in layers]
+    curves = []
+    for place, (s, colour) in enumerate(
+        zip(record["sparsities"], shades(len(record["sparsities"]))[::-1], strict=True)
+    ):
+        limits = [1 / layer["weights_read"][place] for layer in layers]
+        curves.append(Curve.of(batches, limits, colour=colour, dashes=":", width=1.0))
+        seen = [speedups(record, width, batch)[place] for batch in batches]
+        curves.append(Curve.of(batches, seen, f"s = {s}", colour=colour, marker="o"))
+    return Panel(
+        f"width {width}",
+        Axis("batch", scale="log", ticks=tuple(batches)),
+        Axis("times faster than the fastest dense product", scale="log", ticks=SPEEDUP_TICKS),
+        tuple(curves),
+        levels=(1.0,),
     )
-    panels[0].set_ylabel("times faster than the fastest dense product")
-    panels[-1].legend(fontsize=8)
-    hardware = record["provenance"]["hardware"]
-    figure.suptitle(
-        f"{hardware['processor']}, {record['threads']} thread{'s' * (record['threads'] > 1)}, "
-        f"{record['dtype']}, weights not in the cache; dotted: 1 / (share of W that is read)"
-    )
-    save(figure, path, 110)
 
 
 def _times(ratio: float) -> str:

@@ -5,6 +5,7 @@ Nothing is fetched when it is built or read: formulas are set by the MathJax tha
 
 import os
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,8 @@ if mathjax_package is None or mathjax_package.origin is None:
 project = "sparsity-theory"
 author = "The sparsity-theory contributors"
 project_copyright = author
+pyproject = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+release = pyproject["project"]["version"]
 
 extensions = [
     "myst_parser",
@@ -53,14 +56,14 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 80
-nitpick_ignore_regex = [
-    # types of other projects, whose inventories would have to be fetched, and private ones of this
-    (r"py:.*", r".*"),
+nitpick_ignore_regex = [  # other projects, whose inventories would have to be fetched
+    (r"py:.*", r"(collections|pathlib|numpy|np|torch|nn|hypothesis|flint)\..*"),
+    (r"py:class", r"TypeAliasForwardRef"),  # what Sphinx itself writes for autodoc_type_aliases
 ]
 suppress_warnings = ["toc.not_readable"]  # a page of the contents may be missing
 
 html_theme = "furo"
-html_title = "sparsity-theory"
+html_title = f"{project} {release}"
 html_static_path = [
     "_static",
     str(Path(mathjax_package.origin).parent / "static" / "mathjax" / "tex-svg.js"),

@@ -62,7 +62,7 @@ from .finite_width.position_law import draw_many_positions
 from .finite_width.pre_norm_law import draw_pre_norm
 from .finite_width.recipe import Recipe, recipe
 from .finite_width.residual_law import draw_residual
-from .finite_width.stable_clip import StableClip, largest_stable_clip
+from .finite_width.stable_clip import NoStableClipError, StableClip, largest_stable_clip
 from .finite_width.stream_law import StreamChain
 from .finite_width.variance_law import (
     Chain,
@@ -109,6 +109,7 @@ __all__ = [
     "JacobianDensity",
     "JacobianMoments",
     "MeanField",
+    "NoStableClipError",
     "PiecewiseLinear",
     "PreNorm",
     "Recipe",

@@ -16,10 +16,12 @@ PACKAGES = ("sparsity_theory", "sparsity_theory.testing", "torch_models")
 """Where users import from: each name of their ``__all__`` has an entry."""
 
 FILES = (
+    "sparsity_theory.activations.expectations",
     "sparsity_theory.testing.certify",
     "sparsity_theory.testing.strategies",
     "sparsity_theory.testing.zeros",
     "torch_models.experiments.weights",
+    "torch_models.networks.ensemble",
     "torch_models.training.dense",
     "torch_models.training.memory_plan",
 )
@@ -54,6 +56,24 @@ def files(name: str) -> Iterator[ModuleType]:
     for found in pkgutil.iter_modules(module.__path__, f"{name}."):
         if not found.name.rpartition(".")[2].startswith("_"):
             yield import_module(found.name)
+
+
+@cache
+def known_names() -> frozenset[str]:
+    """The full names of files, of what stands in them and of members of classes, private or not."""
+    return frozenset(_known_names())
+
+
+def _known_names() -> Iterator[str]:
+    for package in ("sparsity_theory", "torch_models"):
+        for found in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+            if found.name.endswith("__main__"):
+                continue
+            yield found.name
+            for name, thing in vars(import_module(found.name)).items():
+                yield f"{found.name}.{name}"
+                if inspect.isclass(thing):
+                    yield from (f"{found.name}.{name}.{member}" for member in dir(thing))
 
 
 def value(name: str) -> Any:

@@ -1,7 +1,8 @@
 """Docstrings are plain text with a little markup: here their formulas are kept from being more.
 
 ``|x|`` is an absolute value and no substitution, ``x*`` a symbol and no emphasis. And what stands
-in single backticks links to the entry of that name, wherever it is, or is shown as code.
+in single backticks links to the entry of that name, wherever it is, or is shown as code where the
+name is private.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
+from documented import known_names
+
 CODE = re.compile(r"(``.*?``|`.*?`)")
 
 
 def escape(app: Sphinx, kind: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Escape bars and stars that are not within code, as autodoc asks for a docstring."""
     lines[:] = escaped(lines)
+    if kind in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]  # else napoleon takes the words before a colon for a type
 
 
 def escaped(lines: list[str]) -> Iterator[str]:
@@ -42,19 +47,19 @@ def escaped(lines: list[str]) -> Iterator[str]:
 
 def find(
     app: Sphinx, env: BuildEnvironment, link: pending_xref, shown: nodes.Element
-) -> nodes.reference | None:
-    """The entry whose full name ends in what the link says, if there is one."""
+) -> nodes.Element | None:
+    """The entry whose full name ends in what the link says, or the plain name of what has none."""
     if link.get("refdomain") != "py":
         return None
     objects = env.get_domain("py").objects  # type: ignore[attr-defined]
-    ending = f".{link['reftarget']}"
+    ending = f".{link['reftarget'].removeprefix('st.')}"
     package = f"{link.get('py:module', '')}".partition(".")[0]
     near = sorted(
         (name for name in objects if name.endswith(ending)),
         key=lambda name: (not name.startswith(package), len(name)),
     )
     if not near:
-        return None
+        return shown if any(f".{name}".endswith(ending) for name in known_names()) else None
     entry = objects[near[0]]
     assert app.builder is not None
     return make_refnode(app.builder, link["refdoc"], entry.docname, entry.node_id, shown, near[0])

@@ -1,11 +1,14 @@
-"""The wheel, as a stranger installs it: alone, with the command line, with torch."""
+"""What is published: what it holds, and the wheel as strangers install it."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -21,12 +24,29 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    done = run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT, cwd=folder)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a source distribution, and of the wheel that is made from it."""
+    folder = tmp_path_factory.mktemp("built")
+    done = run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
     assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
-    return built
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    (wheel,) = built.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        files.extractall(folder, filter="data")
+    (root,) = folder.iterdir()
+    return root
 
 
 @pytest.fixture
@@ -45,6 +65,43 @@ def install(wheel: Path, tmp_path: Path) -> Callable[[str], Path]:
         return programs
 
     return installed
+
+
+def test_the_wheel_has_the_two_packages_and_no_more(wheel: Path) -> None:
+    here = {
+        file.relative_to(ROOT).as_posix()
+        for package in ("sparsity_theory", "torch_models")
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    names = ZipFile(wheel).namelist()
+    assert {"sparsity_theory/py.typed", "torch_models/py.typed"} <= here
+    assert {name for name in names if ".dist-info/" not in name} == here
+
+
+def test_what_a_package_index_shows_has_no_dead_link(wheel: Path) -> None:
+    archive = ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    _, _, shown = archive.read(name).decode().partition("\n\n")
+    assert "## Where to read on" in shown
+    targets = re.findall(r"\]\(([^)]+)\)", shown)
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+def test_the_source_distribution_has_every_file_of_the_repository(unpacked: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    done = run("git", "ls-files", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    packed = {file.relative_to(unpacked) for file in unpacked.rglob("*") if file.is_file()}
+    assert packed == {Path("PKG-INFO"), *map(Path, done.stdout.splitlines())}
+
+
+def test_the_source_distribution_passes_its_own_tests(unpacked: Path) -> None:
+    rooms = ["property_tests/tables", "property_tests/theory"]
+    pages = ["property_tests/meta/test_documentation.py", "property_tests/meta/test_release.py"]
+    done = run(sys.executable, "-m", "pytest", "-q", "-n", "auto", *rooms, *pages, cwd=unpacked)
+    assert done.returncode == 0, done.stdout
 
 
 ORACLE = """

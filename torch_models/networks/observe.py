@@ -83,7 +83,7 @@ def jacobian_spectrum(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> A
     times positions.
 
     Returns:
-        (members, units), ascending: the squares of J's singular values.
+        The squares of J's singular values, ascending, in shape (members, units).
     """
     layers = ensemble.propagate(ensemble.as_tensor(x))
     _, activations = next(layers)

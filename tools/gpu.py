@@ -309,16 +309,14 @@ def train_table_2(setting: Setting, add: Add) -> None:
         )
 
     reserve = min(25.0, 0.1 * setting.seconds_left())
-    checkpoints = partial(keep_checkpoints, setting.output, runs)
-    records = train_until(
-        setting.deadline - reserve, runs, dataset, setting.device, tell, checkpoints
-    )
+    records, training = train_until(setting.deadline - reserve, runs, dataset, setting.device, tell)
     folder = setting.output / "results" / "records"
     ensure_writable(folder)
     for record in records:
         write_record(folder / f"{record.run.name}.json", record.to_json())
     if not records:
         raise TimeOverError
+    keep_checkpoints(setting.output, runs, training)
 
 
 def keep_checkpoints(output: Path, runs: Sequence[Any], training: Training) -> None:
@@ -604,6 +602,8 @@ def main() -> int:
     device = "cpu" if chosen.rehearse else "cuda"
     ensure_writable(chosen.output)
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # few kernels, no more processes
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]  # the processes need the checkout as well
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     start: Start = multiprocessing.get_context("forkserver")
     start.set_forkserver_preload(PRELOADED)
     machine = machine_of(device, start)

@@ -127,7 +127,7 @@ def test_convolutions_and_their_gradients_are_taken_without_tf32_whatever_the_se
     def spied(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         note()
         h = nn.functional.conv1d(x, kernel, bias)
-        h.register_hook(note)
+        h.register_hook(note)  # type: ignore[no-untyped-call]
         return h
 
     monkeypatch.setitem(circular._CONVOLUTIONS, 1, spied)
@@ -141,8 +141,8 @@ def test_convolutions_and_their_gradients_are_taken_without_tf32_whatever_the_se
 
 @pytest.mark.gpu
 def test_convolutions_on_a_gpu_are_rounded_as_float32() -> None:
-    """To 2e-6 of their size, where TF32 would round to 5e-4."""
+    """To 2e-5 of their size, whatever the algorithm, where TF32 rounds to 3e-4."""
     x, kernel = torch.randn(1, 4, 64, 16, 16), torch.randn(1, 64, 64, 3, 3)
     exact = circular.convolve(x.double(), kernel.double())
     found = circular.convolve(x.cuda(), kernel.cuda()).cpu().double()
-    assert (found - exact).square().mean().sqrt() < 2e-6 * exact.square().mean().sqrt()
+    assert (found - exact).square().mean().sqrt() < 2e-5 * exact.square().mean().sqrt()

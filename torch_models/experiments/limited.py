@@ -22,9 +22,8 @@ def train_until(
     dataset: Dataset,
     device: str = "cpu",
     on_epoch: Callable[[EpochStatistics], None] = lambda statistics: None,
-    at_end: Callable[[Training], None] = lambda training: None,
-) -> list[RunRecord]:
-    """Train whole epochs until the next one might end after ``deadline``; the records of all runs.
+) -> tuple[list[RunRecord], Training]:
+    """Train whole epochs until the next one might end after ``deadline``.
 
     SGD at a constant rate does not know how many epochs are to come: the first epochs of a run are
     a run of so many epochs. The records are those of such runs, whose budget is ``"custom"``, or of
@@ -36,10 +35,10 @@ def train_until(
         dataset: of the experiment.
         device: of the networks.
         on_epoch: called after every epoch.
-        at_end: called before the networks are tested; the ensemble is up to date.
 
     Returns:
-        One record a run, diverged or not; none if not one epoch was over in time.
+        One record a run, diverged or not, but none if not one epoch was over in time; and the
+        training as it stands, up to date.
     """
     began = time.monotonic()
     ensemble = build(runs, dataset, device)
@@ -55,14 +54,13 @@ def train_until(
         on_epoch(training.epochs[-1])
         longest = max(longest, time.monotonic() - started)
         started = time.monotonic()
-    if not training.epochs:
-        return []
     training.write_back()
-    at_end(training)
+    if not training.epochs:
+        return [], training
     made = provenance(time.monotonic() - began, len(runs), device)
     shortened = [shorter(run, len(training.epochs), training.finished) for run in runs]
     every = range(len(runs))
-    return list(run_records(training, shortened, every, ensemble, before, made))
+    return list(run_records(training, shortened, every, ensemble, before, made)), training
 
 
 def shorter(run: Run, epochs: int, finished: bool) -> Run:

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from torch_models.measurements.noise_training import (
     Shape,
-    in_training,
     networks,
-    past_the_first_steps,
+    ready,
 )
 from torch_models.measurements.timing import interleaved, milliseconds
 from torch_models.training.loop import Training
@@ -81,9 +80,8 @@ def _steps(
 ) -> Callable[[], None]:
     """Takes some steps of a training of its own."""
     ensemble = networks(shape, members, device)
-    training = in_training(ensemble, shape.batch, (rounds + 2) * steps + 2, kind=kind)
     with _compiling(kernels):
-        past_the_first_steps(training)
+        training = ready(ensemble, shape.batch, (rounds + 1) * steps, kind=kind)
 
     def work() -> None:
         with _compiling(kernels):

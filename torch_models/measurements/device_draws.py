@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,9 @@ def draws_on(device: str, seed: int) -> DrawInPlace:
         return draw_
     generator = torch.Generator(device).manual_seed(seed)
 
+    @torch.no_grad()
     def draw(tensor: Tensor, variance: float, _: torch.Generator | None) -> None:
-        draw_(tensor, variance, generator)
+        if not tensor.is_meta:
+            tensor.normal_(0.0, math.sqrt(variance), generator=generator)
 
     return draw

@@ -11,9 +11,8 @@ import torch
 from torch_models.experiments.build import GPU_SHARE
 from torch_models.measurements.noise_training import (
     Shape,
-    in_training,
     networks,
-    past_the_first_steps,
+    ready,
 )
 from torch_models.measurements.timing import interleaved, milliseconds
 from torch_models.training.memory_plan import MemberMemory, member_memory
@@ -41,13 +40,13 @@ def measure(
     memory = member_memory(shape.features, shape.width, shape.depth, shape.classes, shape.batch)
     for count in counts:
         yield {"stack": "given", **_of(count, memory, device, shape, rounds, steps)}
+    _give_back()
     free = torch.cuda.mem_get_info(device)[0] if free is None else free
-    planned = max(1, memory.largest_ensemble(int(GPU_SHARE * free)))
     for stack, first in (
-        ("planned", planned),
-        ("steps only", max(1, free // (memory.parameters + memory.step))),
+        ("planned", memory.largest_ensemble(int(GPU_SHARE * free))),
+        ("steps only", int(LESS * free) // (memory.parameters + memory.step)),
     ):
-        found = largest_that_fits(first, memory, device, shape, rounds, steps)
+        found = largest_that_fits(max(1, first), memory, device, shape, rounds, steps)
         yield {"stack": stack, **found}
 
 
@@ -74,9 +73,7 @@ def _of(
     count: int, memory: MemberMemory, device: str, shape: Shape, rounds: int, steps: int
 ) -> dict[str, Any]:
     _give_back()
-    training = past_the_first_steps(
-        in_training(networks(shape, count, device), shape.batch, (rounds + 1) * steps + 2)
-    )
+    training = ready(networks(shape, count, device), shape.batch, (rounds + 1) * steps)
     seconds = interleaved({"step": training.advance}, device, rounds, steps)["step"]
     peak = torch.cuda.max_memory_allocated(device) if device != "cpu" else 0
     return {

@@ -55,6 +55,18 @@ def in_training(
     return kind(ensemble, dataset, Schedule(10**6, LEARNING_RATE, batch, precision=precision))
 
 
+def ready(
+    ensemble: DenseEnsemble,
+    batch: int,
+    steps: int,
+    precision: str = "float32",
+    kind: type[Training] = Training,
+) -> Training:
+    """A training past its first steps, with at least so many to take before its epoch ends."""
+    batches = RECORDED_STEPS + 2 + steps
+    return past_the_first_steps(in_training(ensemble, batch, batches, precision, kind))
+
+
 def past_the_first_steps(training: Training) -> Training:
     """Set a new training past the steps whose gradients it records, and take a step to warm up.
 

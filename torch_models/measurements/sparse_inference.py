@@ -130,9 +130,9 @@ def _time_layer(
     sparse = {f"{s}": product(SparseInputLinear.__call__, layers, s) for s in SPARSITIES}
     others = {
         "gathered": product(_gathered, layers, ALTERNATIVES_AT),
-        "csr": product(_csr, layers, ALTERNATIVES_AT),
     }
     if on_cpu:
+        others["csr"] = product(_csr, layers, ALTERNATIVES_AT)
         others["scipy"] = product(_scipy_csr, layers, ALTERNATIVES_AT)
     times = _times({**dense, **sparse, **others}, len(layers), clock, evict)
     return {

@@ -13,10 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch_models.measurements.matrix_products import MatrixProducts
 from torch_models.measurements.noise_training import (
     Shape,
-    in_training,
     networks,
-    past_the_first_steps,
     random_dataset,
+    ready,
 )
 from torch_models.measurements.timing import clock, interleaved, median_ratio, milliseconds
 from torch_models.networks.dense import DenseEnsemble
@@ -51,8 +50,7 @@ def measure(
             continue
         for count in members:
             ensemble = networks(shape, count, device)
-            training = in_training(ensemble, shape.batch, (rounds + 2) * steps + 2, precision)
-            past_the_first_steps(training)
+            training = ready(ensemble, shape.batch, (rounds + 1) * steps, precision)
             yield {
                 "peer": PRODUCTS,
                 **_beside_products(training, ensemble, shape, device, precision, rounds, steps),
@@ -95,8 +93,7 @@ def _beside_peer(
     peer: Peer, shape: Shape, members: int, device: str, precision: str, rounds: int, steps: int
 ) -> dict[str, Any]:
     ensemble = networks(shape, members, device)
-    training = in_training(ensemble, shape.batch, (rounds + 2) * steps + 2, precision)
-    past_the_first_steps(training)
+    training = ready(ensemble, shape.batch, (rounds + 1) * steps, precision)
     network = ensemble.network(0)
     noise = random_dataset((steps + 1) * shape.batch, shape.features, shape.classes)
     batches = DataLoader(TensorDataset(noise.train_x, noise.train_y), shape.batch, shuffle=True)

@@ -49,7 +49,7 @@ def of_card(card: str, records: Sequence[CardRecord]) -> str:
     """One card: where its records come from, then a table for each part."""
     by_part = {record.part: record for record in records}
     first = records[0]
-    kernels = "" if first.kernels == "compiled" else f", {first.kernels}"
+    kernels = "" if first.kernels == "compiled" else f"; kernels: {first.kernels}"
     origin = f"torch {first.versions['torch']}, {first.date}, `{first.command}`{kernels}."
     parts = [f"### {card}", origin]
     for part in ENTRIES:

@@ -20,12 +20,16 @@ from asv_bench.timing import ROUNDS, THREADS, clock, median_ratio, seconds
 try:
     import torch
 
-    from asv_bench.loops.matrix_products import MatrixProducts
-    from asv_bench.loops.setting import LEARNING_RATE, past_the_first_steps, random_dataset
+    from torch_models.measurements import noise_training
+    from torch_models.measurements.matrix_products import MatrixProducts
+    from torch_models.measurements.noise_training import (
+        LEARNING_RATE,
+        past_the_first_steps,
+        random_dataset,
+    )
     from torch_models.networks.dense import DenseEnsemble
     from torch_models.networks.observe import gradient_growth, observe
     from torch_models.training.loop import Training
-    from torch_models.training.schedule import Schedule
 
     MISSING = ""
 except ModuleNotFoundError as error:  # the benchmarks of the theory run without torch
@@ -195,5 +199,4 @@ def build(ensemble: str, device: str) -> DenseEnsemble:
 
 def in_training(ensemble: DenseEnsemble, batches: int, precision: str = "float32") -> Training:
     """A training before its first step, with this many batches an epoch."""
-    dataset = random_dataset(batches * BATCH, FEATURES, CLASSES)
-    return Training(ensemble, dataset, Schedule(10**6, LEARNING_RATE, BATCH, precision=precision))
+    return noise_training.in_training(ensemble, BATCH, batches, precision)

@@ -32,12 +32,14 @@ from sparsity_theory.finite_width.failure import PAPER_TIME
 from sparsity_theory.published.ranking import forecast_of
 from sparsity_theory.published.tables import published_rows
 from torch_models.experiments import blind
+from torch_models.records.card import card_records
 from torch_models.records.files import read_record
 from torch_models.records.outcomes import FAILED
 from torch_models.records.results import RowSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
 from torch_models.reports import practice, sparse_inference
 from torch_models.reports.canvas import stamp_of
+from torch_models.reports.card import tables as card_tables
 from torch_models.reports.drawing import save_small
 from torch_models.reports.forecast_figure import Outcome, forecast_picture
 from torch_models.reports.panels import Picture
@@ -53,6 +55,7 @@ DOCS = ROOT / "docs"
 BENCHMARKS = DOCS / "benchmarks.md"
 FIGURES = DOCS / "figures"
 FORECAST = DOCS / "forecast.md"
+GPU = DOCS / "gpu.md"
 GALLERY = DOCS / "figures.md"
 LEDGER = DOCS / "ledger.md"
 MISPRINTS = DOCS / "misprints.md"
@@ -129,6 +132,7 @@ def pages(
     wanted[FORECAST] = page(FORECAST, scores)
     tables = sparse_inference.tables(sparse_inference_record())
     wanted[SPARSE_INFERENCE] = page(SPARSE_INFERENCE, {"tables": tables})
+    wanted[GPU] = page(GPU, {"cards": card_tables(card_records(ROOT))})
     wanted[GALLERY] = page(GALLERY, {"figures": gallery(figures)})
     wanted[PRACTICE] = page(PRACTICE, of_practice())
     return wanted

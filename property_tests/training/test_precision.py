@@ -7,8 +7,13 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
-from property_tests.support.networks import small_dataset, small_ensemble, sphere
+from property_tests.support.networks import NETS, small_dataset, small_ensemble, sphere
+from torch_models.networks import circular
+from torch_models.networks.convolutional import ConvolutionalEnsemble
+from torch_models.networks.dense import DenseEnsemble
+from torch_models.networks.observe import observe_gradients
 from torch_models.training.backpropagation import backpropagation
 from torch_models.training.dense import DenseBackpropagation
 from torch_models.training.loop import train
@@ -99,11 +104,45 @@ def test_half_precision_starts_from_single() -> None:
 
 @pytest.mark.gpu
 def test_tf32_rounds_products_to_ten_bits_and_leaves_the_setting_as_it_was() -> None:
+    """Of layers wide enough for every library to use it."""
     before = torch.get_float32_matmul_precision()
-    stack = small_ensemble().to("cuda")
-    x, y = sphere(20, 1.0, 16).float().cuda(), (torch.arange(16) % 5).cuda()
+    stack = DenseEnsemble(list(NETS.values()), 256, 256, 3, 5, range(4), device="cuda")
+    x, y = sphere(256, 1.0, 128).float().cuda(), (torch.arange(128) % 5).cuda()
     exact = backpropagation(stack).forward_backward(x, y).losses
     rounded = backpropagation(stack, "tf32").forward_backward(x, y).losses
     torch.testing.assert_close(rounded, exact, rtol=3e-3, atol=3e-3)
     assert not torch.equal(rounded, exact)
     assert torch.get_float32_matmul_precision() == before
+
+
+def test_convolutions_and_their_gradients_are_taken_without_tf32_whatever_the_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a GPU torch allows it by default. The setting is then as it was."""
+    allowed: list[bool] = []
+
+    def note(error: Tensor | None = None) -> None:
+        allowed.append(torch.backends.cudnn.allow_tf32)
+
+    def spied(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        note()
+        h = nn.functional.conv1d(x, kernel, bias)
+        h.register_hook(note)  # type: ignore[no-untyped-call]
+        return h
+
+    monkeypatch.setitem(circular._CONVOLUTIONS, 1, spied)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    ensemble = ConvolutionalEnsemble([NETS["crelu"]], 3, 3, 2, [0])
+    observe_gradients(ensemble, torch.randn(1, 3, 5, generator=torch.Generator().manual_seed(1)))
+    assert len(allowed) >= 3  # two layers forward, at least one back
+    assert not any(allowed)
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.gpu
+def test_convolutions_on_a_gpu_are_rounded_as_float32() -> None:
+    """To 2e-5 of their size, whatever the algorithm, where TF32 rounds to 3e-4."""
+    x, kernel = torch.randn(1, 4, 64, 16, 16), torch.randn(1, 64, 64, 3, 3)
+    exact = circular.convolve(x.double(), kernel.double())
+    found = circular.convolve(x.cuda(), kernel.cuda()).cpu().double()
+    assert (found - exact).square().mean().sqrt() < 2e-5 * exact.square().mean().sqrt()

@@ -86,15 +86,42 @@ def test_the_compiler_does_not_change_what_it_fuses() -> None:
     It may multiply and subtract with one rounding, so the update is right to one unit.
     """
     agree_with_the_module(torch.float32)
-    parameter, gradient = torch.randn(2, 3, 40, 50, generator=torch.Generator().manual_seed(3))
+    parameter, gradient = torch.randn(2, 3, 2000, generator=torch.Generator().manual_seed(3))
     gradient[1] = math.nan
-    keep = torch.tensor([False, True, False]).view(3, 1, 1)
+    keep = torch.tensor([False, True, False]).view(3, 1)
     updates = [
         step(parameter.clone(), gradient, 0.1, keep)
         for step in (sgd._masked_sgd_step_, compiled(sgd._masked_sgd_step_))
     ]
     torch.testing.assert_close(updates[1], updates[0], rtol=2e-7, atol=1e-8)
     assert torch.equal(updates[1][1], parameter[1])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_update_is_compiled_once_for_all_layers_and_numbers_of_members(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And once more for a single member. After eight times the compiler would give up.
+
+    The control: of parameters as they are, it is compiled for each shape.
+    """
+    graphs: list[Any] = []
+
+    def counted(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    step = torch.compile(sgd._masked_sgd_step_, dynamic=True, backend=counted)
+    monkeypatch.setattr(sgd, "_kernel", lambda parameter: step)
+    for members in (5, 4, 3, 1):
+        frozen = torch.zeros(members, dtype=torch.bool)
+        for weight in small_ensemble().select([0] * members).parameters():
+            sgd.sgd_step_(weight, torch.ones_like(weight), 0.1, frozen)
+    assert len(graphs) == 2
+    with torch.no_grad():
+        for weight in list(small_ensemble().weights)[1:]:
+            step(weight, torch.ones_like(weight), 0.1, torch.zeros(4, 1, 1, dtype=torch.bool))
+    assert len(graphs) == 4
 
 
 def test_one_phi_for_all_members_is_taken_in_one_call() -> None:

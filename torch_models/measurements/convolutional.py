@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
+from torch_models.measurements.device_draws import draws_on
 from torch_models.measurements.gradient_growth import described, noise
 from torch_models.networks.convolutional import ConvolutionalEnsemble
 from torch_models.networks.observe import observe, observe_gradients
@@ -63,7 +64,14 @@ def _network(
 ) -> dict[str, NDArray[np.float64]]:
     """The statistics of one network, each (depth,)."""
     ensemble = ConvolutionalEnsemble(
-        [row.net()], IMAGE_CHANNELS, channels, depth, [seed], dimensions=2, device=device
+        [row.net()],
+        IMAGE_CHANNELS,
+        channels,
+        depth,
+        [seed],
+        dimensions=2,
+        device=device,
+        draw=draws_on(device, seed),
     )
     x = noise(row.input_variance(), IMAGE_CHANNELS, side, side)
     statistics = observe(ensemble, x)

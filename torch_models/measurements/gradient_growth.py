@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
+from torch_models.measurements.device_draws import draws_on
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.observe import observe_gradients
 
@@ -21,21 +22,26 @@ FEATURES = 50
 LARGEST_GROWTH = 1e12
 """Larger growths count as this one, and so do networks whose values are not finite."""
 
+AT_ONCE = {"cpu": 20, "gpu": 100}
+"""Networks in memory at a time; of the paper's size, 100 take 8 GB."""
+
 
 def largest_growths(
-    row: Design, width: int, depth: int, networks: int, device: str = "cpu", at_once: int = 20
+    row: Design, width: int, depth: int, networks: int, device: str = "cpu"
 ) -> NDArray[np.float64]:
     """Growth of the squared gradient from h^L to whichever layer has the largest, (networks,).
 
     Backpropagated from a random direction at h^L, through networks with the seeds 0, 1, ... and one
-    input of the row's variance; ``at_once`` networks are held in memory.
+    input of the row's variance. `AT_ONCE` are held in memory; on a GPU `device_draws` draws them.
     """
     net, x = row.net(), noise(row.input_variance(), FEATURES)
+    at_once = AT_ONCE["cpu" if device == "cpu" else "gpu"]
     growths = []
     for start in range(0, networks, at_once):
         seeds = range(start, min(start + at_once, networks))
         nets = [net] * len(seeds)
-        ensemble = DenseEnsemble(nets, FEATURES, width, depth, 1, seeds, device=device)
+        draw = draws_on(device, seed=start)
+        ensemble = DenseEnsemble(nets, FEATURES, width, depth, 1, seeds, device=device, draw=draw)
         sizes = observe_gradients(ensemble, x) ** 2
         growths.append(sizes.max(axis=1) / sizes[:, -1])
     growth = np.nan_to_num(np.concatenate(growths), nan=LARGEST_GROWTH, posinf=LARGEST_GROWTH)

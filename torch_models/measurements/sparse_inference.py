@@ -1,15 +1,16 @@
 """Inference with and without use of the zeros of phi(h): a record of times, sparse and dense.
 
 Weights are not in the cache, as in a deep network: before a matrix is read again, far more memory
-is read than the last-level cache holds. Inputs are in the cache, as the output of the layer before.
+is read than the last-level cache of the CPU or GPU holds. Inputs are in the cache, as the output of
+the layer before.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 import sparsity_theory as st
 from torch_models.experiments.provenance import commit, hardware, versions
+from torch_models.measurements import timing
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.sparse_inference import SparseInputLinear, with_sparse_inputs
 
@@ -55,32 +57,33 @@ def measure(
     networks: Sequence[tuple[int, int]] = NETWORKS,
     pool: int = POOL,
     on_step: Callable[[str], None] = lambda step: None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
-    """Time layers and networks in float32 on this CPU, with as many threads as torch is set to.
+    """Time layers and networks in float32 on a device, with as many threads as torch is set to.
 
     Times are in microseconds a layer or network: the median over rounds, in which the products are
-    interleaved. With one thread it is CPU time, else wall-clock time. A layer's ``weights_read`` is
-    the share of W that a batch of independent inputs needs, 1 - s^batch.
+    interleaved. With one thread of a CPU it is CPU time, else wall-clock time. A layer's
+    ``weights_read`` is the share of W that a batch of independent inputs needs, 1 - s^batch.
     """
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    evict = torch.zeros(pool // 4).sum
+    clock = partial(timing.clock, device)
+    evict = torch.zeros(pool // 4, device=device).sum
     layers, whole = [], []
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         for width in widths:
-            linears = _linears(width, pool)
+            linears = _linears(width, pool, device)
             for batch in batches:
                 on_step(f"width {width}, batch {batch}")
                 layers.append(_time_layer(linears, batch, clock, evict))
         for width, depth in networks:
             on_step(f"network {width} wide, {depth} deep")
-            whole += _time_network(width, depth, clock, evict)
+            whole += _time_network(width, depth, clock, evict, device)
     return {
         "format": FORMAT,
-        "provenance": {"versions": versions(), "hardware": hardware(), "commit": commit()},
-        "last_level_cache": _last_level_cache(),
+        "provenance": {"versions": versions(), "hardware": hardware(device), "commit": commit()},
+        "last_level_cache": _last_level_cache(device),
         "threads": torch.get_num_threads(),
-        "clock": clock.__name__,
+        "clock": timing.clock_name(device),
         "dtype": "float32",
         "pool_mib": pool / 2**20,
         "rounds": ROUNDS,
@@ -90,9 +93,9 @@ def measure(
     }
 
 
-def _linears(width: int, pool: int) -> list[nn.Linear]:
+def _linears(width: int, pool: int, device: str) -> list[nn.Linear]:
     """Square layers with at least ``pool`` bytes of weights."""
-    drawn = nn.Linear(width, width)
+    drawn = nn.Linear(width, width, device=device)
     count = max(2, -(-pool // (4 * width**2)))
     layers = [nn.Linear(width, width, device="meta") for _ in range(count)]
     for layer in layers:
@@ -107,9 +110,11 @@ def _time_layer(
     clock: Callable[[], float],
     evict: Callable[[], object],
 ) -> dict[str, Any]:
-    width = linears[0].in_features
+    width, device = linears[0].in_features, linears[0].weight.device
     layers = [SparseInputLinear(linear) for linear in linears]
-    inputs = {s: [_input(batch, width, s, seed) for seed in range(INPUTS)] for s in SPARSITIES}
+    inputs = {
+        s: [_input(batch, width, s, seed).to(device) for seed in range(INPUTS)] for s in SPARSITIES
+    }
 
     def product(apply: Callable[[Any, Tensor], object], on: Sequence[Any], s: float) -> Product:
         return lambda layer: apply(on[layer], inputs[s][layer % INPUTS])
@@ -119,14 +124,16 @@ def _time_layer(
         "columns": product(_matrix_times_columns, linears, 0.5),
         "transposed": product(_transposed, layers, 0.5),
     }
-    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    on_cpu = device.type == "cpu"
+    if on_cpu and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         dense["prepacked"] = product(_prepacked, _prepack(linears, batch), 0.5)
     sparse = {f"{s}": product(SparseInputLinear.__call__, layers, s) for s in SPARSITIES}
     others = {
         "gathered": product(_gathered, layers, ALTERNATIVES_AT),
-        "csr": product(_csr, layers, ALTERNATIVES_AT),
-        "scipy": product(_scipy_csr, layers, ALTERNATIVES_AT),
     }
+    if on_cpu:
+        others["csr"] = product(_csr, layers, ALTERNATIVES_AT)
+        others["scipy"] = product(_scipy_csr, layers, ALTERNATIVES_AT)
     times = _times({**dense, **sparse, **others}, len(layers), clock, evict)
     return {
         "width": width,
@@ -139,16 +146,16 @@ def _time_layer(
 
 
 def _time_network(
-    width: int, depth: int, clock: Callable[[], float], evict: Callable[[], object]
+    width: int, depth: int, clock: Callable[[], float], evict: Callable[[], object], device: str
 ) -> list[dict[str, Any]]:
     """Whole networks: CReLU with s = 0.85 and V'(q*) = 0.7, at the edge of chaos."""
     net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.85, slope=0.7))
-    ensemble = DenseEnsemble([net], FEATURES, width, depth, CLASSES, seeds=(0,))
+    ensemble = DenseEnsemble([net], FEATURES, width, depth, CLASSES, seeds=(0,), device=device)
     dense = ensemble.network(0)
     sparse = with_sparse_inputs(dense)
     found = []
     for batch in NETWORK_BATCHES:
-        inputs = [_input(batch, FEATURES, 0.0, seed) for seed in range(INPUTS)]
+        inputs = [_input(batch, FEATURES, 0.0, seed).to(device) for seed in range(INPUTS)]
         shares = [float((x == 0).float().mean()) for _, x in ensemble.propagate(inputs[0])]
         products = {"dense": _passes(dense, inputs), "sparse": _passes(sparse, inputs)}
         rounds: list[dict[str, float]] = [
@@ -241,7 +248,9 @@ def _scipy_csr(layer: SparseInputLinear, x: Tensor) -> Tensor:
     return torch.from_numpy(np.asarray(h)).add_(layer.bias)
 
 
-def _last_level_cache() -> str | None:
-    """Size of the largest cache that Linux reports, such as ``32768K``."""
+def _last_level_cache(device: str) -> str | None:
+    """Size of the largest cache that Linux reports, such as ``32768K``, or of the GPU's L2."""
+    if device != "cpu":
+        return f"{torch.cuda.get_device_properties(device).L2_cache_size // 1024}K"
     sizes = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"))
     return sizes[-1].read_text(encoding="utf-8").strip() if sizes else None

@@ -4,7 +4,7 @@ Members are convolved one after the other, each from its own contiguous memory a
 thread. So a member's results are the same, bit for bit, in any ensemble and with any number of
 threads. A grouped convolution would round differently from group to group, libraries round
 differently where memory is aligned differently, and several threads split the sum in a kernel's
-gradient.
+gradient. On a GPU they are in float32, as matrix products are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.grad import conv1d_weight, conv2d_weight
 
+from torch_models.networks.float32 import float32_convolutions
 from torch_models.networks.threads import num_threads
 
 _CONVOLUTIONS = {1: nn.functional.conv1d, 2: nn.functional.conv2d}
@@ -34,7 +35,7 @@ def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     convolution = _CONVOLUTIONS[kernel.ndim - 3]
     biases = [None] * len(kernel) if bias is None else _members_of(bias)
-    with num_threads(1):
+    with num_threads(1), float32_convolutions():
         return torch.stack(
             [
                 convolution(_padded(x_, kernel_), kernel_, bias_)
@@ -54,7 +55,7 @@ def input_gradient(error: Tensor, kernel: Tensor) -> Tensor:
 def kernel_gradient(x: Tensor, error: Tensor, kernel: Tensor) -> Tensor:
     """The loss's gradient by ``kernel``, in its shape, from ``error`` by ``convolve``'s result."""
     gradient = _KERNEL_GRADIENTS[kernel.ndim - 3]
-    with num_threads(1):
+    with num_threads(1), float32_convolutions():
         return torch.stack(
             [
                 gradient(_padded(x_, kernel_), kernel_.shape, error_)

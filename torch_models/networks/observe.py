@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sparsity_theory._types import Array
 from torch_models.networks.ensemble import Ensemble
+from torch_models.networks.float32 import float32_convolutions
 from torch_models.networks.losses import cross_entropy
 
 
@@ -112,7 +113,7 @@ def observe_gradients(
     members), independent of the weights as Eq. 24 supposes. NaN where a member's h^l is not finite.
     """
     inputs = ensemble.as_tensor(x).detach().requires_grad_()  # so that frozen weights do not matter
-    with torch.enable_grad():
+    with torch.enable_grad(), float32_convolutions():
         layers, activations = zip(*ensemble.propagate(inputs), strict=True)
         if y is None:
             cotangent = _random_directions(layers[-1], seed)

@@ -22,7 +22,8 @@ class MatrixProducts:
         self.weights = [weight.detach().clone() for weight in ensemble.weights]
 
         def rows(width: int) -> Tensor:
-            return torch.randn(ensemble.members, batch, width).to(self.weights[0])
+            like = self.weights[0]
+            return torch.randn(ensemble.members, batch, width, device=like.device).to(like)
 
         self.inputs = [rows(weight.shape[-1]) for weight in self.weights]
         self.errors = [rows(weight.shape[-2]) for weight in self.weights]

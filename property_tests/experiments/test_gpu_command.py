@@ -1,0 +1,372 @@
+"""``tools/gpu.py``: nothing of what was measured is lost, however it ends. Here on a CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from property_tests.support.images import write_mnist
+from property_tests.support.sweeps import dataset_of, small_runs
+from torch_models.experiments import limited
+from torch_models.experiments.progress import NoProgress
+from torch_models.experiments.trainer import one_by_one
+from torch_models.measurements import (
+    captured_and_compiled,
+    largest_stack,
+    noise_training,
+    training_step,
+)
+from torch_models.measurements.noise_training import Shape
+from torch_models.records.card import (
+    CUT_OFF,
+    ENTRIES,
+    FAILED,
+    SKIPPED,
+    WHOLE,
+    CardRecord,
+    card_records,
+    check_entry,
+    read_card_record,
+    write_card_record,
+)
+from torch_models.records.files import write_record
+from torch_models.records.results import find_records
+from torch_models.reports.card import NOT_YET, tables
+from torch_models.training.memory_plan import member_memory
+
+ROOT = Path(__file__).parents[2]
+TINY = Shape(width=12, depth=2, features=6, classes=3, batch=4)
+
+
+@cache
+def tool() -> Any:
+    """``tools/gpu.py`` as a module."""
+    found = importlib.util.spec_from_file_location("gpu_tool", ROOT / "tools" / "gpu.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def record(part: str = "capture", **changes: Any) -> CardRecord:
+    """A record of a card that there is not."""
+    known = CardRecord(
+        part=part,
+        state=CUT_OFF,
+        reason="it had not come to its end",
+        card="A card",
+        rehearsal=False,
+        command="python tools/gpu.py",
+        date="2026-01-01",
+        versions={"torch": "2.11.0"},
+        commit=None,
+        kernels="compiled",
+        seconds=0.0,
+    )
+    return replace(known, **changes)
+
+
+ENTRY = {"variant": "both", "members": 33, "step_ms": 7.5, "missing": None}
+
+
+# ------------------------------------------------------------------------ how a part can end
+
+
+def carried_out(run: Callable[[Any, Any], None], folder: Path, seconds: float = 60) -> CardRecord:
+    """What is on disk once a part has ended, or was ended."""
+    setting = tool().Setting("cpu", None, folder, time.monotonic() + seconds)
+    tool().carry_out(run, setting, record())
+    (found,) = card_records(folder)
+    return found
+
+
+def test_a_part_that_ends_is_whole(tmp_path: Path) -> None:
+    found = carried_out(lambda setting, add: add(ENTRY), tmp_path)
+    assert (found.state, found.reason, found.entries) == (WHOLE, "", [ENTRY])
+
+
+def test_a_part_that_raises_keeps_its_entries_and_says_in_one_line_why(tmp_path: Path) -> None:
+    def run(setting: Any, add: Any) -> None:
+        add(ENTRY)
+        raise ValueError("two\nlines")
+
+    found = carried_out(run, tmp_path)
+    assert (found.state, found.reason, found.entries) == (FAILED, "ValueError: two lines", [ENTRY])
+    assert "in run" in found.traceback
+
+
+def test_a_part_whose_time_is_over_is_cut_off_in_the_midst_of_an_entry(tmp_path: Path) -> None:
+    """Whatever it waits for, and whatever errors it catches."""
+
+    def run(setting: Any, add: Any) -> None:
+        add(ENTRY)
+        with suppress(Exception):
+            time.sleep(60)
+
+    began = time.monotonic()
+    found = carried_out(run, tmp_path, seconds=0.3)
+    assert time.monotonic() - began < 30
+    assert (found.state, found.reason, found.entries) == (CUT_OFF, "its time was over", [ENTRY])
+
+
+def test_a_part_that_is_interrupted_or_lacks_something_says_so(tmp_path: Path) -> None:
+    for error, state in (
+        (KeyboardInterrupt(), CUT_OFF),
+        (tool().MissingError("needs pytest"), SKIPPED),
+    ):
+
+        def run(setting: Any, add: Any, error: BaseException = error) -> None:
+            raise error
+
+        found = carried_out(run, tmp_path)
+        assert (found.state, found.reason) == (state, str(error) or "it was interrupted")
+
+
+def test_every_entry_is_on_disk_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    """So a process that is killed loses at most the one that it works on."""
+    seen = []
+
+    def run(setting: Any, add: Any) -> None:
+        for _ in range(3):
+            add(ENTRY)
+            (now,) = card_records(tmp_path)
+            seen.append((now.state, len(now.entries)))
+
+    carried_out(run, tmp_path)
+    assert seen == [(CUT_OFF, 1), (CUT_OFF, 2), (CUT_OFF, 3)]
+
+
+# -------------------------------------------------------------------------------- the records
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = record(state=WHOLE, reason="", entries=[ENTRY])
+    assert read_card_record(write_card_record(tmp_path, written)) == written
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"part": "other"}, "part must be one of tests, .*, got 'other'"),
+        ({"state": "done"}, "state must be one of whole, .*, got 'done'"),
+        ({"state": "whole"}, "reason must say why"),
+        ({"rehearsal": "no"}, "rehearsal must be true or false, got 'no'"),
+        ({"entries": [{**ENTRY, "members": 1.5}]}, "members of an entry of capture is 1.5"),
+        ({"entries": [{**ENTRY, "members": True}]}, "members of an entry of capture is True"),
+        ({"entries": [{"variant": "both"}]}, "an entry of capture must have variant, members"),
+        ({"format": 9}, "format must be 1, got 9"),
+        ({"more": 1}, "keys must be"),
+    ],
+)
+def test_a_file_that_is_no_record_is_refused_by_its_name(
+    changes: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "capture.json"
+    write_record(path, {**record(entries=[ENTRY]).to_json(), **changes})
+    with pytest.raises(ValueError, match=re.escape(str(path)) + ".*" + named):
+        read_card_record(path)
+
+
+def test_the_committed_records_are_of_gpus_and_of_this_form() -> None:
+    for each in card_records(ROOT):
+        assert not each.rehearsal
+        assert each.entries or each.state != WHOLE
+
+
+def test_pages_say_what_is_not_yet_measured_and_show_what_is() -> None:
+    assert tables([]).startswith(NOT_YET)
+    assert tables([record(rehearsal=True)]).startswith(NOT_YET)
+    shown = tables([record(state=WHOLE, reason="", entries=[ENTRY])])
+    assert "### A card" in shown
+    assert "| both | 33 | 7.5 |" in shown
+    assert shown.count(f"{NOT_YET}.") == len(ENTRIES) - 1
+    assert "*Cut off: it had not come to its end.*" in tables([record(entries=[ENTRY])])
+
+
+# ------------------------------------------------------------------------- what is measured
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_steps_are_timed_beside_their_products_and_their_peers_in_every_precision() -> None:
+    def peer(network: torch.nn.Module, batches: Any) -> float:
+        assert len(batches) == 3
+        return 1.0
+
+    sizes: dict[str, Any] = {"members": (1, 2), "shape": TINY, "rounds": 1, "steps": 2}
+    entries = list(training_step.measure("cpu", {"peer": peer}, **sizes))
+    places = [(each["precision"], each["peer"], each["members"]) for each in entries]
+    assert places == [
+        (precision, peer, members)
+        for precision in ("float32", "bf16")
+        for peer in ("products", "peer")
+        for members in (1, 2)
+    ]
+    for each in entries:
+        check_entry("step", each)
+        if each["peer"] == "peer":
+            expected = each["step_ms"] / each["members"] / 1000
+            assert each["ratio"] == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_only_cuda_has_is_recorded_as_missing_on_a_cpu() -> None:
+    sizes: dict[str, Any] = {"members": (2,), "shape": TINY, "rounds": 1, "steps": 2}
+    entries = list(captured_and_compiled.measure("cpu", **sizes))
+    for each in entries:
+        check_entry("capture", each)
+    missing = [each["variant"] for each in entries if each["missing"]]
+    assert missing == ["CUDA graph", "both"]
+    assert [each["variant"] for each in entries] == list(captured_and_compiled.VARIANTS)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_stack_that_does_not_fit_is_made_smaller_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is memory for 18 networks, and 20 were planned; if none fits, that is an error."""
+    tried = []
+    draw = noise_training.networks
+
+    def in_little_memory(shape: Shape, members: int, device: str) -> Any:
+        tried.append(members)
+        if members > 18:
+            raise torch.OutOfMemoryError
+        return draw(shape, members, device)
+
+    monkeypatch.setattr(largest_stack, "networks", in_little_memory)
+    memory = member_memory(6, 12, 2, 3, batch_size=4)
+    found = largest_stack.largest_that_fits(20, memory, "cpu", TINY, 1, 1)
+    check_entry("stack", {"stack": "planned", **found})
+    assert tried == [20, 19, 18]
+    assert found["members"] == 18
+    monkeypatch.setattr(largest_stack, "TRIES", 2)
+    with pytest.raises(torch.OutOfMemoryError):
+        largest_stack.largest_that_fits(100, memory, "cpu", TINY, 1, 1)
+
+
+@pytest.fixture
+def slow_epochs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """A clock that stands still, but for ten seconds an epoch."""
+    now = [0.0]
+    monkeypatch.setattr(limited, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def on_epoch(statistics: Any) -> None:
+        now[0] += 10
+
+    return on_epoch
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("seconds", "epochs"), [(5, 1), (19, 1), (21, 2)])
+def test_runs_that_are_stopped_for_lack_of_time_are_shorter_runs(
+    seconds: float, epochs: int, slow_epochs: Callable[[Any], None]
+) -> None:
+    """All their records are the same, to the last digit, and of networks that diverge too."""
+    runs, short = small_runs(epochs=9), small_runs(epochs=epochs)
+    dataset = dataset_of(runs[0].experiment)
+    stopped, _ = limited.train_until(seconds, runs, dataset, on_epoch=slow_epochs)
+    whole = {each.run: each for each in one_by_one(dataset_of, NoProgress())([short])}
+    for own, run in zip(stopped, short, strict=True):
+        assert own.run == replace(run, budget="custom")
+        assert replace(own, run=run) == whole[run]
+    assert any(each.divergence for each in stopped)
+    assert not all(each.divergence for each in stopped)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_runs_that_have_time_are_those_asked_for_and_those_without_have_no_record(
+    slow_epochs: Callable[[Any], None],
+) -> None:
+    runs = small_runs(seeds=1, epochs=2)
+    dataset = dataset_of(runs[0].experiment)
+    records, training = limited.train_until(21, runs, dataset)
+    assert [each.run for each in records] == runs
+    assert training.finished
+    records, training = limited.train_until(0, runs, dataset)
+    assert (records, training.step) == ([], 0)
+
+
+# -------------------------------------------------------------------------------- all of it
+
+
+def command(folder: Path, data: Path) -> list[str]:
+    """A rehearsal."""
+    where = ["--output", str(folder), "--data-dir", str(data)]
+    return [sys.executable, str(ROOT / "tools" / "gpu.py"), "--rehearse", *where]
+
+
+def states(folder: Path) -> dict[str, str]:
+    """How each part ended that has a record."""
+    return {each.part: each.state for each in card_records(folder)}
+
+
+def test_without_a_gpu_the_command_says_that_there_is_a_rehearsal() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    asked = [sys.executable, str(ROOT / "tools" / "gpu.py"), "--rehearse", "--output", str(ROOT)]
+    refused = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "a rehearsal must not be written into the checkout" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_rehearsal_that_is_killed_goes_on_and_a_part_that_fails_leaves_the_others(
+    tmp_path: Path,
+) -> None:
+    """Killed after the third part; then without data for the last; then with them."""
+    output, empty = tmp_path / "output", tmp_path / "empty"
+    empty.mkdir()
+    parts = list(ENTRIES)
+    running = subprocess.Popen(command(output, empty), stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
+        while states(output).get(parts[2]) != WHOLE:
+            assert running.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    kept = {part: path_of(output, part).read_bytes() for part in parts[:3]}
+    assert [states(output)[part] for part in parts[:3]] == [WHOLE] * 3
+
+    failing = subprocess.run(command(output, empty), capture_output=True, text=True, check=False)
+    assert failing.returncode == 1
+    assert states(output) == {**dict.fromkeys(parts, WHOLE), "table-2": FAILED}
+    errors = [line for line in failing.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: table-2 failed: ")
+    assert str(empty) in errors[0]
+
+    data = write_mnist(tmp_path / "data")
+    ending = subprocess.run(command(output, data), capture_output=True, text=True, check=False)
+    assert ending.returncode == 0, ending.stderr
+    assert states(output) == dict.fromkeys(parts, WHOLE)
+    assert {part: path_of(output, part).read_bytes() for part in parts[:3]} == kept
+    found = find_records([output / "results" / "records"])
+    assert found.left_out == []
+    assert len(found.records) == 33
+    assert all(each.rehearsal for each in card_records(output))
+    assert tables(card_records(output)).startswith(NOT_YET)
+
+
+def path_of(folder: Path, part: str) -> Path:
+    """The record of a part, on whatever machine this is."""
+    (path,) = folder.glob(f"results/gpu/*/{part}.json")
+    return path

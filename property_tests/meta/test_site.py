@@ -33,15 +33,15 @@ async function look(page, width) {
     wider: root.scrollWidth - root.clientWidth,
     formulas: inside.document.querySelectorAll("mjx-container").length,
     wrong: inside.document.querySelectorAll("[data-mjx-error]").length,
-    claims: inside.document.querySelectorAll(".claims article:not([hidden])").length,
+    claims: inside.document.querySelectorAll(".items article:not([hidden])").length,
     fetched: inside.performance.getEntriesByType("resource").map(each => each.name),
   };
   if (page === "ledger.html") {
-    const form = inside.document.querySelector(".claims form");
+    const form = inside.document.querySelector(".items form");
     form.evidence.value = "misprint";
     form.dispatchEvent(new Event("input"));
     seen[`misprints ${width}`] =
-      inside.document.querySelectorAll(".claims article:not([hidden])").length;
+      inside.document.querySelectorAll(".items article:not([hidden])").length;
   }
   frame.remove();
 }

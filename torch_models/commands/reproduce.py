@@ -27,7 +27,7 @@ from torch_models.commands.options import (
     changed,
 )
 from torch_models.commands.pictures import Plot, check_plot, draw_to
-from torch_models.commands.printing import number, print_table, table
+from torch_models.commands.printing import print_table, table
 from torch_models.commands.sweep import (
     Resources,
     Sweeper,
@@ -35,7 +35,9 @@ from torch_models.commands.sweep import (
     sweeper,
 )
 from torch_models.records.files import to_plain
+from torch_models.records.prediction import PREDICTIONS
 from torch_models.records.runs import Budget, runs_of, three_rows_budget
+from torch_models.reports.numbers import number
 
 if TYPE_CHECKING:
     from torch_models.records.prediction import Prediction
@@ -47,20 +49,6 @@ MOST_FIGURES = 4
 
 MOST_MEMBERS = 12
 """Seeds whose outcomes are listed one by one; the records always have them all."""
-
-PREDICTIONS = {
-    "trains": "networks train and stay sparse",
-    "explodes": "gradients explode, or the sparsity is lost",
-    "learns slowly": "networks stay sparse and learn slowly, if at all",
-    "dead": "most networks pass no gradient and learn nothing",
-}
-
-RULE = (
-    "A row is predicted from its finite-width laws before any network exists: the probability that "
-    "a run diverges, or that its sparsity ends more than 0.05 from the mean field's (more in "
-    "networks narrower than 300), and how fast the others learn. The prediction is refuted by so "
-    "many or so few failures that it gives them a probability below 1%."
-)
 
 STATUS_STYLES = {"as the theory says": "bold green", "not as the theory says": "bold red"}
 
@@ -174,8 +162,7 @@ def _reproduce(
     from torch_models.reports.row_figure import save_figure
 
     experiment, output = budget.experiment, train.resources.output
-    time = experiment.training_time(len(train.dataset(experiment).train_y))
-    prediction = predict(row, experiment.width, experiment.depth, time)
+    prediction = predict(row, experiment, len(train.dataset(experiment).train_y))
     _print_prediction(console, row, prediction)
     runs = runs_of(None, budget, [row], range(seeds))
     summary = train.sweep(runs)

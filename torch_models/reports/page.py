@@ -1,7 +1,7 @@
 """Pages of HTML that need no network, all with one skeleton, one look and one set of filters.
 
-Their templates lie in ``templates`` beside this file; those of a page that another package makes lie
-in a folder of that name of its own, and extend ``page.html``.
+Their templates lie in ``templates`` beside this file; those of a page that another package makes
+lie in a folder of that name of its own, and extend ``page.html``.
 """
 
 from __future__ import annotations

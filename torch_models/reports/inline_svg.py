@@ -32,17 +32,19 @@ COORDINATES = r' (?:d|x|y|transform)="[^"]*"'
 """Attributes whose numbers are rounded to a tenth of a point."""
 
 
-def inline_svg(figure: Figure, label: str) -> str:
+def inline_svg(figure: Figure, label: str, name: str) -> str:
     """The figure as an element of a page, as wide as what is around it.
 
     Args:
         figure: is drawn; the same one gives the same text.
         label: what a screen reader says in its place.
+        name: no other figure on the page has it: parts of a figure are named after it, and those
+            of one that is hidden cannot be used by another.
     """
     from matplotlib import rc_context
 
     text = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sparsity-theory"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(text, format="svg", metadata={"Date": None})
     _, _, drawn = text.getvalue().partition("<svg ")
     for pattern in LEFT_OUT:

@@ -15,7 +15,7 @@ from torch_models.records.prediction import PREDICTIONS, RULE
 from torch_models.records.results import TableSummary
 from torch_models.records.row_report import RowReport
 from torch_models.records.run_record import RunRecord
-from torch_models.records.runs import Experiment, find_budget
+from torch_models.records.runs import Budget, find_budget
 from torch_models.records.settings import Setting
 from torch_models.reports.canvas import new_figure
 from torch_models.reports.drawing import drawn
@@ -107,12 +107,12 @@ class Part:
         )
 
     @property
-    def paper(self) -> Experiment | None:
+    def paper(self) -> Budget | None:
         """How the paper's networks were trained, as far as it says; None outside of tables."""
         table = self.setting.table
         if table is None:
             return None
-        return find_budget("full", table, self.setting.group.experiment.network).experiment
+        return find_budget("full", table, self.setting.group.experiment.network)
 
     @property
     def seeds(self) -> str:
@@ -143,11 +143,11 @@ class Part:
 
 def drawn_row(report: RowReport) -> Row:
     """A row with its pictures."""
-    pictures = []
+    pictures, name = [], report.records[0].run.name
     for what, draw in PANELS.items():
         figure = new_figure(*PANEL_SIZE)
         draw(figure.subplots(), report)
-        pictures.append(inline_svg(figure, f"{report.design.label}: {what}"))
+        pictures.append(inline_svg(figure, f"{report.design.label}: {what}", f"{name} {what}"))
     return Row(report, tuple(pictures))
 
 
@@ -167,7 +167,8 @@ def drawn_part(setting: Setting, rows: Sequence[Row]) -> Part:
 def _picture(of_all: Picture, place: int) -> str:
     """One panel of a picture as a picture of its own."""
     panel = of_all.panels[place]
-    return inline_svg(drawn(replace(of_all, title="", rows=((panel,),))), f"{panel.x.label} by row")
+    figure = drawn(replace(of_all, title="", rows=((panel,),)))
+    return inline_svg(figure, f"{panel.x.label} by row", f"{of_all.stamp} {place}")
 
 
 def page(

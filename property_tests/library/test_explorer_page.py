@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = Path(__file__).parents[2] / "docs" / "_static" / "explorer"
 DRAWN = "document.getElementById('explorer').dataset.networks === '1000'"
+CHARTS = "svg[role=img]"
 DEFAULT = "#kind=crelu&s=0.85&slope=0.7&q_star=1&width=300&depth=100&time=10.8&start=2.5"
 
 
@@ -68,14 +69,14 @@ def test_the_page_opens_with_the_first_settings_and_forecasts(page: Page, addres
 
 def test_an_arrow_key_moves_a_slider_and_all_that_follows_from_it(page: Page, address: str) -> None:
     page.goto(address)
-    before = page.eval_on_selector_all("svg", "all => all.map(each => each.innerHTML)")
+    before = page.eval_on_selector_all(CHARTS, "all => all.map(each => each.innerHTML)")
     page.press("#x-s", "ArrowRight")
     assert page.evaluate("document.querySelector('output[for=x-s]').value") == "0.86"
     assert page.evaluate("location.hash") == DEFAULT.replace("0.85", "0.86")
     assert "for_sparsity(0.86, slope=0.7)" in text(page, "python")
     net = st.edge_of_chaos(st.ClippedReLU.for_sparsity(0.86, slope=0.7))
     assert row(page, "weight variance") == f"{net.sigma_w2:.5g}"
-    after = page.eval_on_selector_all("svg", "all => all.map(each => each.innerHTML)")
+    after = page.eval_on_selector_all(CHARTS, "all => all.map(each => each.innerHTML)")
     assert len(after) == 4
     assert not any(old == new for old, new in zip(before, after, strict=True))
 
@@ -121,4 +122,4 @@ def test_every_control_has_a_name_that_a_screen_reader_says(page: Page, address:
     assert page.eval_on_selector_all("input", nameless) == 0
     told = "all => all.every(each => each.getAttribute('aria-valuetext'))"
     assert page.eval_on_selector_all("input[type=range]", told)
-    assert page.locator("svg[role=img]").count() == 4
+    assert page.locator(CHARTS).count() == 4

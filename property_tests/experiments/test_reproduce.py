@@ -359,6 +359,7 @@ def test_a_row_runs_from_parameters_to_files_in_plain_text(tmp_path: Path) -> No
     assert (tmp_path / "all.svg").read_text().startswith("<?xml")
     for text in ("tau 1.2816", "sigma_w^2 5.0000", "V'(q*) 1.000", "q^3", "test accuracy"):
         assert text in result.output
+    assert f"sparsity-theory report {tmp_path / 'runs'}" in result.output
     assert "\x1b" not in result.output
     assert "\r" not in result.output
     (picture,) = (tmp_path / "runs").glob("*.png")

@@ -147,6 +147,7 @@ def reproduce(
         typer.echo(json.dumps([to_plain(report.to_json()) for report in finished], indent=1))
     elif finished:
         _print_summary(console, finished)
+        console.print(f"a page of all this: sparsity-theory report {output}", soft_wrap=True)
     if plot is not None and finished:
         _draw_all(finished, plot)
 

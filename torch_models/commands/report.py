@@ -47,7 +47,7 @@ def report(
     _check(path)
     settings = settings_of(found.records)
     rows = [row for setting in settings for row in setting.rows]
-    drawn = iter([_row(records) for records in tracked(rows, "rows")])
+    drawn = iter([_row(records) for records in tracked(rows, "forecasting and drawing rows")])
     parts = [drawn_part(setting, [next(drawn) for _ in setting.rows]) for setting in settings]
     text = page(runs, parts, found.left_out, unfinished)
     try:

@@ -17,6 +17,7 @@ from torch_models.records.row_report import RowReport
 from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import Budget, find_budget
 from torch_models.records.settings import Setting
+from torch_models.reports.before_training import COLUMNS, before_training
 from torch_models.reports.canvas import new_figure
 from torch_models.reports.drawing import drawn
 from torch_models.reports.inline_svg import inline_svg
@@ -194,6 +195,8 @@ def page(
         filters=_filters(parts),
         provenances=_provenances([each for row in rows for each in row.report.records]),
         again=AGAIN,
+        before_training=before_training,
+        columns=COLUMNS,
         few=FEW_ROWS,
         in_paper=IN_PAPER,
         not_in_paper=NOT_IN_PAPER,

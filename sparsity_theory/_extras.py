@@ -12,6 +12,7 @@ EXTRAS = {
     "typer": ("typer", "cli"),
     "rich": ("rich", "cli"),
     "matplotlib": ("matplotlib", "cli"),
+    "jinja2": ("jinja2", "cli"),
     "distributed": ("distributed", "cluster"),
     "hypothesis": ("hypothesis", "test"),
     "flint": ("python-flint", "test"),

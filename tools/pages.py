@@ -27,7 +27,6 @@ from typing import Any
 
 import sparsity_theory as st
 from property_tests.ledger.claims import EVIDENCE, VERDICTS, load_claims
-from property_tests.ledger.page import anchors
 from sparsity_theory.finite_width.failure import PAPER_TIME
 from sparsity_theory.published.ranking import forecast_of
 from sparsity_theory.published.tables import published_rows
@@ -42,6 +41,7 @@ from torch_models.reports.canvas import stamp_of
 from torch_models.reports.card import tables as card_tables
 from torch_models.reports.drawing import save_small
 from torch_models.reports.forecast_figure import Outcome, forecast_picture
+from torch_models.reports.page import anchors
 from torch_models.reports.panels import Picture
 from torch_models.reports.paper_figures.catalogue import NUMBERS, picture_of
 from torch_models.reports.paper_figures.recorded import dense_summaries

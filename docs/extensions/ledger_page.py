@@ -16,8 +16,9 @@ from equation_table import LAST
 from paper_equations import address_of_equation
 from property_tests.ledger.claims import load_claims
 from property_tests.ledger.formats import facts, headline
-from property_tests.ledger.page import anchors, claims
+from property_tests.ledger.page import claims
 from property_tests.ledger.plugin import CLAIMS
+from torch_models.reports.page import anchors
 from verdicts import PAGE, ROOT, written
 
 

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 
 from property_tests.ledger.formats import WrittenLedger, read_json
-from property_tests.ledger.page import anchors
+from torch_models.reports.page import anchors
 
 ROOT = Path(__file__).parents[2]
 PAGE = "ledger"

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pytest
 from typer.testing import CliRunner
 
-from torch_models.commands.printing import number
+from torch_models.reports.numbers import number
 
 ROOT = Path(__file__).parents[2]
 

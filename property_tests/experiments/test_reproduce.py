@@ -135,10 +135,7 @@ def test_a_folder_is_made_and_left_empty_by_the_trial_write(tmp_path: Path) -> N
 
 def test_the_theory_takes_a_side_on_each_of_the_default_rows() -> None:
     experiment = three_rows_budget("digits").experiment
-    time = experiment.training_time(1293)
-    outcomes = [
-        predict(row, experiment.width, experiment.depth, time).outcome for row in DEFAULT_DESIGNS
-    ]
+    outcomes = [predict(row, experiment, 1293).outcome for row in DEFAULT_DESIGNS]
     assert outcomes == ["trains", "explodes", "explodes"]
 
 
@@ -211,7 +208,7 @@ def report_of(row: Design, **changes: Any) -> RowReport:
     experiment = budget.experiment
     runs, dataset = runs_of(None, budget, [row], range(2)), dataset_loader(None)(experiment)
     records = sorted(train_runs(runs, dataset, NoProgress()), key=lambda each: each.run.seed)
-    prediction = predict(row, experiment.width, experiment.depth, records[0].training_time)
+    prediction = predict(row, experiment, records[0].data["train"])
     return RowReport.of(prediction, records)
 
 
@@ -362,6 +359,7 @@ def test_a_row_runs_from_parameters_to_files_in_plain_text(tmp_path: Path) -> No
     assert (tmp_path / "all.svg").read_text().startswith("<?xml")
     for text in ("tau 1.2816", "sigma_w^2 5.0000", "V'(q*) 1.000", "q^3", "test accuracy"):
         assert text in result.output
+    assert f"sparsity-theory report {tmp_path / 'runs'}" in result.output
     assert "\x1b" not in result.output
     assert "\r" not in result.output
     (picture,) = (tmp_path / "runs").glob("*.png")

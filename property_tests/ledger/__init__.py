@@ -2,5 +2,5 @@
 
 `claims` decides without pytest, `plugin` watches a run, and `formats` writes the result.
 
-May import: pytest.
+May import: torch_models; pytest.
 """

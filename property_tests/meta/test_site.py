@@ -2,59 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from property_tests.support.browser import WIDTHS, opened_browser, opened_page, too_wide, window
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WIDTHS = (390, 1280)
-PROBE = """
-<!doctype html><body><script>
-const seen = {};
-async function look(page, width) {
-  const frame = document.createElement("iframe");
-  Object.assign(frame.style, {width: `${width}px`, height: "800px"});
-  frame.src = page;
-  document.body.append(frame);
-  await new Promise(done => frame.onload = done);
-  const inside = frame.contentWindow;
-  if (inside.MathJax) await inside.MathJax.startup.promise;
-  const root = inside.document.documentElement;
-  seen[`${page} ${width}`] = {
-    wider: root.scrollWidth - root.clientWidth,
-    formulas: inside.document.querySelectorAll("mjx-container").length,
-    wrong: inside.document.querySelectorAll("[data-mjx-error]").length,
-    claims: inside.document.querySelectorAll(".claims article:not([hidden])").length,
-    fetched: inside.performance.getEntriesByType("resource").map(each => each.name),
-  };
-  if (page === "ledger.html") {
-    const form = inside.document.querySelector(".claims form");
-    form.evidence.value = "misprint";
-    form.dispatchEvent(new Event("input"));
-    seen[`misprints ${width}`] =
-      inside.document.querySelectorAll(".claims article:not([hidden])").length;
-  }
-  frame.remove();
-}
-(async () => {
-  for (const page of PAGES) for (const width of WIDTHS) await look(page, width);
-  document.body.textContent = JSON.stringify(seen);
-})();
-</script></body>
-"""
+TYPESET = "window.MathJax ? MathJax.startup.promise.then(() => true) : true"
+"""Formulas are set after a page has loaded."""
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def browser() -> Iterator[Browser]:
+    with opened_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("sphinx")
     folder = tmp_path_factory.mktemp("site")
     build = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "docs", str(folder)]
@@ -63,47 +38,36 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def seen(site: Path) -> dict[str, Any]:
-    """What the browser says of every page at every width."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
-    pages = sorted(str(page.relative_to(site)) for page in site.rglob("*.html"))
-    text = PROBE.replace("PAGES", json.dumps(pages)).replace("WIDTHS", json.dumps(WIDTHS))
-    probe = site / "probe.html"
-    probe.write_text(text, encoding="utf-8")
-    offline = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic"]
-    options += ["--allow-file-access-from-files", f"--user-data-dir={site / 'profile'}"]
-    command = [CHROMIUM, *options, *offline, "--virtual-time-budget=600000", "--dump-dom"]
-    done = subprocess.run(
-        [*command, probe.as_uri()], capture_output=True, text=True, check=True, timeout=600
-    )
-    found: dict[str, Any] = json.loads(re.sub("<[^>]+>", "", done.stdout).strip())
-    return found
+@pytest.fixture(params=WIDTHS)
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A page as wide as that device, which must not ask for anything from the network."""
+    with opened_page(browser, **window(request.param)) as page:
+        yield page
 
 
-def pages(seen: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What was seen of pages, without the misprints."""
-    return {name: each for name, each in seen.items() if isinstance(each, dict)}
+def test_no_page_scrolls_sideways_or_has_a_formula_that_is_wrong(page: Page, site: Path) -> None:
+    wide, wrong = set(), set()
+    for path in sorted(site.rglob("*.html")):
+        page.goto(path.as_uri())
+        page.evaluate(TYPESET)
+        name = str(path.relative_to(site))
+        if too_wide(page) > 0:
+            wide.add(name)
+        if page.locator("[data-mjx-error]").count():
+            wrong.add(name)
+    assert (wide, wrong) == (set(), set())
 
 
-def test_no_page_scrolls_sideways(seen: dict[str, Any]) -> None:
-    assert {name for name, each in pages(seen).items() if each["wider"] > 0} == set()
+def test_every_formula_is_set(page: Page, site: Path) -> None:
+    page.goto((site / "mathematics.html").as_uri())
+    page.evaluate(TYPESET)
+    assert page.locator("mjx-container").count() >= 63
 
 
-def test_no_page_asks_for_anything_from_the_network(seen: dict[str, Any]) -> None:
-    fetched = {name for each in pages(seen).values() for name in each["fetched"]}
-    assert {name for name in fetched if not name.startswith("file:")} == set()
-
-
-def test_every_formula_is_set(seen: dict[str, Any]) -> None:
-    for width in WIDTHS:
-        assert seen[f"mathematics.html {width}"]["formulas"] >= 63
-    assert {name for name, each in pages(seen).items() if each["wrong"]} == set()
-
-
-def test_the_ledger_shows_every_claim_and_filters_them(seen: dict[str, Any]) -> None:
-    for width in WIDTHS:
-        assert seen[f"ledger.html {width}"]["claims"] >= 180
-        assert 0 < seen[f"misprints {width}"] < seen[f"ledger.html {width}"]["claims"]
+def test_the_ledger_shows_every_claim_and_filters_them(page: Page, site: Path) -> None:
+    page.goto((site / "ledger.html").as_uri())
+    claims = page.locator(".items article:visible")
+    every = claims.count()
+    assert every >= 180
+    page.select_option(".items select[name=evidence]", "misprint")
+    assert 0 < claims.count() < every

@@ -3,5 +3,5 @@
 A helper lies here as soon as tests of two files use it.
 
 May import: references, sparsity_theory, torch_models; pytest, hypothesis, numpy, scipy, flint,
-torch, sklearn.
+torch, sklearn, playwright.
 """

@@ -22,7 +22,7 @@ import sparsity_theory as st
 from property_tests.support.runs import write_run
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
-from torch_models.records.outcomes import LEARNED
+from torch_models.records.outcomes import CHANCE, LEARNED
 from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
 from torch_models.training.loop import RECORDED_STEPS
@@ -44,10 +44,6 @@ KEPT = {2: 0.02, 5: 0.05}
 drifts by some hundredths in its first epoch."""
 
 HIGH_ACCURACY = 0.85
-CHANCE = 0.15
-"""Above the accuracy of a constant guess by more than seven standard deviations: 0.1135 on MNIST's
-test set, 0.1 on 2000 images of CIFAR-10."""
-
 GROWN = 12.0
 """Growth of gradient norms from the last hidden layer back to the second that counts as growth.
 At the first step the largest in rows that train is 7.7, and that of the failed run 21."""
@@ -138,9 +134,7 @@ def drift(row: RowSummary) -> float:
 
 def on_the_other_side(rows: Rows) -> Rows:
     """Rows that train here and failed in the paper, or the other way round."""
-    return {
-        slug: row for slug, row in rows.items() if (accuracy(row) < LEARNED) != row.published.failed
-    }
+    return {slug: row for slug, row in rows.items() if not row.as_in_the_paper}
 
 
 def hold_mostly(rows: Rows, otherwise: Rows) -> None:
@@ -231,23 +225,9 @@ def test_convolutional_rows_that_trained_train_and_stay_sparse_and_rows_that_fai
     fails = {slug for slug, row in rows.items() if row.paper and row.paper.accuracy_mean < LEARNED}
     if not fails or fails == set(rows):
         pytest.skip(f"no {network} records of rows that train and of rows that fail")
-    otherwise = {
-        slug: row
-        for slug, row in rows.items()
-        if (stays_sparse(row) and learns_something(row)) == (slug in fails)
-    }
+    otherwise = on_the_other_side(rows)
     hold_mostly(rows, otherwise)
     rest_on(record_property, rows.values(), otherwise)
-
-
-def learns_something(row: RowSummary) -> bool:
-    """Whether every run of a row passes chance."""
-    return all(record.final.accuracy > CHANCE for record in row.records)
-
-
-def stays_sparse(row: RowSummary) -> bool:
-    """Whether no run has diverged or lost its sparsity."""
-    return row.failures == 0
 
 
 # --- Section 4 ----------------------------------------------------------------------------------

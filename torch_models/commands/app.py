@@ -14,11 +14,13 @@ try:
     from torch_models.commands.forecast import forecast
     from torch_models.commands.observe import observe
     from torch_models.commands.recipe import recipe
-    from torch_models.commands.reproduce import RULE, reproduce
+    from torch_models.commands.report import report
+    from torch_models.commands.reproduce import reproduce
     from torch_models.commands.solve import solve
     from torch_models.commands.stable_clip import stable_clip
     from torch_models.commands.table import table
     from torch_models.commands.train_table import train_table
+    from torch_models.records.prediction import RULE
 except ModuleNotFoundError as missing:
     if missing.name not in EXTRAS:
         raise
@@ -39,6 +41,7 @@ app.command("reproduce", epilog=RULE)(reproduce)
 app.command("train-table")(train_table)
 app.command("table")(table)
 app.command("figure")(figure)
+app.command("report")(report)
 
 
 @app.callback(invoke_without_command=True)

@@ -26,7 +26,7 @@ from sparsity_theory.published.tables import CNN_FAILED_BELOW, FAILED_BELOW
 from torch_models.commands.errors import fail
 from torch_models.commands.options import sizes_of_positions
 from torch_models.commands.pictures import Plot, check_plot, draw_to
-from torch_models.commands.printing import drawing, inputs_of, print_table, table
+from torch_models.commands.printing import inputs_of, print_table, table, tracked
 from torch_models.reports.drawing import save_picture
 from torch_models.reports.law_figure import laws
 from torch_models.reports.ranking_figure import ranking
@@ -142,7 +142,10 @@ def _forecast_tables(
     as_json: bool,
 ) -> None:
     outcomes = published_outcomes(tables, kinds)
-    ranked = [ranked_row(row, networks, seed, network) for row, network in drawing(outcomes)]
+    ranked = [
+        ranked_row(row, networks, seed, network)
+        for row, network in tracked(outcomes, "drawing networks")
+    ]
     ranked.sort(key=lambda each: each.forecast.severity, reverse=True)
     failed = [each.failed for each in ranked]
     areas = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,22 +36,13 @@ def print_table(console: Console, shown: Table) -> None:
         console.width = narrow
 
 
-def drawing(items: Sequence[Item]) -> Iterable[Item]:
-    """The items, with a bar on standard error while networks are drawn, if it is a terminal."""
+def tracked(items: Sequence[Item], what: str) -> Iterable[Item]:
+    """The items, with a bar on standard error that says what is done, if it is a terminal."""
     console = Console(stderr=True)
     quiet = not console.is_terminal
-    return track(items, "drawing networks", console=console, transient=True, disable=quiet)
+    return track(items, what, console=console, transient=True, disable=quiet)
 
 
 def inputs_of(row: Design) -> dict[str, Any]:
     """What a row was designed for, by the names of the options that say it."""
     return {"activation": row.kind, "sparsity": row.sparsity, "slope": row.slope}
-
-
-def number(value: float, digits: int = 3) -> str:
-    """So many digits after the point, or a power of ten where they would say little; - for NaN."""
-    if math.isnan(value):
-        return "-"
-    if value != 0 and not 10.0**-digits <= abs(value) < 10.0 ** (digits + 2):
-        return f"{value:.{digits}e}"
-    return f"{value:.{digits}f}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +26,7 @@ from torch_models.commands.options import (
     changed,
 )
 from torch_models.commands.pictures import Plot, check_plot, draw_to
-from torch_models.commands.printing import number, print_table, table
+from torch_models.commands.printing import print_table, table
 from torch_models.commands.sweep import (
     Resources,
     Sweeper,
@@ -35,36 +34,21 @@ from torch_models.commands.sweep import (
     sweeper,
 )
 from torch_models.records.files import to_plain
+from torch_models.records.prediction import PREDICTIONS
 from torch_models.records.runs import Budget, runs_of, three_rows_budget
+from torch_models.reports.before_training import COLUMNS, before_training
+from torch_models.reports.numbers import number
 
 if TYPE_CHECKING:
     from torch_models.records.prediction import Prediction
     from torch_models.records.row_report import RowReport
     from torch_models.records.run_record import RunRecord
 
-MOST_FIGURES = 4
-"""Seeds whose figures share a line; those of more are summed up by median and range."""
-
 MOST_MEMBERS = 12
 """Seeds whose outcomes are listed one by one; the records always have them all."""
 
-PREDICTIONS = {
-    "trains": "networks train and stay sparse",
-    "explodes": "gradients explode, or the sparsity is lost",
-    "learns slowly": "networks stay sparse and learn slowly, if at all",
-    "dead": "most networks pass no gradient and learn nothing",
-}
-
-RULE = (
-    "A row is predicted from its finite-width laws before any network exists: the probability that "
-    "a run diverges, or that its sparsity ends more than 0.05 from the mean field's (more in "
-    "networks narrower than 300), and how fast the others learn. The prediction is refuted by so "
-    "many or so few failures that it gives them a probability below 1%."
-)
-
 STATUS_STYLES = {"as the theory says": "bold green", "not as the theory says": "bold red"}
 
-AT_INITIALIZATION = ("  at initialization", "mean field", "90% of networks", "observed")
 AT_END = ("  seed", "test accuracy", "test sparsity", "outcome")
 SUMMARY = ("row", "predicted", "outcomes", "verdict")
 
@@ -159,6 +143,7 @@ def reproduce(
         typer.echo(json.dumps([to_plain(report.to_json()) for report in finished], indent=1))
     elif finished:
         _print_summary(console, finished)
+        console.print(f"a page of all this: sparsity-theory report {output}", soft_wrap=True)
     if plot is not None and finished:
         _draw_all(finished, plot)
 
@@ -174,8 +159,7 @@ def _reproduce(
     from torch_models.reports.row_figure import save_figure
 
     experiment, output = budget.experiment, train.resources.output
-    time = experiment.training_time(len(train.dataset(experiment).train_y))
-    prediction = predict(row, experiment.width, experiment.depth, time)
+    prediction = predict(row, experiment, len(train.dataset(experiment).train_y))
     _print_prediction(console, row, prediction)
     runs = runs_of(None, budget, [row], range(seeds))
     summary = train.sweep(runs)
@@ -233,30 +217,13 @@ def _print_prediction(console: Console, row: Design, prediction: Prediction) -> 
 
 def _print_report(console: Console, report: RowReport) -> None:
     """Print what was measured before training, the outcomes, and the verdict."""
-    prediction, records = report.prediction, report.records
-    before = [record.initialization for record in records]
-    shown = table(*AT_INITIALIZATION, left=AT_INITIALIZATION)
-    shown.add_row(
-        "  sparsity",
-        number(float(prediction.sparsity.mean())),
-        number(float(prediction.sparsity_mean.mean())),
-        _figures([sum(each.sparsity) / len(each.sparsity) for each in before]),
-    )
-    shown.add_row(
-        f"  q^{report.experiment.depth}",
-        number(float(prediction.variance[-1])),
-        _range(prediction.variance_quantiles),
-        _figures([(each.image_variance or each.variance)[-1] for each in before]),
-    )
-    shown.add_row(
-        "  gradient growth",
-        number(prediction.gain),
-        _range(prediction.gain_quantiles),
-        _figures([each.gain for each in before]),
-    )
+    columns = [f"  {COLUMNS[0]}", *COLUMNS[1:]]
+    shown = table(*columns, left=columns)
+    for name, *figures in before_training(report):
+        shown.add_row(f"  {name}", *figures)
     print_table(console, shown)
     shown = table(*AT_END, left=AT_END)
-    for record in records[:MOST_MEMBERS]:
+    for record in report.records[:MOST_MEMBERS]:
         shown.add_row(
             f"  {record.run.seed}",
             number(record.final.accuracy),
@@ -294,19 +261,3 @@ def _outcome(record: RunRecord) -> str:
     if divergence is None:
         return record.outcome
     return f"{record.outcome} at step {divergence.step}: {divergence.kind}"
-
-
-def _figures(values: Sequence[float]) -> str:
-    """Print a figure per seed, or their median and range where there are many."""
-    if len(values) <= MOST_FIGURES:
-        return "  ".join(number(value) for value in values)
-    known = sorted(value for value in values if not math.isnan(value))
-    if not known:
-        return "-"
-    middle = known[len(known) // 2]
-    return f"{number(middle)} ({number(known[0])} to {number(known[-1])})"
-
-
-def _range(quantiles: Sequence[float]) -> str:
-    """Print the middle 90% of a law."""
-    return f"{number(quantiles[0])} to {number(quantiles[-1])}"

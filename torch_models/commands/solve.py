@@ -13,7 +13,8 @@ import sparsity_theory as st
 from sparsity_theory import _validation as check
 from sparsity_theory.published.rows import chosen_designs
 from torch_models.commands.errors import fail
-from torch_models.commands.printing import number, print_table, table
+from torch_models.commands.printing import print_table, table
+from torch_models.reports.numbers import number
 
 KINDS = ", ".join(st.ACTIVATIONS)
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)

@@ -17,8 +17,9 @@ from sparsity_theory.finite_width.stable_clip import NoStableClipError
 from sparsity_theory.published.rows import Design
 from torch_models.commands.errors import fail
 from torch_models.commands.pictures import Plot, check_plot, draw_to
-from torch_models.commands.printing import drawing, number, print_table, table
+from torch_models.commands.printing import print_table, table, tracked
 from torch_models.reports import clip_figure, trainable_figure
+from torch_models.reports.numbers import number
 
 Found = dict[tuple[float, int, int], st.StableClip | None]
 """By sparsity, width and depth."""
@@ -70,7 +71,7 @@ def stable_clip(
             Design.of(kind, s)  # raises for a sparsity that is none
         found = {
             size: _stable_clip(kind, *size, 1.0, risk, networks, seed, training_time)
-            for size in drawing(sizes)
+            for size in tracked(sizes, "drawing networks")
         }
     except ValueError as error:
         fail(str(error))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torch_models.networks.ensemble import Ensemble
 from torch_models.records.files import clear_temporaries, replacing, to_plain
+from torch_models.records.unfinished import CHECKPOINT
 from torch_models.training.epochs import EpochStatistics
 from torch_models.training.loop import Training
 from torch_models.training.state import TrainingState
@@ -43,7 +44,7 @@ class Checkpoint:
 
 def checkpoint_path(folder: Path, name: str) -> Path:
     """Where the checkpoint of the run of this name is."""
-    return folder / f"{name}.checkpoint.safetensors"
+    return folder / f"{name}{CHECKPOINT}"
 
 
 def save_checkpoint(folder: Path, name: str, training: Training, member: int) -> None:

@@ -11,9 +11,35 @@ from numpy.typing import NDArray
 
 import sparsity_theory as st
 from sparsity_theory.published.rows import Design
+from sparsity_theory.published.tables import CNN_KERNEL
 from torch_models.records.outcomes import FAILED
+from torch_models.records.runs import Experiment
 
 CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
+
+PREDICTIONS = {
+    "trains": "networks train and stay sparse",
+    "explodes": "gradients explode, or the sparsity is lost",
+    "learns slowly": "networks stay sparse and learn slowly, if at all",
+    "dead": "most networks pass no gradient and learn nothing",
+}
+"""What the outcomes of a forecast mean."""
+
+RULE = (
+    "A row is predicted from its finite-width laws before any network exists: the probability that "
+    "a run diverges, or that its sparsity ends more than 0.05 from the mean field's (more in "
+    "networks narrower than 300), and how fast the others learn. The prediction is refuted by so "
+    "many or so few failures that it gives them a probability below 1%."
+)
+"""How a row is judged."""
+
+ENDS = {
+    "trains": ("trained",),
+    "explodes": FAILED,
+    "learns slowly": ("not learned",),
+    "dead": ("not learned",),
+}
+"""How the training of a network turns out that ends as was forecast."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +87,25 @@ class Verdict:
     reason: str
 
 
-def predict(row: Design, width: int, depth: int, training_time: float) -> Prediction:
-    """Say what the theory says of networks of this row, width and depth, before there are any.
+def predict(row: Design, experiment: Experiment, images: int) -> Prediction:
+    """Say what the theory says of a row's networks, before there are any.
 
-    ``training_time`` is that of `Experiment.training_time`.
+    ``images`` are those that they are trained on.
     """
+    width, depth, positions = experiment.width, experiment.depth, experiment.positions
     phi, net = row.activation(), row.net()
     q0 = row.input_variance()
     # App. D: the first layer keeps the input's variance, so q^1 = q^0 and V acts L - 1 times.
     variance = np.asarray(net.trajectory(q0, depth - 1), dtype=np.float64)
-    forecast = st.forecast(net, width, depth, q0=q0, training_time=training_time)
+    forecast = st.forecast(
+        net,
+        width,
+        depth,
+        q0=q0,
+        kernel=None if positions is None else CNN_KERNEL,
+        positions=positions,
+        training_time=experiment.training_time(images),
+    )
     return Prediction(
         tau=float(phi.tau),
         m=float(phi.m) if isinstance(phi, CLIPPED) else None,

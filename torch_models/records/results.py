@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import PublishedRow, Scores
-from torch_models.records.outcomes import FAILED, OUTCOMES
+from torch_models.records.outcomes import CHANCE, FAILED, LEARNED, OUTCOMES
 from torch_models.records.run_record import RunRecord, read_run_record
 from torch_models.records.runs import CUSTOM, NETWORKS, Experiment, Run, budget_names, rows_named
 
@@ -88,6 +88,23 @@ class RowSummary:
     def failures(self) -> int:
         """How many runs failed: diverged, or lost their sparsity."""
         return sum(self.outcomes[name] for name in FAILED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether our networks failed; there must be some.
+
+        Dense ones by their mean accuracy. None of our convolutional ones passes half of the images:
+        they fail if one of them does not stay sparse, or learns nothing.
+        """
+        if self.records[0].run.experiment.network == "dnn":
+            return self.ours is not None and self.ours.accuracy_mean < LEARNED
+        return self.failures > 0 or any(each.final.accuracy <= CHANCE for each in self.records)
+
+    @property
+    def as_in_the_paper(self) -> bool:
+        """Whether our networks failed where the paper's did, and trained where they trained."""
+        network = self.records[0].run.experiment.network
+        return self.failed == self.published.failed_as(network)
 
     @property
     def divergences(self) -> dict[str, int]:
@@ -168,7 +185,7 @@ def summarize(
             groups.setdefault(RecordGroup.of(record), []).append(record)
     if not groups:
         network = network or "dnn"
-        rows = tuple(_summary(row, network, ()) for row in rows_named(table, network, ()))
+        rows = tuple(row_summary(row, network, ()) for row in rows_named(table, network, ()))
         return [TableSummary(table, network, budget, None, rows)]
     return [_in_group(table, group, groups[group]) for group in sorted(groups, key=_place)]
 
@@ -200,13 +217,14 @@ def _in_group(table: int, group: RecordGroup, records: Sequence[RunRecord]) -> T
         by_row.setdefault(record.run.design, []).append(record)
     network = group.experiment.network
     rows = tuple(
-        _summary(published, network, by_row.get(published.design, ()))
+        row_summary(published, network, by_row.get(published.design, ()))
         for published in rows_named(table, network, ())
     )
     return TableSummary(table, network, group.budget, group, rows)
 
 
-def _summary(published: PublishedRow, network: str, records: Sequence[RunRecord]) -> RowSummary:
+def row_summary(published: PublishedRow, network: str, records: Sequence[RunRecord]) -> RowSummary:
+    """Sum up the records of a row, all of one group."""
     paper = published.dnn if network == "dnn" else published.cnn
     return RowSummary(published, tuple(records), figures_of(records), paper)
 

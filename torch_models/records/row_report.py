@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from sparsity_theory.published.rows import Design
-from torch_models.records.prediction import Prediction, Verdict, judge
+from sparsity_theory.published.tables import PublishedRow, published_rows, read_tables
+from torch_models.records.prediction import ENDS, Prediction, Verdict, judge
+from torch_models.records.results import RowSummary, row_summary
 from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import Experiment
 
@@ -43,6 +45,24 @@ class RowReport:
         """How it was trained."""
         return self.records[0].run.experiment
 
+    @property
+    def as_forecast(self) -> int:
+        """How many networks ended as was forecast."""
+        ends = ENDS[self.prediction.outcome]
+        return sum(record.outcome in ends for record in self.records)
+
+    @property
+    def summary(self) -> RowSummary | None:
+        """The records beside what the paper reports of the row; None if it does not have it.
+
+        A row that was trained outside of a table is compared with the first table that has it.
+        """
+        run = self.records[0].run
+        for published in _published(run.table):
+            if published.design == run.design:
+                return row_summary(published, run.experiment.network, self.records)
+        return None
+
     def to_json(self) -> dict[str, Any]:
         """The report for programs: inputs, prediction, verdict, and the outcome of every run."""
         return {
@@ -62,3 +82,9 @@ class RowReport:
                 for record in self.records
             ],
         }
+
+
+def _published(table: int | None) -> list[PublishedRow]:
+    """The rows of a table, or of all."""
+    tables = [int(name.removeprefix("table_")) for name in read_tables()]
+    return [row for each in tables if table in (None, each) for row in published_rows(each)]

@@ -21,8 +21,11 @@ NETWORKS = ("dnn", "cnn", "cnn-1d")
 The paper writes its theory down in one dimension, and does not say in how many it trains.
 """
 
-DATA_SETS = ("digits", "mnist", "cifar10")
-"""Names of `torch_models.data.LOADERS`, here so that records are read without loading torch."""
+SIDES = {"digits": 8, "mnist": 28, "cifar10": 32}
+"""Pixels along an image, by data set: here so that records are read without loading torch."""
+
+DATA_SETS = tuple(SIDES)
+"""Names of `torch_models.data.LOADERS`."""
 
 CUSTOM = "custom"
 """The budget of runs whose experiment differs from that of every budget there is."""
@@ -75,6 +78,12 @@ class Experiment:
     def training_time(self, images: int) -> float:
         """The learning rate times the steps that it takes on so many images."""
         return training_time(self.learning_rate, self.epochs, self.batch_size, images)
+
+    @property
+    def positions(self) -> tuple[int, ...] | None:
+        """Of the units of a convolutional network, in each dimension; None for a dense one."""
+        side = SIDES[self.data] // self.coarsen
+        return {"dnn": None, "cnn": (side, side), "cnn-1d": (side * side,)}[self.network]
 
     @property
     def trained_as(self) -> str:

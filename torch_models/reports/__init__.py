@@ -1,4 +1,4 @@
 """Tables, pictures and pages made of records, without PyTorch.
 
-May import: records, sparsity_theory; numpy, matplotlib, PIL.
+May import: records, sparsity_theory; numpy, matplotlib, PIL, jinja2.
 """

@@ -217,7 +217,15 @@ def _marker(k: int) -> str:
 
 
 def _legend_below(axes: Axes) -> None:
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize=9, frameon=False, ncols=2)
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.12),
+        fontsize=9,
+        frameon=False,
+        ncols=2,
+        handlelength=1.5,
+        columnspacing=1,
+    )
 
 
 def _tidy(axes: Axes) -> None:

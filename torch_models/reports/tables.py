@@ -13,6 +13,7 @@ from sparsity_theory.published.tables import Scores
 from torch_models.records.outcomes import LEARNED
 from torch_models.records.results import RowSummary, TableSummary
 from torch_models.records.runs import find_budget
+from torch_models.reports.numbers import mean_and_deviation
 
 COLUMNS = ("row", "budget", "runs", "trained", "diverged", "accuracy", "paper", "sparsity", "paper",
            "ended otherwise")  # fmt: skip
@@ -128,10 +129,12 @@ def _cells(summary: TableSummary, row: RowSummary) -> tuple[str, ...]:
         str(runs),
         str(row.outcomes["trained"]) if runs else "-",
         str(sum(row.divergences.values())) if runs else "-",
-        "no record" if ours is None else _pair(ours.accuracy_mean, ours.accuracy_std, 3),
-        "-" if paper is None else _pair(paper.accuracy_mean, paper.accuracy_std, 2),
-        "-" if ours is None else _pair(ours.sparsity_mean, ours.sparsity_std, 3),
-        "-" if paper is None else _pair(paper.sparsity_mean, paper.sparsity_std, 2),
+        "no record"
+        if ours is None
+        else mean_and_deviation(ours.accuracy_mean, ours.accuracy_std, 3),
+        "-" if paper is None else mean_and_deviation(paper.accuracy_mean, paper.accuracy_std, 2),
+        "-" if ours is None else mean_and_deviation(ours.sparsity_mean, ours.sparsity_std, 3),
+        "-" if paper is None else mean_and_deviation(paper.sparsity_mean, paper.sparsity_std, 2),
         _otherwise(row),
     )
 
@@ -140,13 +143,6 @@ def _otherwise(row: RowSummary) -> str:
     """The outcomes of the runs that did not train; of those that diverged, how."""
     others = [record.outcome_in_detail for record in row.records if record.outcome != "trained"]
     return ", ".join(f"{others.count(each)} {each}" for each in dict.fromkeys(others))
-
-
-def _pair(mean: float, std: float | None, digits: int) -> str:
-    """Mean and deviation; the paper prints deviations below .01 with a third digit."""
-    if std is None:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} ± {std:.{3 if 0 < std < 0.01 else digits}f}"
 
 
 def _figures(figures: Scores | None) -> dict[str, float | None]:

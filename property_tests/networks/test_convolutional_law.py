@@ -133,7 +133,7 @@ def test_the_chain_of_covariances_has_the_law_of_real_convolutional_networks(
     assert plausible(ks_2samp(seen.correlation, drawn.correlation[-1]).pvalue)
     assert plausible(alike(seen.gain, drawn.log_backward_gain[0]))
     alone = st.draw_chain(net, channels, 6, networks, seed=1)
-    together = st.draw_chain(net, channels * math.prod(shape), 6, networks, seed=1)
+    together = st.draw_layers(net, channels * math.prod(shape), 6, networks, seed=1)
     assert implausible(alike(seen.gain, alone.log_backward_gain[0]))
     assert implausible(ks_2samp(seen.variance, together.variance[-1]).pvalue)
 
@@ -154,7 +154,7 @@ def test_many_positions_of_real_networks_have_the_law_of_infinitely_many(kind: s
     assert plausible(alike(seen.gain, drawn.log_backward_gain[0]))
     assert plausible(alike(seen.growth, drawn.log_backward_gain[0]))
     alone = st.draw_chain(net, channels, 6, 2000, seed=1)
-    together = st.draw_chain(net, channels * 256, 6, 2000, seed=1)
+    together = st.draw_layers(net, channels * 256, 6, 2000, seed=1)
     assert implausible(alike(seen.growth, alone.log_backward_gain[0]))
     assert implausible(ks_2samp(seen.variance, together.variance[-1]).pvalue)
 
@@ -170,7 +170,7 @@ def test_sixteen_positions_of_an_image_are_already_many(kind: str) -> None:
     assert plausible(alike(exact.log_backward_gain[0], many.log_backward_gain[0]))
     assert typical(z_of_difference(exact.sparsity[-1], many.sparsity[-1]))
     dense = st.draw_chain(net, 50, 12, networks, seed=2)
-    together = st.draw_chain(net, 50 * 16, 12, networks, seed=2)
+    together = st.draw_layers(net, 50 * 16, 12, networks, seed=2)
     assert implausible(alike(exact.log_backward_gain[0], dense.log_backward_gain[0]))
     assert implausible(ks_2samp(exact.variance[-1], together.variance[-1]).pvalue)
 

@@ -53,7 +53,7 @@ def collected_links() -> list[Link]:
 
     found = _Collected()
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        options = ["--collect-only", "-q", "-p", "no:cacheprovider", "-m", ""]
+        options = ["--collect-only", "-q", "-p", "no:cacheprovider", "-m", "", "--assert=plain"]
         place = ["--rootdir", str(SUITE.parent), "-c", str(SUITE.parent / "pyproject.toml")]
         code = pytest.main([*options, *place, str(SUITE)], plugins=[found])
     if code != pytest.ExitCode.OK:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from property_tests import __main__ as command
+from property_tests.ledger.claims import Link
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -57,9 +60,14 @@ def test_an_unknown_claim_is_an_error_that_names_the_nearest() -> None:
     assert done.stderr.startswith("error: no claim has the id 'Eq. 170'; did you mean 'Eq. 17'")
 
 
-def test_a_claim_is_found_whatever_its_case_and_punctuation_and_printed_whole() -> None:
-    """Brackets in its statement are not taken for markup."""
-    done = run("eq 3")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Eq. 3: ")
-    assert "[" in done.stdout.splitlines()[0]
+def test_a_claim_is_found_whatever_its_case_and_punctuation_and_printed_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets in its statement are not taken for markup; tests are collected above."""
+    link = Link("property_tests/a.py::test_b[1]", "Eq. 3", "identity")
+    monkeypatch.setattr(command, "collected_links", lambda: [link])
+    command.claims("eq 3")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("Eq. 3: ")
+    assert "[" in printed[0]
+    assert printed[-1] == "  property_tests/a.py::test_b  (identity)"

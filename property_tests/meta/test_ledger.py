@@ -54,10 +54,11 @@ CLAIMS = "\n".join(
 SETTINGS = """
 [pytest]
 claims = claims.toml
-addopts = -p property_tests.ledger.plugin -p no:cacheprovider
+addopts = -p property_tests.ledger.plugin -p no:hypothesispytest -p no:cacheprovider
 markers =
     slow
 """
+"""Without Hypothesis's own plugin, which no test here uses and which takes a second to load."""
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,14 +66,17 @@ class Seen(NamedTuple):
 def noise(shape: tuple[int, ...]) -> torch.Tensor:
     """An image whose positions are independent and of variance 1, with a channel for each."""
     positions = math.prod(shape)
-    image = math.sqrt(positions) * torch.eye(positions, dtype=torch.float64)
+    image = math.sqrt(positions) * torch.eye(positions)
     return image.reshape(1, positions, *shape)
 
 
 def ensemble_of(
     net: st.MeanField, shape: tuple[int, ...], channels: int, depth: int, networks: int, seed: int
 ) -> ConvolutionalEnsemble:
-    """Networks with kernels of three in each dimension, for the image `noise`."""
+    """Networks with kernels of three in each dimension, for the image `noise`.
+
+    In single precision, in which they are trained: laws of thousands of networks do not feel it.
+    """
     return ConvolutionalEnsemble(
         [net] * networks,
         math.prod(shape),
@@ -81,18 +84,19 @@ def ensemble_of(
         depth,
         range(seed, seed + networks),
         dimensions=len(shape),
-        dtype=torch.float64,
     )
 
 
+@cache
 def real_networks(
-    net: st.MeanField, shape: tuple[int, ...], channels: int, depth: int, networks: int
+    kind: str, shape: tuple[int, ...], channels: int, depth: int, networks: int
 ) -> Seen:
     """Of torch networks that see an image of noise."""
+    net = NETS[kind]
     ensemble, image = ensemble_of(net, shape, channels, depth, networks, seed=5), noise(shape)
     axes, positions = tuple(range(2, 2 + len(shape))), math.prod(shape)
     with torch.no_grad():
-        layers = [h[:, 0].numpy() for h, _ in ensemble.propagate(image)]
+        layers = [h[:, 0].double().numpy() for h, _ in ensemble.propagate(image)]
     slopes = [np.mean(net.activation.derivative(h) ** 2, axis=1) for h in layers]
     x = net.activation(layers[-2])
     squares = np.mean(x**2, axis=1)
@@ -122,14 +126,14 @@ def test_the_chain_of_covariances_has_the_law_of_real_convolutional_networks(
 ) -> None:
     """Six layers deep: the variance, the largest one, the correlation and the mean gain."""
     net = NETS[kind]
-    seen = real_networks(net, shape, channels, 6, networks)
+    seen = real_networks(kind, shape, channels, 6, networks)
     drawn = st.draw_convolutions(net, shape, 3, channels, 6, networks, seed=1)
     assert plausible(ks_2samp(seen.variance, drawn.variance[-1]).pvalue)
     assert plausible(ks_2samp(seen.largest, drawn.largest_variance[-1]).pvalue)
     assert plausible(ks_2samp(seen.correlation, drawn.correlation[-1]).pvalue)
     assert plausible(alike(seen.gain, drawn.log_backward_gain[0]))
     alone = st.draw_chain(net, channels, 6, networks, seed=1)
-    together = st.draw_chain(net, channels * math.prod(shape), 6, networks, seed=1)
+    together = st.draw_layers(net, channels * math.prod(shape), 6, networks, seed=1)
     assert implausible(alike(seen.gain, alone.log_backward_gain[0]))
     assert implausible(ks_2samp(seen.variance, together.variance[-1]).pvalue)
 
@@ -143,14 +147,14 @@ def test_many_positions_of_real_networks_have_the_law_of_infinitely_many(kind: s
     channels, and even though its weights are the forward ones.
     """
     net, shape, channels, networks = NETS[kind], (16, 16), 20, 300
-    seen = real_networks(net, shape, channels, 6, networks)
+    seen = real_networks(kind, shape, channels, 6, networks)
     drawn = st.draw_many_positions(net, channels, 6, 2000, seed=1)
     assert plausible(ks_2samp(seen.variance, drawn.variance[-1]).pvalue)
     assert plausible(ks_2samp(seen.correlation, drawn.correlation[-1]).pvalue)
     assert plausible(alike(seen.gain, drawn.log_backward_gain[0]))
     assert plausible(alike(seen.growth, drawn.log_backward_gain[0]))
     alone = st.draw_chain(net, channels, 6, 2000, seed=1)
-    together = st.draw_chain(net, channels * 256, 6, 2000, seed=1)
+    together = st.draw_layers(net, channels * 256, 6, 2000, seed=1)
     assert implausible(alike(seen.growth, alone.log_backward_gain[0]))
     assert implausible(ks_2samp(seen.variance, together.variance[-1]).pvalue)
 
@@ -166,7 +170,7 @@ def test_sixteen_positions_of_an_image_are_already_many(kind: str) -> None:
     assert plausible(alike(exact.log_backward_gain[0], many.log_backward_gain[0]))
     assert typical(z_of_difference(exact.sparsity[-1], many.sparsity[-1]))
     dense = st.draw_chain(net, 50, 12, networks, seed=2)
-    together = st.draw_chain(net, 50 * 16, 12, networks, seed=2)
+    together = st.draw_layers(net, 50 * 16, 12, networks, seed=2)
     assert implausible(alike(exact.log_backward_gain[0], dense.log_backward_gain[0]))
     assert implausible(ks_2samp(exact.variance[-1], together.variance[-1]).pvalue)
 
@@ -204,13 +208,13 @@ def test_gradients_through_independent_weights_gain_what_the_recursion_over_posi
     )
     with torch.no_grad():
         layers = [h for h, _ in forward.propagate(noise(shape))]
-        units = [torch.from_numpy(net.activation.derivative(h.numpy())) for h in layers]
-        delta = torch.randn(layers[-1].shape, generator=torch.Generator().manual_seed(2)).double()
+        units = [torch.from_numpy(net.activation.derivative(h.numpy())).float() for h in layers]
+        delta = torch.randn(layers[-1].shape, generator=torch.Generator().manual_seed(2))
         delta /= delta.flatten(1).norm(dim=1).reshape(-1, *(1,) * (delta.ndim - 1))
         for layer in range(depth - 2, -1, -1):
             delta = units[layer] * input_gradient(delta, backward.weights[layer + 1])
-    size = delta.flatten(1).square().sum(1).numpy()
-    slopes = np.stack([float(net.sigma_w2) * each[:, 0].square().mean(1).numpy() for each in units])
+    size = delta.double().flatten(1).square().sum(1).numpy()
+    slopes = np.stack([float(net.sigma_w2) * each[:, 0].double().mean(1).numpy() for each in units])
 
     def score(each: Floats) -> float:
         gain = np.prod(mean_gains(each, 3)[:-1], axis=0)
@@ -228,7 +232,7 @@ def test_few_positions_gain_more_by_weights_that_are_the_forward_ones(kind: str)
     Real gradients are larger than their mean through independent weights, as in dense networks;
     among 16 x 16 positions nothing is left of it, by a test above.
     """
-    seen = real_networks(NETS[kind], (8,), 12, 6, 1500)
+    seen = real_networks(kind, (8,), 12, 6, 1500)
     arriving = np.isfinite(seen.gain)
     ratio = np.exp(seen.growth[arriving] - seen.gain[arriving])
     assert atypical(z_of_mean(ratio, 1.0))

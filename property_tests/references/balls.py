@@ -151,7 +151,9 @@ NEAR = arb(1) / 64
 """An angle so small that unequal kinks are no longer seen together below it."""
 
 Pair: TypeAlias = tuple[int, arb | None, arb | None]
-"""Of two kinks: the product of the jumps, the difference and the sum (None if exactly zero)."""
+"""Of two kinks: the product of the jumps, the difference and the sum (None if exactly zero).
+
+The product is that of all pairs that are alike, added up."""
 
 
 @dataclass(frozen=True)
@@ -200,15 +202,16 @@ class CorrelationMap:
         if self.network.kind not in ONE_SIDED:
             mirrored = [(-name, -jump, -kink) for name, jump, kink in kinks]
             kinks = [each for each in kinks + mirrored if not each[2].is_zero()]  # these cancel
-        pairs = product(kinks, repeat=2)
-        return [
-            (
-                jump * other_jump,
+        alike: dict[tuple[int, int], Pair] = {}  # in either order, and mirrored
+        for (name, jump, kink), (other_name, other_jump, other) in product(kinks, repeat=2):
+            order = min((name, other_name), (other_name, name))
+            key = min(order, (-order[1], -order[0]))
+            alike[key] = (
+                jump * other_jump + (alike[key][0] if key in alike else 0),
                 None if name == other_name else kink - other,
                 None if name == -other_name else kink + other,
             )
-            for (name, jump, kink), (other_name, other_jump, other) in pairs
-        ]
+        return list(alike.values())
 
 
 def _weighted(weight: Callable[[acb], acb], pairs: list[Pair], start: arb, end: arb) -> arb:

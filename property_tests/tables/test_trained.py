@@ -50,13 +50,19 @@ At the first step the largest in rows that train is 7.7, and that of the failed 
 
 
 @cache
+def every_record() -> list[RunRecord]:
+    """The committed records, all of which must be records of runs."""
+    found = find_records([RECORDS])
+    assert not found.left_out, found.left_out
+    return found.records
+
+
+@cache
 def table_of(number: int, network: str = "dnn", budget: str = SHORT) -> TableSummary | None:
     """What the committed records say of a table, None if there are none at the budget."""
     if not RECORDS.is_dir():
         return None
-    found = find_records([RECORDS])
-    assert not found.left_out, found.left_out
-    (summary,) = summarize(found.records, number, network, budget)
+    (summary,) = summarize(every_record(), number, network, budget)
     return summary if summary.group else None
 
 

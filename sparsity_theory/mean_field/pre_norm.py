@@ -21,6 +21,7 @@ E phi^2 than of E phi'^2.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -93,7 +94,12 @@ class PreNorm(Stream):
     @property
     def increment(self) -> Array:
         """v, the variance that every block adds: alpha^2 sigma_v^2 E phi^2."""
-        return np.asarray(self._weights * self.activation.mean_square(self._inner))[()]
+        return np.array(self._added)[()]
+
+    @cached_property
+    def _added(self) -> Array:
+        """The same, worked out once for all layers."""
+        return np.asarray(self._weights * self.activation.mean_square(self._inner))
 
     @property
     def gradient_exponent(self) -> Array:
@@ -126,7 +132,7 @@ class PreNorm(Stream):
         return np.ones(())
 
     def _increment(self, q: Array) -> Array:
-        return self.increment
+        return self._added
 
     def _increment_product(self, rho: Array, q: Array) -> Array:
         return self._weights * self.activation.mean_product(rho, self._inner)

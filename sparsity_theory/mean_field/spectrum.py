@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy
@@ -35,7 +36,7 @@ from .._types import Array
 
 Complex = NDArray[np.complex128]
 
-_STEP = 0.5  # of log z along the way
+_STEP = 0.5  # of log z along the way down
 _FALL = 0.3  # of arg z from one step to the next, on the way to the real axis
 _LAST_ANGLE = 1e-7
 _REAL = 1e-13  # what counts as on the real axis
@@ -101,21 +102,36 @@ class FreeProduct:
         return log_t
 
     def on_the_axis(self, log_x: Array) -> Complex:
-        """m at these points of the positive half line, (n,), from the upper half-plane."""
-        top = max(self.upper_edge(), float(np.max(log_x))) + _FAR
-        way = top - _STEP * np.arange(int(np.ceil((top - np.min(log_x)) / _STEP)) + 1)
-        # Far out m(z) = m_1 / z and m(t) = mu_1 / t.
-        log_mu_1 = np.log(float(self.masses @ self.values))
-        log_m_1 = self.depth * (self.log_sigma_w2 + log_mu_1)
-        along = [np.array([top + 0.5j * np.pi - log_m_1 + log_mu_1])]
-        for real in way:
-            along.append(self.solve(np.array([real + 0.5j * np.pi]), along[-1]))
+        """m at these points of the spectrum, (n,), from the upper half-plane."""
+        top, way = self._top, self._way_down_to(float(np.min(log_x)))
         nearest = np.rint((top - log_x) / _STEP).astype(np.intp)
-        log_t, angle = np.concatenate(along[1:])[nearest], 0.5 * np.pi
+        log_t, angle = way[nearest], 0.5 * np.pi
         while angle > _LAST_ANGLE:
             log_t = self.solve(_at_angle(log_x, angle), log_t)
             angle *= _FALL
         return self.parts(np.exp(self.solve(_at_angle(log_x, _REAL), log_t)))[0]
+
+    @cached_property
+    def _top(self) -> float:
+        """Where the way down begins: log z far above the spectrum."""
+        return self.upper_edge() + _FAR
+
+    @cached_property
+    def _way(self) -> list[Complex]:
+        """log t at log z = top - k / 2 + i pi / 2, k = 0, 1, ..., as far as was asked for."""
+        # Far out m(z) = m_1 / z and m(t) = mu_1 / t.
+        log_mu_1 = np.log(float(self.masses @ self.values))
+        log_m_1 = self.depth * (self.log_sigma_w2 + log_mu_1)
+        begin = np.array([self._top + 0.5j * np.pi])
+        return [self.solve(begin, begin - log_m_1 + log_mu_1)]
+
+    def _way_down_to(self, log_x: float) -> Complex:
+        """The way, at least to this log z."""
+        steps = int(np.ceil((self._top - log_x) / _STEP))
+        for step in range(len(self._way), steps + 1):
+            at = np.array([self._top - _STEP * step + 0.5j * np.pi])
+            self._way.append(self.solve(at, self._way[-1]))
+        return np.concatenate(self._way)
 
     def floor(self) -> float:
         """A log x below which nothing is left of the spectrum but zeros, or doubles end.

@@ -165,9 +165,10 @@ class SparseActivation(nn.Module):
         """
         if not isinstance(phi, Sequence) or isinstance(phi, str):
             return _one_module(phi)
-        modules = [_one_module(member) for member in phi]
+        modules = {id(member): _one_module(member) for member in phi}
         tau, m, odd = (
-            [getattr(module, name).numpy() for module in modules] for name in ("tau", "m", "odd")
+            [getattr(modules[id(member)], name).numpy() for member in phi]
+            for name in ("tau", "m", "odd")
         )
         return SparseActivation(tau, m, odd)
 

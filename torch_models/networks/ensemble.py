@@ -104,11 +104,12 @@ class Ensemble(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw every member again from its seed."""
-        fan_ins = [weight[0, 0].numel() for weight in self.weights]
+        weights, biases = list(self.weights), list(self.biases)
+        fan_ins = [weight[0, 0].numel() for weight in weights]
+        laws = {id(net): list(layer_laws(net, fan_ins)) for net in self.nets}
         for member, (net, seed) in enumerate(zip(self.nets, self.seeds, strict=True)):
             generator = torch.Generator().manual_seed(seed)
-            laws = layer_laws(net, fan_ins)
-            for weight, bias, law in zip(self.weights, self.biases, laws, strict=True):
+            for weight, bias, law in zip(weights, biases, laws[id(net)], strict=True):
                 self.draw(weight[member].flatten(1), law.weight_variance, generator)
                 draw_(bias[member], law.bias_variance, generator)
 

@@ -70,8 +70,12 @@ def draw_(tensor: Tensor, variance: float, generator: torch.Generator | None) ->
         tensor.zero_()
         return
     device = tensor.device if generator is None else generator.device
+    spread = math.sqrt(variance)
+    if tensor.is_contiguous() and tensor.device == device:
+        tensor.normal_(0.0, spread, generator=generator)
+        return
     drawn = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
-    tensor.copy_(drawn.normal_(0.0, math.sqrt(variance), generator=generator))
+    tensor.copy_(drawn.normal_(0.0, spread, generator=generator))
 
 
 @torch.no_grad()

@@ -206,7 +206,7 @@ def test_ctrl_c_while_the_command_loads_is_one_line() -> None:
         ("forecast --networks 5", "forecast.chosen_designs"),
         ("forecast --table 5 --networks 5", "forecast.ranked_row"),
         ("observe", "observe.observed_layers"),
-        ("stable-clip", "stable_clip.drawing"),
+        ("stable-clip", "stable_clip.tracked"),
         ("recipe plain", "recipe.sizes_of_positions"),
         ("table 2", "table.found_records"),
         ("figure 5", "figure.found_records"),

@@ -29,7 +29,7 @@ from torch_models.reports.rerun import command_of
 
 CRELU = Design("crelu", 0.85, 0.7)
 CST = Design("cst", 0.85, 0.9)
-SMALL = {"width": 30, "depth": 4}
+SMALL: dict[str, Any] = {"width": 30, "depth": 4}
 
 
 def invoke(*arguments: object) -> Any:

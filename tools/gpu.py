@@ -17,7 +17,6 @@ import argparse
 import datetime
 import multiprocessing
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -385,16 +384,11 @@ def probe(device: str, answer: Connection) -> None:
 
 
 def compile_once(device: str) -> None:
-    """Take two steps of a small ensemble."""
-    from torch_models.measurements.noise_training import (
-        Shape,
-        in_training,
-        networks,
-        past_the_first_steps,
-    )
+    """Take a step of a small ensemble."""
+    from torch_models.measurements.noise_training import Shape, networks, ready
 
     shape = Shape(64, 3, 32, 10, 16)
-    past_the_first_steps(in_training(networks(shape, 4, device), shape.batch, 4))
+    ready(networks(shape, 4, device), shape.batch, steps=1)
 
 
 def work(name: str, setting: Setting, record: CardRecord) -> None:
@@ -498,6 +492,13 @@ class Plan:
     began: float
     start: Start
 
+    @property
+    def command(self) -> str:
+        """As records have it, without the folders of one machine."""
+        words = ["python tools/gpu.py", "--rehearse" if self.device == "cpu" else ""]
+        words += ["--data-dir FOLDER" if self.data_dir else "", f"--minutes {self.minutes:g}"]
+        return " ".join(filter(None, words))
+
     def seconds_for(self, name: str) -> float:
         """For a part, from now on."""
         left = self.began + 60 * self.minutes - END_SECONDS - time.monotonic()
@@ -543,7 +544,7 @@ def unfinished(name: str, plan: Plan, machine: Machine) -> CardRecord:
         reason=NOT_OVER,
         card=machine.card,
         rehearsal=plan.device == "cpu",
-        command="python tools/gpu.py " + shlex.join(sys.argv[1:]),
+        command=plan.command,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         versions=machine.versions,
         commit=machine.commit,

@@ -82,6 +82,17 @@ def record(part: str = "capture", **changes: Any) -> CardRecord:
     return replace(known, **changes)
 
 
+def test_the_parts_are_those_that_have_records_and_those_of_the_page() -> None:
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([a-z0-9-]+)` \|.*\| (\S+%|the rest) \|$", page, re.MULTILINE)
+    shares = {
+        name: f"{part.share:.0%}" if part.share < 1 else "the rest"
+        for name, part in tool().PARTS.items()
+    }
+    assert list(shares) == list(ENTRIES)
+    assert told == list(shares.items())
+
+
 ENTRY = {"variant": "both", "members": 33, "step_ms": 7.5, "missing": None}
 
 

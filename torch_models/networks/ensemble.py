@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from torch_models.networks.activations import SparseActivation
-from torch_models.networks.initialization import draw_, layer_laws
+from torch_models.networks.initialization import layer_laws
 from torch_models.networks.sequential import as_sequential
 
 if TYPE_CHECKING:
     from sparsity_theory import MeanField
 
 DrawInPlace = Callable[[Tensor, float, torch.Generator | None], None]
-"""Fills a tensor with random numbers of a given variance, in place."""
+"""Fills a matrix of weights, or a vector of biases, with numbers of a given variance, in place."""
 
 
 class Ensemble(nn.Module):
@@ -111,7 +111,7 @@ class Ensemble(nn.Module):
             generator = torch.Generator().manual_seed(seed)
             for weight, bias, law in zip(weights, biases, laws[id(net)], strict=True):
                 self.draw(weight[member].flatten(1), law.weight_variance, generator)
-                draw_(bias[member], law.bias_variance, generator)
+                self.draw(bias[member].flatten(), law.bias_variance, generator)
 
     def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
         """Reshape rows (n, features) of a data set to inputs (n, ...) of ``propagate``."""

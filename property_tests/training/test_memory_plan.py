@@ -73,8 +73,8 @@ def test_training_takes_no_more_than_planned_and_not_much_less(
     quite; less than half of it is slack.
     """
     data, members = small_dataset(samples=200, features=64), 6
-    seen = data.train_x.repeat(10, 1)  # so many that a batch of the evaluation is full
-    data = replace(data, validation_x=seen, validation_y=data.train_y.repeat(10))
+    seen = data.train_x.repeat(6, 1)  # so many that two batches of the evaluation are full
+    data = replace(data, validation_x=seen, validation_y=data.train_y.repeat(6))
     with Peak() as peak:
         ensemble = DenseEnsemble([NETS["cst"]] * members, 64, width, depth, 5, range(members))
         training = Training(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -137,6 +138,7 @@ def chosen_designs(
     return DEFAULT_DESIGNS
 
 
+@cache
 def expected_sparsity(design: Design, depth: int) -> float:
     """The mean-field share of zeros, over all hidden layers, of networks of this design.
 

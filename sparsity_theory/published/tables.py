@@ -96,7 +96,12 @@ def published_rows(table: int) -> tuple[PublishedRow, ...]:
     if f"table_{table}" not in tables:
         known = ", ".join(name.removeprefix("table_") for name in tables)
         raise ValueError(f"table must be one of {known}, got {table!r}")
-    content = tables[f"table_{table}"]
+    return _rows(table)
+
+
+@cache
+def _rows(table: int) -> tuple[PublishedRow, ...]:
+    content = read_tables()[f"table_{table}"]
     return tuple(_published(table, content, printed) for printed in content["rows"])
 
 

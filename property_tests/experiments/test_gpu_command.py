@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import signal
 import subprocess
@@ -11,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +19,7 @@ import torch
 
 from property_tests.support.images import write_mnist
 from property_tests.support.sweeps import dataset_of, small_runs
+from tools.on_gpu import parts, processes
 from torch_models.experiments import limited
 from torch_models.experiments.progress import NoProgress
 from torch_models.experiments.trainer import one_by_one
@@ -52,18 +51,6 @@ ROOT = Path(__file__).parents[2]
 TINY = Shape(width=12, depth=2, features=6, classes=3, batch=4)
 
 
-@cache
-def tool() -> Any:
-    """``tools/gpu.py`` as a module."""
-    found = importlib.util.spec_from_file_location("gpu_tool", ROOT / "tools" / "gpu.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = module
-    found.loader.exec_module(module)
-    return module
-
-
 def record(part: str = "capture", **changes: Any) -> CardRecord:
     """A record of a card that there is not."""
     known = CardRecord(
@@ -87,7 +74,7 @@ def test_the_parts_are_those_that_have_records_and_those_of_the_page() -> None:
     told = re.findall(r"^\| `([a-z0-9-]+)` \|.*\| (\S+%|the rest) \|$", page, re.MULTILINE)
     shares = {
         name: f"{part.share:.0%}" if part.share < 1 else "the rest"
-        for name, part in tool().PARTS.items()
+        for name, part in parts.PARTS.items()
     }
     assert list(shares) == list(ENTRIES)
     assert told == list(shares.items())
@@ -101,8 +88,8 @@ ENTRY = {"variant": "both", "members": 33, "step_ms": 7.5, "missing": None}
 
 def carried_out(run: Callable[[Any, Any], None], folder: Path, seconds: float = 60) -> CardRecord:
     """What is on disk once a part has ended, or was ended."""
-    setting = tool().Setting("cpu", None, folder, time.monotonic() + seconds)
-    tool().carry_out(run, setting, record())
+    setting = parts.Setting("cpu", None, folder, time.monotonic() + seconds)
+    processes.carry_out(run, setting, record())
     (found,) = card_records(folder)
     return found
 
@@ -139,7 +126,7 @@ def test_a_part_whose_time_is_over_is_cut_off_in_the_midst_of_an_entry(tmp_path:
 def test_a_part_that_is_interrupted_or_lacks_something_says_so(tmp_path: Path) -> None:
     for error, state in (
         (KeyboardInterrupt(), CUT_OFF),
-        (tool().MissingError("needs pytest"), SKIPPED),
+        (parts.MissingError("needs pytest"), SKIPPED),
     ):
 
         def run(setting: Any, add: Any, error: BaseException = error) -> None:

@@ -259,6 +259,6 @@ def _from_zero_on(
     q: Array, expectation: Callable[[Array], Array], at_zero: Callable[[], Array]
 ) -> Array:
     """An expectation at every q >= 0, from its limit where q is 0."""
-    if np.all(q):
+    if q.all() if q.ndim else q > 0.0:
         return expectation(q)
     return np.where(q == 0.0, at_zero(), expectation(np.where(q == 0.0, 1.0, q)))

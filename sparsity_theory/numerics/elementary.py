@@ -1,0 +1,86 @@
+"""Functions of a float or of an array, for formulas that are written once for both.
+
+A float stays a float of Python: its arithmetic takes a third of the time of NumPy's scalars, and a
+hundredth of that of arrays without axes. Arrays are taken elementwise. NumPy and SciPy give the
+values of both, so that a number and an array with that number in it have the same result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import scipy
+
+from .._types import Number
+
+_Result = TypeVar("_Result")
+
+
+class once(Generic[_Result]):  # noqa: N801 - a decorator
+    """A `functools.cached_property` without the lock that makes it slow on Python 3.11."""
+
+    def __init__(self, compute: Callable[[Any], _Result]) -> None:
+        self._compute, self.__doc__ = compute, compute.__doc__
+        self._name = compute.__name__
+
+    def __get__(self, owner: Any, kind: type | None = None) -> _Result:
+        value = owner.__dict__[self._name] = self._compute(owner)
+        return value
+
+
+def exp(x: Number) -> Number:
+    """The exponential."""
+    return float(np.exp(x)) if type(x) is float else np.exp(x)
+
+
+def expm1(x: Number) -> Number:
+    """The exponential less 1."""
+    return float(np.expm1(x)) if type(x) is float else np.expm1(x)
+
+
+def sqrt(x: Number) -> Number:
+    """The square root of x >= 0."""
+    return math.sqrt(x) if type(x) is float else np.sqrt(x)
+
+
+def erfcx(x: Number) -> Number:
+    """exp(x^2) erfc(x)."""
+    value = scipy.special.erfcx(x)
+    return float(value) if type(x) is float else value
+
+
+def smallest(x: Number) -> float:
+    """The least entry, inf for none."""
+    return x if type(x) is float else float(np.min(x, initial=np.inf))
+
+
+def largest(x: Number) -> float:
+    """The largest entry of x >= 0, 0 for none."""
+    return x if type(x) is float else float(np.max(x, initial=0.0))
+
+
+def choose(condition: Any, inside: Callable[[], Number], outside: Callable[[], Number]) -> Number:
+    """``inside()`` where the condition holds, ``outside()`` elsewhere; no more than is needed.
+
+    Where it holds for a part of an array, both are evaluated for all of it.
+    """
+    if type(condition) is bool:
+        return inside() if condition else outside()
+    if condition.all():
+        return inside()
+    if not condition.any():
+        return outside()
+    return np.where(condition, inside(), outside())
+
+
+def polynomial(coefficients: Sequence[float], x: Number) -> Number:
+    """The polynomial in x with these coefficients, at least two, the constant first."""
+    value = x * coefficients[-1]
+    value += coefficients[-2]
+    for coefficient in coefficients[-3::-1]:
+        value *= x
+        value += coefficient
+    return value

@@ -16,11 +16,9 @@ exact however far out.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -32,7 +30,7 @@ from .._values import Value
 from ..numerics import bivariate
 from ..numerics.division import ratio_or_zero
 from ..numerics.double_double import two_sum
-from ..numerics.elementary import choose, once
+from ..numerics.elementary import choose, is_zero, largest, once, positive_part, select
 from ..numerics.gaussian import FAR, Interval, Ray, Scale, Segment, Tail
 
 _ZERO = np.zeros(())
@@ -75,7 +73,7 @@ class Piece:
 
     def __init__(self, value: Number, slope: float, direction: int) -> None:
         self.value, self.slope, self.derivative = value, slope, direction * slope
-        self.starts_at_zero = not np.any(value)
+        self.starts_at_zero = is_zero(value)
         self.vanishes = slope == 0.0 and self.starts_at_zero
 
     def probability_of_zero(self, on: Domain, scale: Scale) -> Number:
@@ -147,35 +145,29 @@ class HalfLine:
     """
 
     def __init__(self, kinks: Kinks, slopes: tuple[float, ...], direction: int = 1) -> None:
-        self.slopes = slopes
+        high, low, between, levels = (
+            [plain(np.asarray(x)) for x in row]
+            for row in (kinks.high, kinks.low, kinks.gaps, kinks.values)
+        )
         rays = [Ray(0.0, 0.0, cut=True)]
-        gaps = [np.maximum(kinks.high[0], 0.0)]
-        values = [kinks.values[0] - slopes[0] * kinks.high[0]]
-        for i, (high, low) in enumerate(zip(kinks.high, kinks.low, strict=True)):
-            negative = high < 0.0
-            start = plain(np.maximum(high, 0.0)), plain(np.where(negative, 0.0, low))
-            rays.append(Ray(*start, cut=plain(np.asarray(negative))))
-            values.append(kinks.values[i] - slopes[i + 1] * np.minimum(high, 0.0))
-            if i < len(kinks.gaps):
-                following = np.maximum(kinks.high[i + 1], 0.0)
-                gaps.append(np.where(negative, following, kinks.gaps[i]))
-        self.rays = tuple(rays)
-        self.segments = tuple(
-            Segment(*ends, plain(np.asarray(gap)))
-            for ends, gap in zip(pairwise(rays), gaps, strict=True)
-        )
+        gaps = [positive_part(high[0])]
+        values = [levels[0] - slopes[0] * high[0]]
+        for i, kink in enumerate(high):
+            negative = kink < 0.0
+            rays.append(Ray(positive_part(kink), select(negative, 0.0, low[i]), cut=negative))
+            values.append(levels[i] + slopes[i + 1] * positive_part(-kink))
+            if i < len(between):
+                gaps.append(select(negative, positive_part(high[i + 1]), between[i]))
+        self.slopes, self.rays = slopes, tuple(rays)
+        self.segments = tuple(map(Segment, rays[:-1], rays[1:], gaps))
         self.pieces = tuple(
-            Piece(plain(np.asarray(value)), slope, direction)
-            for value, slope in zip(values, slopes, strict=True)
+            Piece(value, slope, direction) for value, slope in zip(values, slopes, strict=True)
         )
-        self.present = tuple(i for i in range(len(rays)) if i == len(gaps) or np.any(gaps[i] > 0.0))
+        self.present = tuple(i for i, gap in enumerate([*gaps, np.inf]) if largest(gap) > 0.0)
         """Which pieces are not empty, from the origin outwards."""
 
-    def nonzero(self) -> HalfLine:
-        """The same, with those pieces alone present where phi is not 0 for the whole batch."""
-        half = copy.copy(self)
-        half.present = tuple(i for i in self.present if not self.pieces[i].vanishes)
-        return half
+        self.nonzero = tuple(i for i in self.present if not self.pieces[i].vanishes)
+        """Those of them where phi is not 0 for the whole batch."""
 
     @classmethod
     def left(cls, kinks: Kinks, slopes: tuple[float, ...]) -> HalfLine:
@@ -187,10 +179,10 @@ class HalfLine:
         tails = [Tail(ray, scale) for ray in self.rays]
         return list(map(Interval, self.segments, tails[:-1], tails[1:])), tails[-1]
 
-    def parts(self, scale: Scale) -> Iterator[tuple[Piece, Domain]]:
-        """The pieces that are present, and where they lie."""
+    def parts(self, scale: Scale, chosen: tuple[int, ...]) -> Iterator[tuple[Piece, Domain]]:
+        """The chosen pieces, and where they lie."""
         tails: dict[int, Tail] = {}
-        for i in self.present:
+        for i in chosen:
             start = tails.get(i) or Tail(self.rays[i], scale)
             if i < len(self.segments):
                 tails[i + 1] = Tail(self.rays[i + 1], scale)
@@ -207,17 +199,23 @@ class HalfLine:
         out: for a linear function every variance is a fixed point.
         """
         intervals, last = self.domains(scale)
-        # Of every piece: the mean of the ramp with slope 1 on the piece and 0 elsewhere.
-        ramps = [on.moment1 + on.width * on.right.moment0 for on in intervals] + [last.moment1]
+        # Of all pieces but the first: the mean of the ramp with slope 1 on the piece, 0 elsewhere.
+        ramps = [on.moment1 + on.width * on.right.moment0 for on in intervals[1:]] + [last.moment1]
         deficit: Number = 0.0
         for i, on in enumerate(intervals):
-            weight = on.width + on.left.a * ratio_or_zero(ramps[i], on.left.moment1)
+            weight = on.width
+            if i > 0:
+                weight = weight + on.left.a * ratio_or_zero(ramps[i - 1], on.left.moment1)
             excess: Number = 0.0
-            for slope, ramp in zip(self.slopes[i + 1 :], ramps[i + 1 :], strict=True):
+            for slope, ramp in zip(self.slopes[i + 1 :], ramps[i:], strict=True):
                 if slope != self.slopes[i]:
                     excess = excess + (slope - self.slopes[i]) * ramp
             deficit = deficit + weight * excess * ratio_or_zero(excess, on.right.moment1)
         return deficit
+
+
+Parts: TypeAlias = tuple[tuple[int, HalfLine, tuple[int, ...]], ...]
+"""The multiplicity of half lines, and which of their pieces are meant."""
 
 
 @dataclass(frozen=True)
@@ -413,7 +411,8 @@ class PiecewiseLinear(Value):
 
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56)."""
-        return self._integral(self._half_lines, check.positive("q", q), Piece.probability_of_zero)
+        parts = tuple((times, half, half.present) for times, half in self._half_lines)
+        return self._sum(check.positive("q", q), Piece.probability_of_zero, parts)
 
     def mean(self, q: Array) -> Array:
         """E phi(sqrt(q) z)."""
@@ -451,7 +450,7 @@ class PiecewiseLinear(Value):
         masses: dict[float, float] = {}
         scale = Scale(float(q))
         for times, half in self._half_lines:
-            for piece, on in half.parts(scale):
+            for piece, on in half.parts(scale, half.present):
                 square = piece.derivative**2
                 masses[square] = masses.get(square, 0.0) + times * float(on.moment0)
         values = sorted(masses)
@@ -462,7 +461,7 @@ class PiecewiseLinear(Value):
         scale = Scale(plain(np.asarray(q)))
         deficit: Number = q * sum(times * half.edge_deficit(scale) for times, half in self._support)
         at_zero = self._value_at_zero
-        if np.any(at_zero):
+        if not is_zero(at_zero):
             deficit = deficit + at_zero * (at_zero - 2.0 * self.mean(q))
         return np.asarray(deficit)[()]
 
@@ -519,53 +518,59 @@ class PiecewiseLinear(Value):
         )
 
     @once
+    def _right(self) -> HalfLine:
+        return HalfLine(self._kinks, self._slopes)
+
+    @once
+    def _left(self) -> HalfLine:
+        return HalfLine.left(self._kinks, self._slopes)
+
+    @property
     def _half_lines(self) -> tuple[tuple[int, HalfLine], ...]:
         """The half lines that differ, and the multiplicity of each."""
-        right = HalfLine(self._kinks, self._slopes)
-        if self.odd:
-            return ((2, right),)
-        return (1, right), (1, HalfLine.left(self._kinks, self._slopes))
+        return ((2, self._right),) if self.odd else ((1, self._right), (1, self._left))
 
     @once
     def _support(self) -> tuple[tuple[int, HalfLine], ...]:
-        """The same, less the pieces where phi = 0."""
-        nonzero = ((times, half.nonzero()) for times, half in self._half_lines)
-        return tuple((times, half) for times, half in nonzero if half.present)
+        """The same, less one on which phi is known to be 0."""
+        kinks = self._kinks
+        if self._slopes[0] == 0.0 and is_zero(kinks.values[0]) and not np.any(kinks.high[0] < 0.0):
+            return ((1, self._right),)
+        return self._half_lines
 
     @once
-    def _value_at_zero(self) -> Array:
-        return self(0.0)
+    def _value_at_zero(self) -> Parameter:
+        return plain(np.asarray(self(0.0)))
 
     def _expectation(self, q: Array, integral: Integral) -> Array:
-        """The sum of an integral over all pieces where phi is not 0."""
-        return self._integral(self._support, q, integral)
+        """The sum of an integral over all pieces where phi is not 0, in blocks of variances."""
+        parts = tuple((times, half, half.nonzero) for times, half in self._support)
+        return self._sum(q, integral, parts)
 
-    def _integral(
-        self, half_lines: tuple[tuple[int, HalfLine], ...], q: Array, integral: Integral
-    ) -> Array:
-        """The sum of an integral over half lines, in blocks of variances."""
+    def _sum(self, q: Array, integral: Integral, parts: Parts) -> Array:
         q, batch = np.asarray(q), self._kinks.high[0].shape
         if q.ndim == 0 and not batch:
-            return cast(Array, np.float64(_at(float(q), half_lines, integral)))
+            return cast(Array, np.float64(_sum_at(float(q), integral, parts)))
         result = np.empty(np.broadcast_shapes(q.shape, batch))
         if q.size <= _CHUNK or batch:
-            result[...] = _at(plain(q), half_lines, integral)
+            result[...] = _sum_at(plain(q), integral, parts)
             return result
         variances, results = q.ravel(), result.reshape(-1)
         for first in range(0, q.size, _CHUNK):
             block = slice(first, first + _CHUNK)
-            results[block] = _at(variances[block], half_lines, integral)
+            results[block] = _sum_at(variances[block], integral, parts)
         return result
 
 
-def _at(q: Number, half_lines: tuple[tuple[int, HalfLine], ...], integral: Integral) -> Number:
+def _sum_at(q: Number, integral: Integral, parts: Parts) -> Number:
     scale = Scale(q)
     total: Number = 0.0
-    for times, half in half_lines:
-        for piece, on in half.parts(scale):
+    for times, half, chosen in parts:
+        for piece, on in half.parts(scale, chosen):
             part = integral(piece, on, scale)
-            if type(part) is not float or part != 0.0:
-                total = total + times * part
+            total = part if type(total) is float and total == 0.0 else total + part
+        if times != 1:  # then there is no other half line
+            total = times * total
     return total
 
 

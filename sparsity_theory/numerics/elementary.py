@@ -46,6 +46,11 @@ def sqrt(x: Number) -> Number:
     return math.sqrt(x) if type(x) is float else np.sqrt(x)
 
 
+def log(x: Number) -> Number:
+    """The natural logarithm of x > 0."""
+    return float(np.log(x)) if type(x) is float else np.log(x)
+
+
 def erfcx(x: Number) -> Number:
     """exp(x^2) erfc(x)."""
     value = scipy.special.erfcx(x)
@@ -60,6 +65,43 @@ def smallest(x: Number) -> float:
 def largest(x: Number) -> float:
     """The largest entry of x >= 0, 0 for none."""
     return x if type(x) is float else float(np.max(x, initial=0.0))
+
+
+def quotient(x: Number, y: Number) -> Number:
+    """x / y, infinite or NaN where y is 0."""
+    return float(np.divide(x, y)) if type(x) is type(y) is float else np.divide(x, y)
+
+
+def larger(x: float, y: Number) -> Number:
+    """The larger of the two."""
+    return max(x, y) if type(y) is float else np.maximum(x, y)
+
+
+def positive_part(x: Number) -> Number:
+    """x where it is positive, else 0."""
+    return max(x, 0.0) if type(x) is float else np.maximum(x, 0.0)
+
+
+def clipped(x: Number, low: float, high: float) -> Number:
+    """x, moved into [low, high]."""
+    return min(max(x, low), high) if type(x) is float else np.clip(x, low, high)
+
+
+def is_zero(x: Number) -> bool:
+    """Whether all of x is 0."""
+    return x == 0.0 if type(x) is float else not np.any(x)
+
+
+def select(condition: Any, inside: Number, outside: Number) -> Number:
+    """``inside`` where the condition holds, ``outside`` elsewhere."""
+    if type(condition) is bool:
+        return inside if condition else outside
+    return np.where(condition, inside, outside)
+
+
+def anywhere(condition: Any) -> bool:
+    """Whether a condition holds for any entry."""
+    return condition if type(condition) is bool else bool(np.any(condition))
 
 
 def choose(condition: Any, inside: Callable[[], Number], outside: Callable[[], Number]) -> Number:

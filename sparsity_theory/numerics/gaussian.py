@@ -22,7 +22,19 @@ from numpy.typing import NDArray
 
 from .._types import Number
 from .double_double import Divisor, exp_minus_half_square, exp_of_quotient, two_product
-from .elementary import choose, erfcx, expm1, largest, once, polynomial, smallest, sqrt
+from .elementary import (
+    choose,
+    erfcx,
+    exp,
+    expm1,
+    larger,
+    largest,
+    once,
+    polynomial,
+    select,
+    smallest,
+    sqrt,
+)
 from .legendre import gauss_legendre
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -98,6 +110,25 @@ Powers = tuple[tuple[float, int, int], ...]
 """Terms (c, j, k): a sum of c (z - a)^j z^k."""
 
 
+def ramp_slope(a: Number, w: Number) -> Number:
+    """int (z - a) z gamma(dz) / gamma(a) over the interval from a >= 0 to a + w."""
+    thin = w * (a + 0.5 * w) <= 1.0
+    return choose(thin, lambda: _thin_ramp_slope(a, w), lambda: _thick_ramp_slope(a, w))
+
+
+def _thin_ramp_slope(a: Number, w: Number) -> Number:
+    nodes, weights = _RULES[1.0]
+    start, width = np.asarray(a)[..., None], np.asarray(w)[..., None]
+    with np.errstate(over="ignore", under="ignore"):  # where an interval of the batch is thick
+        z, density = start + nodes * width, np.exp(-nodes * width * (start + 0.5 * nodes * width))
+        total = (nodes * z * density) @ weights
+    return w * w * (float(total) if total.ndim == 0 else total)
+
+
+def _thick_ramp_slope(a: Number, w: Number) -> Number:
+    return mills_ratio(a) - exp(-w * (a + 0.5 * w)) * (mills_ratio(a + w) + w)
+
+
 class Scale:
     """Variances q > 0, and what all points need of them to be taken in units of sqrt(q)."""
 
@@ -125,7 +156,8 @@ class Ray:
         self.high, self.low, self.cut = high, low, cut
         self.at_origin = type(high) is float and high == 0.0
         self.farthest = largest(high)
-        self.moderate = self.farthest < _LARGE and bool(np.all((high == 0.0) | (high > _SMALL)))
+        nearest = smallest(select(high > 0.0, high, _LARGE))
+        self.moderate = nearest > _SMALL and self.farthest < _LARGE
 
     @once
     def exponent(self) -> tuple[Number, Number]:
@@ -179,7 +211,7 @@ class Tail:
         a = self.a
         return choose(
             a > 1.0,
-            lambda: (self.moment0 - self.moment2) / np.maximum(a, 1.0),
+            lambda: (self.moment0 - self.moment2) / larger(1.0, a),
             lambda: self.density - a * self.moment0,
         )
 
@@ -227,9 +259,8 @@ class Segment:
 
     def __init__(self, left: Ray, right: Ray, gap: Number) -> None:
         self.left, self.right, self.gap = left, right, gap
-        with np.errstate(over="ignore"):  # of ends that are not moderate
-            self.middle = left.high + 0.5 * gap
-            self.step = gap * self.middle
+        self.middle = left.high + 0.5 * gap
+        self.step = gap * (self.middle if right.moderate else 0.0)  # else it is not used
         self.single = type(self.step) is float
         self._series: dict[tuple[float, int, int], list[float]] = {}
 

@@ -40,6 +40,7 @@ Routes = list[tuple[Bool, Rule]]
 
 _LAST = 37.0  # exp(-_LAST^2 / 2) is 1e-297: kinks farther out count as infinitely far
 _CHUNK = 32768  # points at once, so that temporary arrays stay in the cache
+_SHARING = 131072  # points at once of one line: what they share is computed for all of them
 _THIN = 0.05  # pieces whose kernel is of both signs near rho = -1
 
 
@@ -223,8 +224,9 @@ def _over_points(line: Line, x: ArrayLike, routes: Callable[[Line, Array], Route
         entries = np.arange(line.value.size).reshape(line.shape)
         line = line.take(np.broadcast_to(entries, shape).reshape(-1))
     out = np.empty(flat.size)
-    for first in range(0, flat.size, _CHUNK):
-        chunk = np.arange(first, min(first + _CHUNK, flat.size))
+    step = _SHARING if line.value.size == 1 else _CHUNK
+    for first in range(0, flat.size, step):
+        chunk = np.arange(first, min(first + step, flat.size))
         part = line.take(chunk)
         for mask, rule in routes(part, flat[chunk]):
             index = np.nonzero(np.broadcast_to(mask, chunk.shape))[0]

@@ -41,6 +41,7 @@ Routes = list[tuple[Bool, Rule]]
 _LAST = 37.0  # exp(-_LAST^2 / 2) is 1e-297: kinks farther out count as infinitely far
 _CHUNK = 32768  # points at once, so that temporary arrays stay in the cache
 _SHARING = 131072  # points at once of one line: what they share is computed for all of them
+_NONE = 1e-130  # no feature of the kernel is smaller, as its nodes are farther than that from zero
 _THIN = 0.05  # pieces whose kernel is of both signs near rho = -1
 
 
@@ -77,7 +78,7 @@ class _Scaled:
 
     def integrals(self, base: Base) -> Integrals:
         """Of K(t)."""
-        widths = np.where(self.pieces.widths > 0, self.pieces.widths, np.inf)
+        widths = np.where(self.pieces.widths > _NONE, self.pieces.widths, np.inf)
         thinnest = widths.min(axis=0, initial=np.inf) / np.sqrt(8 * FOLDS)
         farthest = 4.5 / np.maximum(self.line.nearest, 1.0)
         return Integrals(self.pieces, np.minimum(thinnest, farthest), base)
@@ -86,7 +87,7 @@ class _Scaled:
         """Of K(-t)."""
         k = self.pieces.kinks
         sums = np.abs(k[:, None] + k[None]).reshape(len(k) ** 2, -1)
-        feature = np.where(sums > 0, sums, np.inf).min(axis=0) / np.sqrt(8 * FOLDS)
+        feature = np.where(sums > _NONE, sums, np.inf).min(axis=0) / np.sqrt(8 * FOLDS)
         return Integrals(self.pieces, feature, base, mirrored=True)
 
     def top(self, low: Array) -> Array:

@@ -5,8 +5,8 @@ between kinks up to 1. Gauss-Legendre panels, geometric above that distance, con
 a range ends where K has fallen by exp(-FOLDS).
 
 Many points of one line share a grid of edges: each integrates to the next grid edge only, and adds
-what lies beyond it. Nothing is subtracted, so sharing loses nothing. Very many points take what lies
-before that grid edge from its Chebyshev interpolant in the cell (`cells`).
+what lies beyond it. Nothing is subtracted, so sharing loses nothing. Very many points take what
+lies before that edge from an interpolant in their cell of the grid (`cells`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from .._values import Value
 from ..numerics import bivariate
 from ..numerics.division import ratio_or_zero
 from ..numerics.double_double import two_sum
-from ..numerics.elementary import choose, is_zero, largest, once, positive_part, select
+from ..numerics.elementary import choose, is_zero, largest, once, positive_part, scaled, select
 from ..numerics.gaussian import FAR, Interval, Ray, Scale, Segment, Tail
 
 _ZERO = np.zeros(())
@@ -84,7 +84,7 @@ class Piece:
 
     def derivative_power(self, power: int, on: Domain) -> Number:
         """The integral of phi'(u)^power."""
-        return 0.0 if self.slope == 0.0 else self.derivative**power * on.moment0
+        return 0.0 if self.slope == 0.0 else scaled(self.derivative**power, on.moment0)
 
     def mean(self, on: Domain, scale: Scale) -> Number:
         """The integral of phi(u)."""
@@ -93,7 +93,7 @@ class Piece:
 
     def mean_square(self, on: Domain, scale: Scale) -> Number:
         """The integral of phi(u)^2."""
-        value, rise = self.value, self.slope * scale.root
+        value, rise = self.value, scaled(self.slope, scale.root)
         total: Number = 0.0
         if self.slope != 0.0:
             total = rise * (rise * on.moment2)
@@ -118,18 +118,21 @@ class Piece:
         return total
 
     def weighted_slope(self, on: Domain, scale: Scale) -> Number:
-        """The integral of z phi(u) phi'(u)."""
-        if self.slope == 0.0:
-            return 0.0
-        level = 0.0 if self.starts_at_zero else self.value * on.slope0
-        return self.slope * (level + self.slope * scale.root * on.slope1)
+        """The integral of z phi(u) phi'(u) / sqrt(q)."""
+        return self._rising(lambda: on.slope0 / scale.root, lambda: on.slope1)
 
     def hermite_slope(self, on: Domain, scale: Scale) -> Number:
-        """The integral of He_3(z) phi(u) phi'(u)."""
+        """The integral of He_3(z) phi(u) phi'(u) / sqrt(q)."""
+        return self._rising(lambda: on.hermite0 / scale.root, lambda: on.hermite1)
+
+    def _rising(self, level: Callable[[], Number], rise: Callable[[], Number]) -> Number:
+        """slope (value level + slope rise)."""
         if self.slope == 0.0:
             return 0.0
-        level = 0.0 if self.starts_at_zero else self.value * on.hermite0
-        return self.slope * (level + self.slope * scale.root * on.hermite1)
+        total = scaled(self.slope, rise())
+        if not self.starts_at_zero:
+            total = self.value * level() + total
+        return scaled(self.slope, total)
 
 
 Integral: TypeAlias = Callable[[Piece, Domain, Scale], Number]
@@ -430,15 +433,13 @@ class PiecewiseLinear(Value):
 
     def mean_square_slope(self, q: Array) -> Array:
         """d/dq of E phi(sqrt(q) z)^2 (Eqs. 38, 43, 50)."""
-        return self._expectation(
-            q, lambda piece, on, scale: piece.weighted_slope(on, scale) / scale.root
-        )
+        return self._expectation(q, Piece.weighted_slope)
 
     def mean_square_curvature(self, q: Array) -> Array:
         """The second derivative in q of E phi(sqrt(q) z)^2 (Eqs. 40, 43)."""
         return self._expectation(
             q,
-            lambda piece, on, scale: 0.5 * piece.hermite_slope(on, scale) / scale.root / scale.q,
+            lambda piece, on, scale: 0.5 * piece.hermite_slope(on, scale) / scale.q,
         )
 
     def mean_derivative_power(self, q: Array, power: int) -> Array:

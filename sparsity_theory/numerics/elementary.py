@@ -77,6 +77,11 @@ def larger(x: float, y: Number) -> Number:
     return max(x, y) if type(y) is float else np.maximum(x, y)
 
 
+def scaled(factor: float, x: Number) -> Number:
+    """factor x: x itself, not a copy, for the factor 1."""
+    return x if factor == 1.0 else factor * x
+
+
 def positive_part(x: Number) -> Number:
     """x where it is positive, else 0."""
     return max(x, 0.0) if type(x) is float else np.maximum(x, 0.0)

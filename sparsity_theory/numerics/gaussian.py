@@ -119,9 +119,8 @@ def ramp_slope(a: Number, w: Number) -> Number:
 def _thin_ramp_slope(a: Number, w: Number) -> Number:
     nodes, weights = _RULES[1.0]
     start, width = np.asarray(a)[..., None], np.asarray(w)[..., None]
-    with np.errstate(over="ignore", under="ignore"):  # where an interval of the batch is thick
-        z, density = start + nodes * width, np.exp(-nodes * width * (start + 0.5 * nodes * width))
-        total = (nodes * z * density) @ weights
+    z, density = start + nodes * width, np.exp(-nodes * width * (start + 0.5 * nodes * width))
+    total = (nodes * z * density) @ weights
     return w * w * (float(total) if total.ndim == 0 else total)
 
 

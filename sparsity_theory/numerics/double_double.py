@@ -64,8 +64,8 @@ class Divisor:
         return cls(1.0 / x, *_split(x))
 
 
-def exp_of_quotient(high: Number, low: Number, divisor: Divisor) -> Number:
-    """exp((high + low) / divisor) to an ulp or two, for quotients between -1000 and 0 and below.
+def exp_of_quotient(high: Number, low: Number, divisor: Divisor, times: float = 1.0) -> Number:
+    """times exp((high + low) / divisor) to an ulp or two, for quotients below 0.
 
     The quotient is half a significand, whose product with either half of the divisor is exact, and
     a rest below 1e-5, whose exponential is a parabola.
@@ -75,7 +75,7 @@ def exp_of_quotient(high: Number, low: Number, divisor: Divisor) -> Number:
     rest -= ratio * divisor.low
     rest += low
     rest *= divisor.reciprocal
-    return exp(ratio) * (1.0 + rest * (1.0 + 0.5 * rest))
+    return exp(ratio) * (times + rest * (times + (0.5 * times) * rest))
 
 
 def _moderate(q: Array) -> bool:

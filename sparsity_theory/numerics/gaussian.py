@@ -196,7 +196,7 @@ class Tail:
         if self.ray.at_origin:
             return _INV_SQRT_2PI
         if self.moderate:
-            return _INV_SQRT_2PI * exp_of_quotient(*self.ray.exponent, self.scale.divisor)
+            return exp_of_quotient(*self.ray.exponent, self.scale.divisor, _INV_SQRT_2PI)
         return density(*self._clipped, np.asarray(self.scale.q))
 
     @once

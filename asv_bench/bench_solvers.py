@@ -35,6 +35,11 @@ class Solvers:
     def time_edge_of_chaos(self, kind: str) -> None:
         st.edge_of_chaos(self.net.activation)
 
+    @labelled("tau, m, sigma_w^2 and sigma_b^2 of one row")
+    def time_row(self, kind: str) -> None:
+        wanted = {"slope": 0.7} if self.activation.clipped else {}
+        st.edge_of_chaos(self.activation.for_sparsity(SPARSITY, **wanted), q_star=1.0)
+
     @labelled("fixed points of one variance map")
     def time_fixed_points(self, kind: str) -> None:
         st.fixed_points(self.net)

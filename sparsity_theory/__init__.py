@@ -42,110 +42,191 @@ parameters broadcast.
 May import: numpy.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from __future__ import annotations
 
-from .activations.function import Activation
-from .activations.piecewise_linear import PiecewiseLinear
-from .activations.smooth import SmoothClippedReLU, SmoothClippedSoftThreshold
-from .activations.thresholded import (
-    ACTIVATIONS,
-    ClippedReLU,
-    ClippedSoftThreshold,
-    ShiftedReLU,
-    SoftThreshold,
-)
-from .finite_width.convolution_law import ConvolutionChain, draw_convolutions
-from .finite_width.forecast import Forecast, forecast
-from .finite_width.gradient_law import draw_gradients
-from .finite_width.layer_law import draw_layers
-from .finite_width.position_law import draw_many_positions
-from .finite_width.pre_norm_law import draw_pre_norm
-from .finite_width.recipe import Recipe, recipe
-from .finite_width.residual_law import draw_residual
-from .finite_width.stable_clip import NoStableClipError, StableClip, largest_stable_clip
-from .finite_width.stream_law import StreamChain
-from .finite_width.variance_law import (
-    Chain,
-    SmallNoise,
-    UnitChain,
-    draw_chain,
-    one_step_variance,
-    small_noise,
-)
-from .mean_field.bifurcation import Bifurcation, bifurcation
-from .mean_field.convolution import covariance_fixed_point, covariance_map
-from .mean_field.edge_of_chaos import edge_of_chaos, edge_of_chaos_for_bias
-from .mean_field.fixed_points import (
-    FixedPoint,
-    FixedPointContinuumError,
-    SteepestPoint,
-    fixed_points,
-    steepest_point,
-)
-from .mean_field.jacobian import JacobianMoments, jacobian_moments
-from .mean_field.jacobian_density import JacobianDensity, jacobian_density
-from .mean_field.maps import MeanField
-from .mean_field.pre_norm import PreNorm
-from .mean_field.propagation import correlation_fixed_point, depth_scales, phase
-from .mean_field.residual import Residual
-from .mean_field.transformer import Transformer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("sparsity-theory")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "unknown"
+if TYPE_CHECKING:
+    from .activations.function import (
+        Activation as Activation,
+    )
+    from .activations.piecewise_linear import (
+        PiecewiseLinear as PiecewiseLinear,
+    )
+    from .activations.smooth import (
+        SmoothClippedReLU as SmoothClippedReLU,
+        SmoothClippedSoftThreshold as SmoothClippedSoftThreshold,
+    )
+    from .activations.thresholded import (
+        ACTIVATIONS as ACTIVATIONS,
+        ClippedReLU as ClippedReLU,
+        ClippedSoftThreshold as ClippedSoftThreshold,
+        ShiftedReLU as ShiftedReLU,
+        SoftThreshold as SoftThreshold,
+    )
+    from .finite_width.convolution_law import (
+        ConvolutionChain as ConvolutionChain,
+        draw_convolutions as draw_convolutions,
+    )
+    from .finite_width.forecast import (
+        Forecast as Forecast,
+        forecast as forecast,
+    )
+    from .finite_width.gradient_law import (
+        draw_gradients as draw_gradients,
+    )
+    from .finite_width.layer_law import (
+        draw_layers as draw_layers,
+    )
+    from .finite_width.position_law import (
+        draw_many_positions as draw_many_positions,
+    )
+    from .finite_width.pre_norm_law import (
+        draw_pre_norm as draw_pre_norm,
+    )
+    from .finite_width.recipe import (
+        Recipe as Recipe,
+        recipe as recipe,
+    )
+    from .finite_width.residual_law import (
+        draw_residual as draw_residual,
+    )
+    from .finite_width.stable_clip import (
+        NoStableClipError as NoStableClipError,
+        StableClip as StableClip,
+        largest_stable_clip as largest_stable_clip,
+    )
+    from .finite_width.stream_law import (
+        StreamChain as StreamChain,
+    )
+    from .finite_width.variance_law import (
+        Chain as Chain,
+        SmallNoise as SmallNoise,
+        UnitChain as UnitChain,
+        draw_chain as draw_chain,
+        one_step_variance as one_step_variance,
+        small_noise as small_noise,
+    )
+    from .mean_field.bifurcation import (
+        Bifurcation as Bifurcation,
+        bifurcation as bifurcation,
+    )
+    from .mean_field.convolution import (
+        covariance_fixed_point as covariance_fixed_point,
+        covariance_map as covariance_map,
+    )
+    from .mean_field.edge_of_chaos import (
+        edge_of_chaos as edge_of_chaos,
+        edge_of_chaos_for_bias as edge_of_chaos_for_bias,
+    )
+    from .mean_field.fixed_points import (
+        FixedPoint as FixedPoint,
+        FixedPointContinuumError as FixedPointContinuumError,
+        SteepestPoint as SteepestPoint,
+        fixed_points as fixed_points,
+        steepest_point as steepest_point,
+    )
+    from .mean_field.jacobian import (
+        JacobianMoments as JacobianMoments,
+        jacobian_moments as jacobian_moments,
+    )
+    from .mean_field.jacobian_density import (
+        JacobianDensity as JacobianDensity,
+        jacobian_density as jacobian_density,
+    )
+    from .mean_field.maps import (
+        MeanField as MeanField,
+    )
+    from .mean_field.pre_norm import (
+        PreNorm as PreNorm,
+    )
+    from .mean_field.propagation import (
+        correlation_fixed_point as correlation_fixed_point,
+        depth_scales as depth_scales,
+        phase as phase,
+    )
+    from .mean_field.residual import (
+        Residual as Residual,
+    )
+    from .mean_field.transformer import (
+        Transformer as Transformer,
+    )
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "Bifurcation",
-    "Chain",
-    "ClippedReLU",
-    "ClippedSoftThreshold",
-    "ConvolutionChain",
-    "FixedPoint",
-    "FixedPointContinuumError",
-    "Forecast",
-    "JacobianDensity",
-    "JacobianMoments",
-    "MeanField",
-    "NoStableClipError",
-    "PiecewiseLinear",
-    "PreNorm",
-    "Recipe",
-    "Residual",
-    "ShiftedReLU",
-    "SmallNoise",
-    "SmoothClippedReLU",
-    "SmoothClippedSoftThreshold",
-    "SoftThreshold",
-    "StableClip",
-    "SteepestPoint",
-    "StreamChain",
-    "Transformer",
-    "UnitChain",
-    "bifurcation",
-    "correlation_fixed_point",
-    "covariance_fixed_point",
-    "covariance_map",
-    "depth_scales",
-    "draw_chain",
-    "draw_convolutions",
-    "draw_gradients",
-    "draw_layers",
-    "draw_many_positions",
-    "draw_pre_norm",
-    "draw_residual",
-    "edge_of_chaos",
-    "edge_of_chaos_for_bias",
-    "fixed_points",
-    "forecast",
-    "jacobian_density",
-    "jacobian_moments",
-    "largest_stable_clip",
-    "one_step_variance",
-    "phase",
-    "recipe",
-    "small_noise",
-    "steepest_point",
-]
+    __version__: str
+
+_HOMES = {
+    "activations.function": ("Activation",),
+    "activations.piecewise_linear": ("PiecewiseLinear",),
+    "activations.smooth": ("SmoothClippedReLU", "SmoothClippedSoftThreshold"),
+    "activations.thresholded": (
+        "ACTIVATIONS",
+        "ClippedReLU",
+        "ClippedSoftThreshold",
+        "ShiftedReLU",
+        "SoftThreshold",
+    ),
+    "finite_width.convolution_law": ("ConvolutionChain", "draw_convolutions"),
+    "finite_width.forecast": ("Forecast", "forecast"),
+    "finite_width.gradient_law": ("draw_gradients",),
+    "finite_width.layer_law": ("draw_layers",),
+    "finite_width.position_law": ("draw_many_positions",),
+    "finite_width.pre_norm_law": ("draw_pre_norm",),
+    "finite_width.recipe": ("Recipe", "recipe"),
+    "finite_width.residual_law": ("draw_residual",),
+    "finite_width.stable_clip": ("NoStableClipError", "StableClip", "largest_stable_clip"),
+    "finite_width.stream_law": ("StreamChain",),
+    "finite_width.variance_law": (
+        "Chain",
+        "SmallNoise",
+        "UnitChain",
+        "draw_chain",
+        "one_step_variance",
+        "small_noise",
+    ),
+    "mean_field.bifurcation": ("Bifurcation", "bifurcation"),
+    "mean_field.convolution": ("covariance_fixed_point", "covariance_map"),
+    "mean_field.edge_of_chaos": ("edge_of_chaos", "edge_of_chaos_for_bias"),
+    "mean_field.fixed_points": (
+        "FixedPoint",
+        "FixedPointContinuumError",
+        "SteepestPoint",
+        "fixed_points",
+        "steepest_point",
+    ),
+    "mean_field.jacobian": ("JacobianMoments", "jacobian_moments"),
+    "mean_field.jacobian_density": ("JacobianDensity", "jacobian_density"),
+    "mean_field.maps": ("MeanField",),
+    "mean_field.pre_norm": ("PreNorm",),
+    "mean_field.propagation": ("correlation_fixed_point", "depth_scales", "phase"),
+    "mean_field.residual": ("Residual",),
+    "mean_field.transformer": ("Transformer",),
+}
+"""The public names by the file that each is in."""
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from its file, or the version: nothing is loaded before it is used."""
+    if name == "__version__":
+        globals()[name] = _version()
+        return globals()[name]
+    for home, names in _HOMES.items():
+        if name in names:
+            globals()[name] = getattr(import_module(f".{home}", __name__), name)
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("sparsity-theory")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "unknown"

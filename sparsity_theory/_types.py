@@ -14,6 +14,9 @@ Without axes it may be the scalar ``np.float64`` that NumPy's arithmetic makes o
 axes: a float that has an array's attributes, ``shape`` and indexing by ``...`` among them.
 """
 
+Number: TypeAlias = Any
+"""A ``float`` or a float64 array, in formulas that are written once for both."""
+
 FloatLike: TypeAlias = Any
 """A real number, a sequence or an array of them, of any type but bool: converted to float64."""
 

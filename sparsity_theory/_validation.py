@@ -27,11 +27,13 @@ def shown(value: object) -> str:
 
 
 def _checked(name: str, value: FloatLike, allowed: str, holds: Callable[[Any], Any]) -> Array:
+    """``value`` as an array, if it is finite and in an interval: its ends are enough to tell."""
     if isinstance(value, float) and math.isfinite(value) and holds(value):
         return np.array(value)
     array = _numbers(name, value, allowed)
-    valid = np.isfinite(array) & holds(array)
-    if not np.all(valid):
+    ends = (array.min(), array.max()) if array.size else ()
+    if not all(math.isfinite(end) and holds(end) for end in ends):
+        valid = np.isfinite(array) & holds(array)
         raise ValueError(f"{name} must be {allowed}, got {float(array[~valid].flat[0])!r}")
     return array
 

@@ -97,6 +97,8 @@ PEERS = (
 )
 """Peer, ours, benchmark and its parameters: rows of the table of ratios."""
 
+ARITHMETIC = "bench_maps.OverArithmetic.track_map_over_arithmetic"
+MAPS_MEASURED_ON = "amd-epyc-maps"
 PEERS_MEASURED_ON = ("amd-epyc-1-thread", "amd-epyc-2-threads")
 SPARSE_INFERENCE_MEASURED_ON = "amd-epyc-1-thread"
 
@@ -124,7 +126,7 @@ def pages(
         wanted[LEDGER] = page(LEDGER, parts)
     wanted[MISPRINTS] = page(MISPRINTS, {"misprints": misprints()})
     wanted[TRAINED_TABLES] = page(TRAINED_TABLES, {"table": part_of_table_2(records)})
-    wanted[BENCHMARKS] = page(BENCHMARKS, {"peers": peers()})
+    wanted[BENCHMARKS] = page(BENCHMARKS, {"maps": maps(), "peers": peers()})
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
     )
@@ -281,6 +283,17 @@ def peers() -> str:
         ratios = [ratio(machine, benchmark, parameters) for machine in machines]
         command = benchmark.split(".", 1)[1]
         lines.append(f"| {peer} | {ours} | {' | '.join(ratios)} | `{command}` |")
+    return "\n".join(lines)
+
+
+def maps() -> str:
+    """The time of every map over that of its arithmetic."""
+    machine = read_record(RESULTS / "benchmarks" / f"{MAPS_MEASURED_ON}.json")
+    names = list(dict.fromkeys(name for _, name, _ in machine[ARITHMETIC]["rows"]))
+    lines = [f"| | {' | '.join(names)} |", f"| :--- |{' ---: |' * len(names)}"]
+    for kind, activation in st.ACTIVATIONS.items():
+        ratios = [ratio(machine, ARITHMETIC, (kind, name)) for name in names]
+        lines.append(f"| {activation.label} | {' | '.join(ratios)} |")
     return "\n".join(lines)
 
 

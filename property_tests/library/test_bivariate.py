@@ -21,7 +21,7 @@ import sparsity_theory as st
 from property_tests.references.definitions import mp
 from property_tests.support.agreement import agree, error
 from property_tests.support.strategies import KINDS, Point, generic_points, points
-from sparsity_theory.numerics.bivariate import conditional, correlations, panels
+from sparsity_theory.numerics.bivariate import cells, conditional, correlations, panels
 from sparsity_theory.numerics.legendre import gauss_legendre
 
 EXACT = 5e-15
@@ -189,13 +189,17 @@ def test_the_gap_is_what_the_product_lacks(point: Any, gap: float) -> None:
 
 
 @pytest.mark.claim("Eq. 6", "Eq. 19")
+@pytest.mark.parametrize("number", [600, 10_000])
 @settings(max_examples=15)
 @given(point=points(most=20.0), seed=hyp.integers(0, 2**32 - 1))
-def test_many_points_of_one_line_are_what_single_points_are(point: Point, seed: int) -> None:
-    """From 512 points on, a line's points share a grid of panels."""
+def test_many_points_of_one_line_are_what_single_points_are(
+    number: int, point: Point, seed: int
+) -> None:
+    """From 512 points on, a line's points share a grid; from 8192 on, interpolants in its cells."""
     phi, q = point.activation, np.asarray(point.q)
     rng = np.random.default_rng(seed)
-    rho = np.concatenate([rng.uniform(-1, 1, 600), 1 - 10 ** rng.uniform(-16, 0, 600)])
+    rho = np.concatenate([rng.uniform(-1, 1, number), 1 - 10 ** rng.uniform(-16, 0, number)])
+    some = slice(None, None, number // 4)
     gap = np.where(rho < 0.5, 1 - rho, 10 ** (-100 * rho))
     for mean, at in (
         (phi.mean_product, rho),
@@ -203,10 +207,34 @@ def test_many_points_of_one_line_are_what_single_points_are(point: Point, seed: 
         (phi.mean_product_gap, gap),
     ):
         together = mean(at, q)
-        alone = np.array([mean(x, q) for x in at[::150]])
+        alone = np.array([mean(x, q) for x in at[some]])
         scale = np.where(np.abs(alone) > 1e-290, np.abs(alone), 1.0)
-        off = np.abs(together[::150] - alone) / scale
-        assert off.max() < 2 * EXACT, f"{point}, at {at[::150][off.argmax()]!r}"
+        off = np.abs(together[some] - alone) / scale
+        assert off.max() < 2 * EXACT, f"{point}, at {at[some][off.argmax()]!r}"
+
+
+@pytest.mark.claim("Eq. 6", "Eq. 19")
+@settings(max_examples=15)
+@given(point=generic_points(), seed=hyp.integers(0, 2**32 - 1))
+def test_very_many_points_of_any_line_are_what_fewer_are(point: Any, seed: int) -> None:
+    """Errors are relative to the value at rho = 1, as kernels of both signs may cancel."""
+    phi, q = point.activation, np.asarray(point.q)
+    rng = np.random.default_rng(seed)
+    rho = np.concatenate([rng.uniform(-1, 1, 10_000), 1 - 10 ** rng.uniform(-16, 0, 10_000)])
+    for mean in (phi.mean_product, phi.mean_product_of_derivatives):
+        scale = float(mean(ONE, q)) or 1.0
+        off = np.abs(mean(rho, q)[::50] - mean(rho[::50], q)) / scale
+        assert off.max() < 2 * GENERIC, f"{point}, at {rho[::50][off.argmax()]!r}"
+
+
+def test_interpolants_whose_series_have_not_ended_are_rejected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Negative control: every cell is taken for a smooth one."""
+    phi, rho = st.ShiftedReLU(8.0), np.linspace(-1, 1, 20_000)
+    right = phi.mean_product(rho, ONE)
+    monkeypatch.setattr(cells, "_ENDED", np.inf)
+    assert np.max(np.abs(phi.mean_product(rho, ONE) - right) / (right + 1e-290)) > 100 * EXACT
 
 
 @pytest.mark.claim("Eq. 6")

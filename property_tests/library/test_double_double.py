@@ -64,6 +64,19 @@ def test_a_density_far_out_keeps_its_digits(a: float, part: float, q: float) -> 
     agree("exp", found, exact, 1e-15, a=a, q=q)
 
 
+@given(exponent=hyp.floats(0.0, 700.0), part=hyp.floats(-1.0, 1.0), q=positive)
+def test_a_density_of_a_divisor_used_again_keeps_its_digits(
+    exponent: float, part: float, q: float
+) -> None:
+    high = -exponent * q
+    low = part * 2.0**-53 * high
+    exact = 0.4 * mp.exp((mp.mpf(high) + mp.mpf(low)) / mp.mpf(q))
+    for number in (q, np.array([q])):
+        divisor = double_double.Divisor.of(number)
+        found = np.ravel(double_double.exp_of_quotient(high, low, divisor, 0.4))[0]
+        agree("exp", found, exact, 1e-15, search=False, exponent=exponent, q=q)
+
+
 @given(
     high=hyp.floats(0.0, 300.0),
     part=hyp.floats(-1.0, 1.0),

@@ -173,7 +173,7 @@ def test_the_largest_stable_clip_is_stable_and_a_larger_one_is_not(kind: str) ->
     net = st.edge_of_chaos(phi)
     assert found.m == pytest.approx(float(phi.m), rel=1e-9)
     assert found.curvature == pytest.approx(float(net.variance_curvature(1.0)), rel=1e-9)
-    assert found.learnability == learnability(net, 200, 50)
+    assert found.learnability == pytest.approx(learnability(net, 200, 50), rel=1e-9)
 
 
 def test_a_stable_clip_lies_in_its_range_which_chance_has_made() -> None:

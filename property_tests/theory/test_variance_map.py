@@ -161,6 +161,20 @@ def test_the_reference_itself_is_what_numerical_integration_gives(
     agree("E phi^2", function.mean_square(2.25), by_quadrature, 1e-25, search=False)
 
 
+@given(point=points(), seed=hyp.integers(0, 2**32 - 1))
+def test_many_variances_at_once_have_the_values_of_single_ones(point: Point, seed: int) -> None:
+    """In blocks of 16384, with thin and thick pieces in each, and variances near both ends."""
+    net = point.net()
+    q = point.q * 10 ** np.random.default_rng(seed).uniform(-4, 4, 20_000)
+    q[::1000] = np.geomspace(1e-300, 1e300, 20)
+    for mapped in (net.variance_map, net.variance_slope, net.chi):
+        together = mapped(q)[::500]
+        alone = np.array([mapped(x) for x in q[::500]])
+        size = np.maximum(np.abs(alone), 1e-290)
+        off = np.abs(together - alone) / size
+        assert off.max() < ULPS, f"{point}, at {q[::500][off.argmax()]!r}"
+
+
 @given(point=points())
 def test_slope_and_curvature_are_the_derivatives_of_the_variance_map(point: Point) -> None:
     net = point.net()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy
 
 from .. import _validation as check
-from .._types import Array, FloatLike
-from ..numerics.gaussian import density
+from .._types import Array, FloatLike, Number, plain
+from ..numerics.elementary import choose, clipped, exp, log, quotient, smallest
+from ..numerics.gaussian import density, ramp_slope
 from ..numerics.roots import bracketed_newton
 from .piecewise_linear import clipped_ramp
 
@@ -23,9 +26,7 @@ def one_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
     Raises:
         ValueError: for s outside (0, 1), q_star not positive and finite.
     """
-    s, q_star = check.fraction("s", s), check.positive("q_star", q_star)
-    tau = np.where(s > 0.5, -scipy.special.ndtri(1.0 - s), scipy.special.ndtri(s))
-    return np.asarray(np.sqrt(q_star) * tau)
+    return _threshold(s, q_star, 1.0, scipy.special.ndtri, lambda tail: -scipy.special.ndtri(tail))
 
 
 def two_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
@@ -36,9 +37,20 @@ def two_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
     Raises:
         ValueError: for s outside (0, 1), q_star not positive and finite.
     """
-    s, q_star = check.fraction("s", s), check.positive("q_star", q_star)
-    tau = np.where(s > 0.5, scipy.special.erfcinv(1.0 - s), scipy.special.erfinv(s))
-    return np.asarray(np.sqrt(2.0 * q_star) * tau)
+    return _threshold(s, q_star, 2.0, scipy.special.erfinv, scipy.special.erfcinv)
+
+
+def _threshold(
+    s: FloatLike,
+    q_star: FloatLike,
+    times: float,
+    quantile: Callable[[Array], Array],
+    upper_quantile: Callable[[Array], Array],
+) -> Array:
+    """sqrt(times q*) quantile(s), where it is large by the upper tail 1 - s."""
+    share, variance = check.fraction("s", s), check.positive("q_star", q_star)
+    tau = choose(share > 0.5, lambda: upper_quantile(1.0 - share), lambda: quantile(share))
+    return np.asarray(np.sqrt(times * variance) * tau)[()]
 
 
 def clip_for_slope(tau: FloatLike, slope: FloatLike, q_star: FloatLike = 1.0) -> Array:
@@ -55,29 +67,35 @@ def clip_for_slope(tau: FloatLike, slope: FloatLike, q_star: FloatLike = 1.0) ->
     """
     slope, q_star = check.fraction("slope", slope), check.positive("q_star", q_star)
     root = np.sqrt(q_star)
-    a, slope = np.broadcast_arrays(check.finite("tau", tau) / root, slope)
-    gamma = density(a, _ZERO, _ONE)
-    target = np.asarray(scipy.special.logit(slope))
+    a, target = map(
+        plain, np.broadcast_arrays(check.finite("tau", tau) / root, scipy.special.logit(slope))
+    )
 
-    def excess(log_w: Array) -> tuple[Array, Array]:
-        logit, rate = _logit_of_slope(a, gamma, np.exp(log_w))
+    def excess(log_w: Number) -> tuple[Number, Number]:
+        logit, rate = _logit_of_slope(a, exp(log_w))
         return logit - target, rate
 
-    high = np.log(50.0 + 2.0 * np.abs(a))
-    start = np.clip(0.5 * target, _SMALLEST_LOG_CLIP, 0.5)
-    log_w = bracketed_newton(excess, np.full(a.shape, _SMALLEST_LOG_CLIP), high, start)
-    return np.asarray(root * np.exp(log_w))
+    low = _SMALLEST_LOG_CLIP + 0.0 * a
+    high, start = log(50.0 + 2.0 * abs(a)), clipped(0.5 * target, _SMALLEST_LOG_CLIP, 0.5)
+    return np.asarray(root * exp(bracketed_newton(excess, low, high, start)))[()]
 
 
-def _logit_of_slope(a: Array, gamma: Array, w: Array) -> tuple[Array, Array]:
+def _logit_of_slope(a: Number, w: Number) -> tuple[Number, Number]:
     """log(r / (1 - r)) of r = V'(1) / chi(1) for the ramp from a to a + w, and d/d(log w) of it.
 
     r = A / B and 1 - r = w gamma(a + w) / B with A = E z phi phi', B = E phi'^2. Where A <= 0
     (possible for a < 0 only) the logit is -inf.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = clipped_ramp(a, w).mean_square_slope(_ONE) / gamma
-        change = w * (a + 0.5 * w)
-        logit = np.where(ratio > 0.0, np.log(ratio) - np.log(w) + change, -np.inf)
-        rate = w * (a + w) * (1.0 + w * np.exp(-change) / ratio) - 1.0
+    ratio = _slope_over_density(a, w)
+    change = w * (a + 0.5 * w)
+    logit = choose(ratio > 0.0, lambda: log(ratio) - log(w) + change, lambda: -np.inf)
+    rate = w * (a + w) * (1.0 + w * quotient(exp(-change), ratio)) - 1.0
     return logit, rate
+
+
+def _slope_over_density(a: Number, w: Number) -> Number:
+    """A / gamma(a)."""
+    if smallest(a) >= 0.0:
+        return ramp_slope(a, w)
+    ramp = clipped_ramp(np.asarray(a), np.asarray(w))
+    return plain(np.asarray(ramp.mean_square_slope(_ONE) / density(np.asarray(a), _ZERO, _ONE)))

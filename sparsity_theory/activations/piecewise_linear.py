@@ -19,22 +19,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _validation as check
-from .._types import Array, FloatLike, Parameter, plain, scalar_or_array
+from .._types import Array, FloatLike, Number, Parameter, plain, scalar_or_array
 from .._values import Value
 from ..numerics import bivariate
 from ..numerics.division import ratio_or_zero
 from ..numerics.double_double import two_sum
-from ..numerics.gaussian import FAR, Interval, Tail
+from ..numerics.elementary import choose, is_zero, largest, once, positive_part, scaled, select
+from ..numerics.gaussian import FAR, Interval, Ray, Scale, Segment, Tail
 
 _ZERO = np.zeros(())
 _CHUNK = 16384  # variances at once, so that temporary arrays stay in the cache
+
+
+Domain: TypeAlias = Interval | Tail
+"""Where a piece lies on the half line z >= 0."""
 
 
 @dataclass(frozen=True)
@@ -60,130 +64,136 @@ class Kinks:
         )
 
 
-@dataclass(frozen=True)
 class Piece:
     """phi on an interval of z >= 0 or a half line: its value at the left end, and its slope.
 
-    On the reflected half line these are those of phi(-x), and ``derivative`` is phi' = -slope.
+    On the reflected half line these are those of phi(-x), and ``derivative`` is phi' = -slope. The
+    integrals are over the piece's domain ``on`` in units of sqrt(q), with u = sqrt(q) z.
     """
 
-    domain: Interval | Tail
-    value: Array
-    slope: float
-    derivative: float
+    def __init__(self, value: Number, slope: float, direction: int) -> None:
+        self.value, self.slope, self.derivative = value, slope, direction * slope
+        self.starts_at_zero = is_zero(value)
+        self.vanishes = slope == 0.0 and self.starts_at_zero
 
-    @property
-    def vanishes(self) -> bool:
-        """Whether phi = 0 throughout, for the whole batch."""
-        return self.slope == 0.0 and bool(np.all(self.value == 0.0))
-
-    def probability_of_zero(self) -> Array:
+    def probability_of_zero(self, on: Domain, scale: Scale) -> Number:
         """The probability of z where phi = 0; a single zero inside the piece has none."""
         if self.slope != 0.0:
-            return np.zeros(())
-        return np.where(self.value == 0.0, self.domain.moment0, 0.0)
+            return 0.0
+        return choose(self.value == 0.0, lambda: on.moment0, lambda: 0.0)
 
-    def derivative_power(self, power: int) -> Array:
-        """The integral of phi'(scale z)^power."""
-        return self.derivative**power * self.domain.moment0
+    def derivative_power(self, power: int, on: Domain) -> Number:
+        """The integral of phi'(u)^power."""
+        return 0.0 if self.slope == 0.0 else scaled(self.derivative**power, on.moment0)
 
-    def mean(self, scale: Array) -> Array:
-        """The integral of phi(scale z)."""
-        return self.value * self.domain.moment0 + self.slope * scale * self.domain.moment1
+    def mean(self, on: Domain, scale: Scale) -> Number:
+        """The integral of phi(u)."""
+        level = 0.0 if self.starts_at_zero else self.value * on.moment0
+        return level if self.slope == 0.0 else level + self.slope * scale.root * on.moment1
 
-    def mean_square(self, scale: Array) -> Array:
-        """The integral of phi(scale z)^2."""
-        on, rise = self.domain, self.slope * scale
-        total: Array = np.zeros(())
+    def mean_square(self, on: Domain, scale: Scale) -> Number:
+        """The integral of phi(u)^2."""
+        value, rise = self.value, scaled(self.slope, scale.root)
+        total: Number = 0.0
         if self.slope != 0.0:
             total = rise * (rise * on.moment2)
-        if np.any(self.value):
-            total = total + self.value * (self.value * on.moment0)
-        if self.slope != 0.0 and np.any(self.value):
-            total = total + 2.0 * rise * (self.value * on.moment1)
+        if not self.starts_at_zero:
+            total = total + value * (value * on.moment0)
+        if self.slope != 0.0 and not self.starts_at_zero:
+            total = total + 2.0 * rise * (value * on.moment1)
         return total
 
-    def mean_fourth_power(self, scale: Array) -> Array:
-        """The integral of phi(scale z)^4."""
-        on, rise, value = self.domain, self.slope * scale, self.value
-        total: Array = np.zeros(())
+    def mean_fourth_power(self, on: Domain, scale: Scale) -> Number:
+        """The integral of phi(u)^4."""
+        value, rise = self.value, self.slope * scale.root
+        value2, rise2 = value * value, rise * rise
+        total: Number = 0.0
         if self.slope != 0.0:
-            total = rise**4 * on.moment4
-        if np.any(value):
-            total = total + value**4 * on.moment0
-        if self.slope != 0.0 and np.any(value):
-            mixed = 4.0 * value**2 * on.moment1 + 6.0 * value * rise * on.moment2
-            total = total + value * rise * (mixed + 4.0 * rise**2 * on.moment3)
+            total = rise2 * rise2 * on.moment4
+        if not self.starts_at_zero:
+            total = total + value2 * value2 * on.moment0
+        if self.slope != 0.0 and not self.starts_at_zero:
+            mixed = 4.0 * value2 * on.moment1 + 6.0 * value * rise * on.moment2
+            total = total + value * rise * (mixed + 4.0 * rise2 * on.moment3)
         return total
 
-    def weighted_slope(self, scale: Array) -> Array:
-        """The integral of z phi(scale z) phi'(scale z)."""
-        level = self.value * self.domain.slope0 if np.any(self.value) else 0.0
-        return np.asarray(self.slope * (level + self.slope * scale * self.domain.slope1))
+    def weighted_slope(self, on: Domain, scale: Scale) -> Number:
+        """The integral of z phi(u) phi'(u) / sqrt(q)."""
+        return self._rising(lambda: on.slope0 / scale.root, lambda: on.slope1)
 
-    def hermite_slope(self, scale: Array) -> Array:
-        """The integral of He_3(z) phi(scale z) phi'(scale z)."""
-        level = self.value * self.domain.hermite0 if np.any(self.value) else 0.0
-        return np.asarray(self.slope * (level + self.slope * scale * self.domain.hermite1))
+    def hermite_slope(self, on: Domain, scale: Scale) -> Number:
+        """The integral of He_3(z) phi(u) phi'(u) / sqrt(q)."""
+        return self._rising(lambda: on.hermite0 / scale.root, lambda: on.hermite1)
+
+    def _rising(self, level: Callable[[], Number], rise: Callable[[], Number]) -> Number:
+        """slope (value level + slope rise)."""
+        if self.slope == 0.0:
+            return 0.0
+        total = scaled(self.slope, rise())
+        if not self.starts_at_zero:
+            total = self.value * level() + total
+        return scaled(self.slope, total)
 
 
-@dataclass(frozen=True)
+Integral: TypeAlias = Callable[[Piece, Domain, Scale], Number]
+"""An integral over a piece, from its domain and the variances."""
+
+
 class HalfLine:
-    """phi on the half line z >= 0, or z <= 0 after reflection, cut at the kinks.
+    """phi on the half line x >= 0, or x <= 0 after reflection, cut at the kinks.
 
-    ``ends[0]`` is the origin and ``ends[i]`` the i-th kink, moved to the origin where it is
-    negative; piece i begins at ``ends[i]`` with ``values[i]`` and ``slopes[i]``, and is
-    ``widths[i]`` wide; the last piece is unbounded. ``direction`` is -1 after reflection.
+    ``rays[0]`` begins at the origin and ``rays[i]`` at the i-th kink, moved to the origin where it
+    is negative; ``segments[i]`` lies between two of them. Piece i begins at ``rays[i]``; the last
+    one is unbounded. ``direction`` is -1 after reflection.
     """
 
-    ends: tuple[Tail, ...]
-    widths: tuple[Array, ...]
-    values: tuple[Array, ...]
-    slopes: tuple[float, ...]
-    direction: int
-
-    @classmethod
-    def right(
-        cls, kinks: Kinks, slopes: tuple[float, ...], q: Array, direction: int = 1
-    ) -> HalfLine:
-        """The half line z >= 0 of a function, standardized by sqrt(q)."""
-        root = np.sqrt(q)
-        ends = [Tail(_ZERO, _ZERO, q, np.ones((), dtype=np.bool_))]
-        widths = [np.clip(kinks.high[0], 0.0, FAR * root) / root]
-        values = [kinks.values[0] - slopes[0] * kinks.high[0]]
-        following = (*kinks.high[1:], np.full((), np.inf))
-        for i, (high, low) in enumerate(zip(kinks.high, kinks.low, strict=True)):
-            negative = high < 0.0
-            ends.append(Tail(np.maximum(high, 0.0), np.where(negative, 0.0, low), q, negative))
-            values.append(kinks.values[i] - slopes[i + 1] * np.minimum(high, 0.0))
-            if i < len(kinks.gaps):
-                width = np.where(negative, np.maximum(following[i], 0.0), kinks.gaps[i])
-                widths.append(np.minimum(width, FAR * root) / root)
-        return cls(tuple(ends), tuple(widths), tuple(values), slopes, direction)
-
-    @classmethod
-    def left(cls, kinks: Kinks, slopes: tuple[float, ...], q: Array) -> HalfLine:
-        """The half line z <= 0, reflected."""
-        mirrored = tuple(-slope for slope in reversed(slopes))
-        return cls.right(kinks.reflected(), mirrored, q, direction=-1)
-
-    @cached_property
-    def domains(self) -> tuple[Interval | Tail, ...]:
-        """Where the pieces lie."""
-        bounded = zip(self.ends[:-1], self.ends[1:], self.widths, strict=True)
-        return (*(Interval(*ends_and_width) for ends_and_width in bounded), self.ends[-1])
-
-    @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
-        """The pieces that are not empty, from the origin outwards."""
-        parts = zip(self.domains, self.values, self.slopes, strict=True)
-        return tuple(
-            Piece(domain, value, slope, self.direction * slope)
-            for i, (domain, value, slope) in enumerate(parts)
-            if i == len(self.widths) or np.any(self.widths[i] > 0.0)
+    def __init__(self, kinks: Kinks, slopes: tuple[float, ...], direction: int = 1) -> None:
+        high, low, between, levels = (
+            [plain(np.asarray(x)) for x in row]
+            for row in (kinks.high, kinks.low, kinks.gaps, kinks.values)
         )
+        rays = [Ray(0.0, 0.0, cut=True)]
+        gaps = [positive_part(high[0])]
+        values = [levels[0] - slopes[0] * high[0]]
+        for i, kink in enumerate(high):
+            negative = kink < 0.0
+            rays.append(Ray(positive_part(kink), select(negative, 0.0, low[i]), cut=negative))
+            values.append(levels[i] + slopes[i + 1] * positive_part(-kink))
+            if i < len(between):
+                gaps.append(select(negative, positive_part(high[i + 1]), between[i]))
+        self.slopes, self.rays = slopes, tuple(rays)
+        self.segments = tuple(map(Segment, rays[:-1], rays[1:], gaps))
+        self.pieces = tuple(
+            Piece(value, slope, direction) for value, slope in zip(values, slopes, strict=True)
+        )
+        self.present = tuple(i for i, gap in enumerate([*gaps, np.inf]) if largest(gap) > 0.0)
+        """Which pieces are not empty, from the origin outwards."""
 
-    def edge_deficit(self) -> Array:
+        self.nonzero = tuple(i for i in self.present if not self.pieces[i].vanishes)
+        """Those of them where phi is not 0 for the whole batch."""
+
+    @classmethod
+    def left(cls, kinks: Kinks, slopes: tuple[float, ...]) -> HalfLine:
+        """The half line x <= 0, reflected."""
+        return cls(kinks.reflected(), tuple(-slope for slope in reversed(slopes)), direction=-1)
+
+    def domains(self, scale: Scale) -> tuple[list[Interval], Tail]:
+        """Where the pieces lie, the last one apart."""
+        tails = [Tail(ray, scale) for ray in self.rays]
+        return list(map(Interval, self.segments, tails[:-1], tails[1:])), tails[-1]
+
+    def parts(self, scale: Scale, chosen: tuple[int, ...]) -> Iterator[tuple[Piece, Domain]]:
+        """The chosen pieces, and where they lie."""
+        tails: dict[int, Tail] = {}
+        for i in chosen:
+            start = tails.get(i) or Tail(self.rays[i], scale)
+            if i < len(self.segments):
+                tails[i + 1] = Tail(self.rays[i + 1], scale)
+                yield self.pieces[i], Interval(self.segments[i], start, tails[i + 1])
+            else:
+                yield self.pieces[i], start
+
+    def edge_deficit(self, scale: Scale) -> Number:
         """E psi'^2 - E psi^2 over this half line, for psi = phi - phi(0), standardized to q = 1.
 
         In the slope jumps d_j at the kinks k_j this is the quadratic form
@@ -191,25 +201,24 @@ class HalfLine:
         of squares with positive weights, in which nothing cancels. The slope at the origin drops
         out: for a linear function every variance is a fixed point.
         """
-        ramps = self._ramp_means()
-        deficit: Array = np.zeros(())
-        for i, (before, end) in enumerate(pairwise(self.ends)):
-            weight = self.widths[i] + before.a * ratio_or_zero(ramps[i], before.moment1)
-            excess: Array = np.zeros(())
-            for slope, ramp in zip(self.slopes[i + 1 :], ramps[i + 1 :], strict=True):
-                excess = excess + (slope - self.slopes[i]) * ramp
-            deficit = deficit + weight * excess * ratio_or_zero(excess, end.moment1)
+        intervals, last = self.domains(scale)
+        # Of all pieces but the first: the mean of the ramp with slope 1 on the piece, 0 elsewhere.
+        ramps = [on.moment1 + on.width * on.right.moment0 for on in intervals[1:]] + [last.moment1]
+        deficit: Number = 0.0
+        for i, on in enumerate(intervals):
+            weight = on.width
+            if i > 0:
+                weight = weight + on.left.a * ratio_or_zero(ramps[i - 1], on.left.moment1)
+            excess: Number = 0.0
+            for slope, ramp in zip(self.slopes[i + 1 :], ramps[i:], strict=True):
+                if slope != self.slopes[i]:
+                    excess = excess + (slope - self.slopes[i]) * ramp
+            deficit = deficit + weight * excess * ratio_or_zero(excess, on.right.moment1)
         return deficit
 
-    def _ramp_means(self) -> tuple[Array, ...]:
-        """Of every piece: the mean of the ramp with slope 1 on the piece and 0 elsewhere."""
-        bounded = (
-            domain.moment1 + width * end.moment0
-            for domain, width, end in zip(
-                self.domains[:-1], self.widths, self.ends[1:], strict=True
-            )
-        )
-        return (*bounded, self.ends[-1].moment1)
+
+Parts: TypeAlias = tuple[tuple[int, HalfLine, tuple[int, ...]], ...]
+"""The multiplicity of half lines, and which of their pieces are meant."""
 
 
 @dataclass(frozen=True)
@@ -405,10 +414,8 @@ class PiecewiseLinear(Value):
 
     def sparsity(self, q: FloatLike = 1.0) -> Array:
         """The expected share of zeros, P(phi(Z) = 0) for Z ~ N(0, q) (Eqs. 12, 56)."""
-        q = check.positive("q", q)
-        return sum(
-            (times * piece.probability_of_zero() for times, piece in self._pieces(q)), np.zeros(())
-        )
+        parts = tuple((times, half, half.present) for times, half in self._half_lines)
+        return self._sum(check.positive("q", q), Piece.probability_of_zero, parts)
 
     def mean(self, q: Array) -> Array:
         """E phi(sqrt(q) z)."""
@@ -426,30 +433,38 @@ class PiecewiseLinear(Value):
 
     def mean_square_slope(self, q: Array) -> Array:
         """d/dq of E phi(sqrt(q) z)^2 (Eqs. 38, 43, 50)."""
-        return self._expectation(q, Piece.weighted_slope) / np.sqrt(q)
+        return self._expectation(q, Piece.weighted_slope)
 
     def mean_square_curvature(self, q: Array) -> Array:
         """The second derivative in q of E phi(sqrt(q) z)^2 (Eqs. 40, 43)."""
-        return 0.5 * self._expectation(q, Piece.hermite_slope) / np.sqrt(q) / q
+        return self._expectation(
+            q,
+            lambda piece, on, scale: 0.5 * piece.hermite_slope(on, scale) / scale.q,
+        )
 
     def mean_derivative_power(self, q: Array, power: int) -> Array:
         """E phi'(sqrt(q) z)^power; the power 2 is in Eqs. 39, 42, 51, 54, the others in Eq. 27."""
-        return self._expectation(q, lambda piece, _: piece.derivative_power(power))
+        return self._expectation(q, lambda piece, on, _: piece.derivative_power(power, on))
 
     def squared_slopes(self, q: Array) -> tuple[Array, Array]:
         """The law of phi'(sqrt(q) z)^2 for a single q: its values, ascending, and their masses."""
-        masses: dict[float, Array] = {}
-        for times, piece in self._pieces(q):
-            square = piece.derivative**2
-            masses[square] = masses.get(square, np.zeros(())) + times * piece.domain.moment0
+        masses: dict[float, float] = {}
+        scale = Scale(float(q))
+        for times, half in self._half_lines:
+            for piece, on in half.parts(scale, half.present):
+                square = piece.derivative**2
+                masses[square] = masses.get(square, 0.0) + times * float(on.moment0)
         values = sorted(masses)
-        return np.array(values), np.array([float(masses[value]) for value in values])
+        return np.array(values), np.array([masses[value] for value in values])
 
     def edge_deficit(self, q: Array) -> Array:
         """q E phi'^2 - E phi^2, which is sigma_b^2 / sigma_w^2 on the edge of chaos."""
-        total = sum(times * half.edge_deficit() for times, half in self._half_lines(q))
-        at_zero = self(0.0)
-        return q * total + at_zero * (at_zero - 2.0 * self.mean(q))
+        scale = Scale(plain(np.asarray(q)))
+        deficit: Number = q * sum(times * half.edge_deficit(scale) for times, half in self._support)
+        at_zero = self._value_at_zero
+        if not is_zero(at_zero):
+            deficit = deficit + at_zero * (at_zero - 2.0 * self.mean(q))
+        return np.asarray(deficit)[()]
 
     def mean_product(self, rho: Array, q: Array) -> Array:
         """E phi(u1) phi(u2) for normal u1, u2 of variance q and correlation rho (Eq. 6)."""
@@ -503,31 +518,61 @@ class PiecewiseLinear(Value):
             q,
         )
 
-    def _half_lines(self, q: Array) -> Iterator[tuple[int, HalfLine]]:
+    @once
+    def _right(self) -> HalfLine:
+        return HalfLine(self._kinks, self._slopes)
+
+    @once
+    def _left(self) -> HalfLine:
+        return HalfLine.left(self._kinks, self._slopes)
+
+    @property
+    def _half_lines(self) -> tuple[tuple[int, HalfLine], ...]:
         """The half lines that differ, and the multiplicity of each."""
-        yield 2 if self.odd else 1, HalfLine.right(self._kinks, self._slopes, q)
-        if not self.odd:
-            yield 1, HalfLine.left(self._kinks, self._slopes, q)
+        return ((2, self._right),) if self.odd else ((1, self._right), (1, self._left))
 
-    def _pieces(self, q: Array) -> Iterator[tuple[int, Piece]]:
-        for times, half in self._half_lines(q):
-            for piece in half.pieces:
-                yield times, piece
+    @once
+    def _support(self) -> tuple[tuple[int, HalfLine], ...]:
+        """The same, less one on which phi is known to be 0."""
+        kinks = self._kinks
+        if self._slopes[0] == 0.0 and is_zero(kinks.values[0]) and not np.any(kinks.high[0] < 0.0):
+            return ((1, self._right),)
+        return self._half_lines
 
-    def _expectation(self, q: Array, integral: Callable[[Piece, Array], Array]) -> Array:
-        if np.size(q) > _CHUNK and all(high.ndim == 0 for high in self._kinks.high):
-            parts = np.array_split(np.ravel(q), np.size(q) // _CHUNK + 1)
-            done = [self._expectation(part, integral) for part in parts]
-            return np.concatenate(done).reshape(np.shape(q))
-        scale = np.sqrt(q)
-        return sum(
-            (
-                times * integral(piece, scale)
-                for times, piece in self._pieces(q)
-                if not piece.vanishes
-            ),
-            np.zeros(()),
-        )
+    @once
+    def _value_at_zero(self) -> Parameter:
+        return plain(np.asarray(self(0.0)))
+
+    def _expectation(self, q: Array, integral: Integral) -> Array:
+        """The sum of an integral over all pieces where phi is not 0, in blocks of variances."""
+        parts = tuple((times, half, half.nonzero) for times, half in self._support)
+        return self._sum(q, integral, parts)
+
+    def _sum(self, q: Array, integral: Integral, parts: Parts) -> Array:
+        q, batch = np.asarray(q), self._kinks.high[0].shape
+        if q.ndim == 0 and not batch:
+            return cast(Array, np.float64(_sum_at(float(q), integral, parts)))
+        result = np.empty(np.broadcast_shapes(q.shape, batch))
+        if q.size <= _CHUNK or batch:
+            result[...] = _sum_at(plain(q), integral, parts)
+            return result
+        variances, results = q.ravel(), result.reshape(-1)
+        for first in range(0, q.size, _CHUNK):
+            block = slice(first, first + _CHUNK)
+            results[block] = _sum_at(variances[block], integral, parts)
+        return result
+
+
+def _sum_at(q: Number, integral: Integral, parts: Parts) -> Number:
+    scale = Scale(q)
+    total: Number = 0.0
+    for times, half, chosen in parts:
+        for piece, on in half.parts(scale, chosen):
+            part = integral(piece, on, scale)
+            total = part if type(total) is float and total == 0.0 else total + part
+        if times != 1:  # then there is no other half line
+            total = times * total
+    return total
 
 
 def ramp_kinks(tau: Array, m: Array) -> Kinks:

@@ -208,6 +208,8 @@ def _broadcast(tau: Array, m: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: if their shapes do not broadcast.
     """
+    if tau.shape == m.shape:
+        return check.parameter(tau), check.parameter(m)
     try:
         shape = np.broadcast_shapes(tau.shape, m.shape)
     except ValueError:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _validation as check
-from .._types import Array, FloatLike
+from .._types import Array, FloatLike, Number, plain
 from ..activations.expectations import GaussianExpectations, check_activation
+from ..numerics.elementary import anywhere, select
 from ..numerics.roots import bracketed_newton
 from .maps import MeanField
 
 # Of q E phi'^2: expectations by quadrature are good to a few times this, closed forms to more.
 _ROUNDING = 1e-13
+_TINY = float(np.finfo(float).tiny)
 
 
 def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> MeanField:
@@ -29,23 +31,23 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
     """
     check_activation(activation)
     q_star = check.positive("q_star", q_star)
-    mean_squared_derivative = activation.mean_derivative_power(q_star, 2)
+    mean_squared_derivative = plain(np.asarray(activation.mean_derivative_power(q_star, 2)))
     _refuse_infinite(activation, mean_squared_derivative)
-    if np.any(mean_squared_derivative < np.finfo(float).tiny):
+    if anywhere(mean_squared_derivative < _TINY):
         raise ValueError(
             f"{activation!r} has no edge of chaos at q_star = {q_star!s}: "
             "its derivative vanishes there to double precision"
         )
-    deficit = activation.edge_deficit(q_star)
-    rounding = _ROUNDING * (q_star * mean_squared_derivative)
-    deficit = np.where((deficit < 0.0) & (deficit >= -rounding), 0.0, deficit)
-    if np.any(deficit < 0.0):
+    deficit = plain(np.asarray(activation.edge_deficit(q_star)))
+    rounding = _ROUNDING * (plain(q_star) * mean_squared_derivative)
+    deficit = select((deficit < 0.0) & (deficit >= -rounding), 0.0, deficit)
+    if anywhere(deficit < 0.0):
         raise ValueError(
             f"{activation!r} has no edge of chaos at q_star = {q_star!s}: sigma_b^2 would be "
             f"{np.min(deficit / mean_squared_derivative):.6g}, but must be at least 0"
         )
     return MeanField(
-        activation, 1.0 / mean_squared_derivative, deficit / mean_squared_derivative, q_star
+        activation, 1.0 / mean_squared_derivative, deficit / mean_squared_derivative, plain(q_star)
     )
 
 
@@ -92,8 +94,8 @@ def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike
     return edge_of_chaos(activation, np.exp(log_q).reshape(wanted.shape))
 
 
-def _refuse_infinite(activation: GaussianExpectations, mean_squared_derivative: Array) -> None:
-    if np.any(np.isinf(mean_squared_derivative)):
+def _refuse_infinite(activation: GaussianExpectations, mean_squared_derivative: Number) -> None:
+    if anywhere(mean_squared_derivative == np.inf):
         raise ValueError(
             f"{activation!r} has no edge of chaos: it jumps, so that E phi'^2, and with it chi_1, "
             "is infinite"

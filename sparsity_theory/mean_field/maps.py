@@ -98,7 +98,11 @@ class MeanField(Value):
         q = check.nonnegative("q", q)
         with np.errstate(over="ignore"):
             mean_square = _from_zero_on(q, self.activation.mean_square, self._square_at_zero)
-            return np.asarray(self.sigma_w2 * mean_square + self.sigma_b2)[()]
+            weighted = self.sigma_w2 * mean_square
+            if np.ndim(self.sigma_b2) > 0:
+                return np.asarray(weighted + self.sigma_b2)[()]
+            weighted += self.sigma_b2  # without another array
+            return np.asarray(weighted)[()]
 
     def variance_slope(self, q: FloatLike) -> Array:
         """V'(q), the slope of the variance map (Eqs. 13, 14, 38, 43, 50), for q >= 0.
@@ -259,6 +263,6 @@ def _from_zero_on(
     q: Array, expectation: Callable[[Array], Array], at_zero: Callable[[], Array]
 ) -> Array:
     """An expectation at every q >= 0, from its limit where q is 0."""
-    if np.all(q):
+    if q.all() if q.ndim else q > 0.0:
         return expectation(q)
     return np.where(q == 0.0, at_zero(), expectation(np.where(q == 0.0, 1.0, q)))

@@ -6,9 +6,12 @@ the exponent is 450, and half an ulp lost in it costs 450 ulps in the result.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from .._types import Array
+from .._types import Array, Number
+from .elementary import exp
 
 _SPLITTER = 134217729.0  # 2^27 + 1 (Dekker 1971): halves a significand of 53 bits
 _SMALL, _LARGE = 1e-250, 1e250  # between them no product of two numbers here leaves the doubles
@@ -21,13 +24,17 @@ def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
     return total, (x - (total - virtual)) + (y - virtual)
 
 
-def _split(x: Array) -> tuple[Array, Array]:
+def _upper_half(x: Number) -> Number:
     scaled = _SPLITTER * x
-    high = scaled - (scaled - x)
+    return scaled - (scaled - x)
+
+
+def _split(x: Number) -> tuple[Number, Number]:
+    high = _upper_half(x)
     return high, x - high
 
 
-def two_product(x: Array, y: Array) -> tuple[Array, Array]:
+def two_product(x: Number, y: Number) -> tuple[Number, Number]:
     """x * y as (rounded product, exact rounding error), for |x|, |y| below 1e300 (Veltkamp)."""
     product = x * y
     x_high, x_low = _split(x)
@@ -41,6 +48,34 @@ def quotient(high: Array, low: Array, divisor: Array) -> tuple[Array, Array]:
     ratio = high / divisor
     product, error = two_product(ratio, divisor)
     return ratio, ((high - product) - error + low) / divisor
+
+
+@dataclass(frozen=True)
+class Divisor:
+    """A positive number that many are divided by: its reciprocal and its two halves."""
+
+    reciprocal: Number
+    high: Number
+    low: Number
+
+    @classmethod
+    def of(cls, x: Number) -> Divisor:
+        """x between 1e-290 and 1e290."""
+        return cls(1.0 / x, *_split(x))
+
+
+def exp_of_quotient(high: Number, low: Number, divisor: Divisor, times: float = 1.0) -> Number:
+    """times exp((high + low) / divisor) to an ulp or two, for quotients below 0.
+
+    The quotient is half a significand, whose product with either half of the divisor is exact, and
+    a rest below 1e-5, whose exponential is a parabola.
+    """
+    ratio = _upper_half(high * divisor.reciprocal)
+    rest = high - ratio * divisor.high
+    rest -= ratio * divisor.low
+    rest += low
+    rest *= divisor.reciprocal
+    return exp(ratio) * (times + rest * (times + (0.5 * times) * rest))
 
 
 def _moderate(q: Array) -> bool:

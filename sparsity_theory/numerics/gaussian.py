@@ -13,22 +13,33 @@ for k <= 2; k = 3 and 4, for the fluctuations of finite networks, lose a factor 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
-from .._types import Array
-from .double_double import exp_minus_half_square
+from .._types import Number
+from .double_double import Divisor, exp_minus_half_square, exp_of_quotient, two_product
+from .elementary import (
+    choose,
+    erfcx,
+    exp,
+    expm1,
+    larger,
+    largest,
+    once,
+    polynomial,
+    select,
+    smallest,
+    sqrt,
+)
 from .legendre import gauss_legendre
 
-_FALSE = np.zeros((), dtype=np.bool_)
-_SQRT_HALF = np.sqrt(0.5)
-_SQRT_HALF_PI = np.sqrt(0.5 * np.pi)
-_INV_SQRT_2PI = 1.0 / np.sqrt(2.0 * np.pi)
+_SQRT_HALF = math.sqrt(0.5)
+_SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
+_INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 
 # (a + 2)^3 t_2(a) in powers of (a - 5) / (a + 5): tools/precompute/second_tail_moment.py
 _SECOND_TAIL_MOMENT = (
@@ -66,32 +77,352 @@ FAR = 1e3
 
 # An interval from a to a + w is thin if w (a + w / 2) is at most one of these limits. Differences
 # of tails lose at most a factor of ten beyond the limit that each is used with; below it, this many
-# Gauss-Legendre nodes leave no error above rounding.
-_RULES = {}
-for _limit, _count in ((0.5, 8), (1.0, 10), (2.0, 12)):
-    _nodes, _, _weights = gauss_legendre(_count)
-    _RULES[_limit] = tuple(zip(_nodes, _weights, strict=True))
+# Gauss-Legendre nodes, or terms of a power series, leave no error above rounding.
+_NODES = {0.5: 8, 1.0: 10, 2.0: 12}
+_TERMS = {0.5: 11, 1.0: 14, 2.0: 18}
+_RULES = {limit: gauss_legendre(count)[::2] for limit, count in _NODES.items()}
+_FINE_NODES, _, _FINE_WEIGHTS = gauss_legendre(16)
+_FACTORIALS = np.array([math.factorial(n) for n in range(max(_TERMS.values()))], dtype=np.float64)
 
 
-def mills_ratio(a: Array) -> Array:
+def mills_ratio(a: Number) -> Number:
     """t_0(a) = (1 - Phi(a)) / gamma(a), for a >= 0."""
-    return np.asarray(_SQRT_HALF_PI * scipy.special.erfcx(_SQRT_HALF * a))
+    return _SQRT_HALF_PI * erfcx(_SQRT_HALF * a)
 
 
-def scaled_second_moment(a: Array) -> Array:
+def scaled_second_moment(a: Number) -> Number:
     """t_2(a) = int_0^inf t^2 exp(-a t - t^2 / 2) dt for a >= 0, to a few ulps."""
-    y = (a - 5.0) / (a + 5.0)
-    moment = np.full_like(y, _SECOND_TAIL_MOMENT[-1])
-    for coefficient in _SECOND_TAIL_MOMENT[-2::-1]:
-        moment *= y
-        moment += coefficient
-    moment /= (a + 2.0) ** 3
-    return moment
+    b = a + 2.0
+    return polynomial(_SECOND_TAIL_MOMENT, (a - 5.0) / (a + 5.0)) / (b * b * b)
 
 
-def density(high: Array, low: Array, q: Array) -> Array:
+def density(high: Number, low: Number, q: Number) -> Number:
     """gamma((high + low) / sqrt(q)), to a few ulps however far out."""
     return np.asarray(_INV_SQRT_2PI * exp_minus_half_square(high, low, q))
+
+
+_SMALL, _LARGE = (
+    1e-120,
+    1e120,
+)  # squares of points between them are far from the ends of the doubles
+
+Powers = tuple[tuple[float, int, int], ...]
+"""Terms (c, j, k): a sum of c (z - a)^j z^k."""
+
+
+def ramp_slope(a: Number, w: Number) -> Number:
+    """int (z - a) z gamma(dz) / gamma(a) over the interval from a >= 0 to a + w."""
+    thin = w * (a + 0.5 * w) <= 1.0
+    return choose(thin, lambda: _thin_ramp_slope(a, w), lambda: _thick_ramp_slope(a, w))
+
+
+def _thin_ramp_slope(a: Number, w: Number) -> Number:
+    nodes, weights = _RULES[1.0]
+    start, width = np.asarray(a)[..., None], np.asarray(w)[..., None]
+    z, density = start + nodes * width, np.exp(-nodes * width * (start + 0.5 * nodes * width))
+    total = (nodes * z * density) @ weights
+    return w * w * (float(total) if total.ndim == 0 else total)
+
+
+def _thick_ramp_slope(a: Number, w: Number) -> Number:
+    return mills_ratio(a) - exp(-w * (a + 0.5 * w)) * (mills_ratio(a + w) + w)
+
+
+class Scale:
+    """Variances q > 0, and what all points need of them to be taken in units of sqrt(q)."""
+
+    def __init__(self, q: Number) -> None:
+        self.q, self.root = q, sqrt(q)
+        least = smallest(q)
+        self.reach = FAR * math.sqrt(least)
+        """Farther points are cut at `FAR` for some variance."""
+        self.moderate = least > _SMALL**2 and largest(q) < _LARGE**2
+
+    @once
+    def divisor(self) -> Divisor:
+        """q, for quotients to more than double precision."""
+        return Divisor.of(self.q)
+
+
+class Ray:
+    """The half line beyond high + low >= 0, at no variance yet, with what does not depend on one.
+
+    ``cut`` marks half lines that begin at the origin only because a piece was cut there in two.
+    The boundary terms of the two parts cancel there, and are left out of both Hermite moments.
+    """
+
+    def __init__(self, high: Number, low: Number, cut: Any = False) -> None:
+        self.high, self.low, self.cut = high, low, cut
+        self.at_origin = type(high) is float and high == 0.0
+        self.farthest = largest(high)
+        nearest = smallest(select(high > 0.0, high, _LARGE))
+        self.moderate = nearest > _SMALL and self.farthest < _LARGE
+
+    @once
+    def exponent(self) -> tuple[Number, Number]:
+        """-(high + low)^2 / 2, and its rounding error."""
+        square, error = two_product(self.high, self.high)
+        return -0.5 * square, -0.5 * error - self.high * self.low
+
+
+class Tail:
+    """The half line beyond a = (high + low) / sqrt(q); moments are computed on first use."""
+
+    def __init__(self, ray: Ray, scale: Scale) -> None:
+        self.ray, self.scale, self.cut = ray, scale, ray.cut
+        self.moderate = scale.moderate and ray.moderate and ray.farthest <= scale.reach
+        """Whether nothing is cut at `FAR`, and no product leaves the doubles."""
+
+    @once
+    def _clipped(self) -> tuple[Number, Number]:
+        """Where the half line begins, times sqrt(q), as high + low, cut at `FAR`."""
+        far = FAR * self.scale.root
+        high = self.ray.high
+        return np.minimum(high, far), np.where(high < far, self.ray.low, 0.0)
+
+    @once
+    def a(self) -> Number:
+        """Where the half line begins."""
+        if self.ray.at_origin:
+            return 0.0
+        if self.moderate:
+            return self.ray.high / self.scale.root
+        high, low = self._clipped
+        return (high + low) / self.scale.root
+
+    @once
+    def density(self) -> Number:
+        """gamma(a)."""
+        if self.ray.at_origin:
+            return _INV_SQRT_2PI
+        if self.moderate:
+            return exp_of_quotient(*self.ray.exponent, self.scale.divisor, _INV_SQRT_2PI)
+        return density(*self._clipped, np.asarray(self.scale.q))
+
+    @once
+    def moment0(self) -> Number:
+        """T_0(a) = 1 - Phi(a)."""
+        return self.density * mills_ratio(self.a)
+
+    @once
+    def moment1(self) -> Number:
+        """T_1(a) = gamma(a) - a (1 - Phi(a)), from T_2 = T_0 - a T_1 where that would cancel."""
+        a = self.a
+        return choose(
+            a > 1.0,
+            lambda: (self.moment0 - self.moment2) / larger(1.0, a),
+            lambda: self.density - a * self.moment0,
+        )
+
+    @once
+    def moment2(self) -> Number:
+        """T_2(a) = (1 + a^2) (1 - Phi(a)) - a gamma(a)."""
+        return self.density * scaled_second_moment(self.a)
+
+    @once
+    def moment3(self) -> Number:
+        """T_3(a) = 2 T_1 - a T_2."""
+        return 2.0 * self.moment1 - self.a * self.moment2
+
+    @once
+    def moment4(self) -> Number:
+        """T_4(a) = 3 T_2 - a T_3."""
+        return 3.0 * self.moment2 - self.a * self.moment3
+
+    @property
+    def slope0(self) -> Number:
+        """int z gamma(dz) = gamma(a)."""
+        return self.density
+
+    @property
+    def slope1(self) -> Number:
+        """int (z - a) z gamma(dz) = 1 - Phi(a)."""
+        return self.moment0
+
+    @property
+    def hermite0(self) -> Number:
+        """int He_3(z) gamma(dz) = He_2(a) gamma(a), with He_3(z) = z^3 - 3 z, He_2(z) = z^2 - 1."""
+        return choose(self.cut, lambda: 0.0, lambda: (self.a * self.a - 1.0) * self.density)
+
+    @property
+    def hermite1(self) -> Number:
+        """int (z - a) He_3(z) gamma(dz) = a gamma(a)."""
+        return self.a * self.density
+
+
+class Segment:
+    """The stretch between two half lines' ends, ``gap`` long, at no variance yet.
+
+    The gap is given too, since it is known more accurately than the difference of the ends.
+    """
+
+    def __init__(self, left: Ray, right: Ray, gap: Number) -> None:
+        self.left, self.right, self.gap = left, right, gap
+        self.middle = left.high + 0.5 * gap
+        self.step = gap * (self.middle if right.moderate else 0.0)  # else it is not used
+        self.single = type(self.step) is float
+        self._series: dict[tuple[float, int, int], list[float]] = {}
+
+    def series(self, limit: float, j: int, k: int) -> list[float]:
+        """int_0^1 u^j v^k exp(-x (left + gap u / 2) u / middle) du in powers of x - limit / 2.
+
+        v = (left + gap u) / middle. Only for a single segment; good for 0 <= x <= limit.
+        """
+        if (limit, j, k) not in self._series:
+            u, middle = _FINE_NODES, self.middle or 1.0
+            v = (self.left.high + self.gap * u) / middle
+            rate = (self.left.high + 0.5 * self.gap * u) / middle * -u
+            powers = (
+                np.vander(rate, _TERMS[limit], increasing=True).T
+                / _FACTORIALS[: _TERMS[limit], None]
+            )
+            start = _FINE_WEIGHTS * u**j * v**k * np.exp(0.5 * limit * rate)
+            self._series[limit, j, k] = (powers @ start).tolist()
+        return self._series[limit, j, k]
+
+
+class Interval:
+    """The interval from ``left.a`` to ``right.a``; moments are about its left end."""
+
+    def __init__(self, segment: Segment, left: Tail, right: Tail) -> None:
+        self.segment, self.left, self.right, self.root = segment, left, right, left.scale.root
+        self._moderate = right.moderate
+
+    @once
+    def width(self) -> Number:
+        """w, at most `FAR`."""
+        gap = self.segment.gap
+        return (gap if self._moderate else np.minimum(gap, FAR * self.root)) / self.root
+
+    @once
+    def middle(self) -> Number:
+        """a + w / 2."""
+        return self.segment.middle / self.root if self._moderate else self.left.a + 0.5 * self.width
+
+    @once
+    def exponent(self) -> Number:
+        """log(gamma(a) / gamma(a + w)) = w (a + w / 2)."""
+        return self.segment.step / self.left.scale.q if self._moderate else self.width * self.middle
+
+    @once
+    def moment0(self) -> Number:
+        """G_0 = Phi(a + w) - Phi(a)."""
+        return self._moment(0.5, lambda: self.left.moment0 - self.right.moment0, ((1.0, 0, 0),))
+
+    @once
+    def moment1(self) -> Number:
+        """G_1 = int (z - a) gamma(dz)."""
+        return self._moment(1.0, self._thick_moment1, ((1.0, 1, 0),))
+
+    @once
+    def moment2(self) -> Number:
+        """G_2 = int (z - a)^2 gamma(dz)."""
+        return self._moment(2.0, self._thick_moment2, ((1.0, 2, 0),))
+
+    @once
+    def moment3(self) -> Number:
+        """G_3 = int (z - a)^3 gamma(dz)."""
+        return self._moment(2.0, self._thick_moment3, ((1.0, 3, 0),))
+
+    @once
+    def moment4(self) -> Number:
+        """G_4 = int (z - a)^4 gamma(dz)."""
+        return self._moment(2.0, self._thick_moment4, ((1.0, 4, 0),))
+
+    @property
+    def slope0(self) -> Number:
+        """int z gamma(dz) = gamma(a) - gamma(a + w)."""
+        return -self.left.density * expm1(-self.exponent)
+
+    @property
+    def slope1(self) -> Number:
+        """int (z - a) z gamma(dz)."""
+        return self._moment(1.0, self._thick_slope1, ((1.0, 1, 1),))
+
+    @property
+    def hermite0(self) -> Number:
+        """int He_3(z) gamma(dz)."""
+        return self._hermite(self._thick_hermite0, ((1.0, 0, 3), (-3.0, 0, 1)))
+
+    @property
+    def hermite1(self) -> Number:
+        """int (z - a) He_3(z) gamma(dz)."""
+        return self._hermite(self._thick_hermite1, ((1.0, 1, 3), (-3.0, 1, 1)))
+
+    def _thick_moment1(self) -> Number:
+        left, right, w = self.left, self.right, self.width
+        return left.moment1 - right.moment1 - w * right.moment0
+
+    def _thick_moment2(self) -> Number:
+        left, right, w = self.left, self.right, self.width
+        return left.moment2 - right.moment2 - w * (2.0 * right.moment1 + w * right.moment0)
+
+    def _thick_moment3(self) -> Number:
+        left, right, w = self.left, self.right, self.width
+        beyond = 3.0 * right.moment2 + w * (3.0 * right.moment1 + w * right.moment0)
+        return left.moment3 - right.moment3 - w * beyond
+
+    def _thick_moment4(self) -> Number:
+        left, right, w = self.left, self.right, self.width
+        beyond = 6.0 * right.moment2 + w * (4.0 * right.moment1 + w * right.moment0)
+        return left.moment4 - right.moment4 - w * (4.0 * right.moment3 + w * beyond)
+
+    def _thick_slope1(self) -> Number:
+        return self.left.moment0 - self.right.moment0 - self.width * self.right.density
+
+    def _thick_hermite0(self) -> Number:
+        right = self.right
+        return self.left.hermite0 - (right.a * right.a - 1.0) * right.density
+
+    def _thick_hermite1(self) -> Number:
+        left, right = self.left, self.right
+        return left.hermite1 - right.density * (left.a + self.width * right.a * right.a)
+
+    def _hermite(self, thick: Callable[[], Number], terms: Powers) -> Number:
+        """As `_moment`, but from the boundary terms alone where the left end is only a cut."""
+        return choose(self.left.cut, thick, lambda: self._moment(1.0, thick, terms))
+
+    def _moment(self, limit: float, thick: Callable[[], Number], terms: Powers) -> Number:
+        """The sum of c int (z - a)^j z^k gamma(dz) over terms (c, j, k).
+
+        By a power series or nodes where the interval is thin, else by ``thick``.
+        """
+        thin = self.exponent <= limit
+        if self.segment.single and self._moderate:
+            return choose(thin, lambda: self._by_series(limit, terms), thick)
+        if not np.any(thin):
+            return thick()
+        moment = np.empty(np.shape(thin))
+        if not np.all(thin):
+            moment[...] = thick()
+        moment[thin] = self._by_nodes(thin, limit, terms)
+        return moment
+
+    def _by_series(self, limit: float, terms: Powers) -> Number:
+        """In powers of the exponent, which alone depends on q: for many variances."""
+        x = self.exponent
+        x = min(x, limit) if type(x) is float else np.minimum(x, limit)
+        x = x - 0.5 * limit
+        total: Number | float = 0.0
+        for c, j, k in terms:
+            part = polynomial(self.segment.series(limit, j, k), x)
+            total = total + c * _power(self.width, j) * _power(self.middle, k) * part
+        return self.left.density * self.width * total
+
+    def _by_nodes(self, chosen: NDArray[np.bool_], limit: float, terms: Powers) -> Number:
+        """By a Gauss-Legendre rule at the chosen places: for many intervals."""
+        a, gamma, w = (
+            _take(np.asarray(x), chosen) for x in (self.left.a, self.left.density, self.width)
+        )
+        linear, quadratic = -w * a, -0.5 * w * w
+        total = np.zeros(np.broadcast_shapes(a.shape, w.shape))
+        for node, weight in zip(*_RULES[limit], strict=True):
+            t = node * w
+            z = a + t
+            part = np.exp(node * (linear + node * quadratic))
+            part *= weight * sum(c * _power(t, j) * _power(z, k) for c, j, k in terms)
+            total += part
+        return gamma * w * total
 
 
 def _take(x: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[Any]:
@@ -99,228 +430,11 @@ def _take(x: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[Any]:
     return x if x.ndim == 0 else np.broadcast_to(x, chosen.shape)[chosen]
 
 
-class Tail:
-    """The half line beyond a = (high + low) / sqrt(q) >= 0; moments are computed on first use.
-
-    ``cut`` marks half lines that begin at the origin only because a piece was cut there in two.
-    The boundary terms of the two parts cancel there, and are left out of both Hermite moments.
-    """
-
-    def __init__(self, high: Array, low: Array, q: Array, cut: NDArray[np.bool_] = _FALSE) -> None:
-        self._high, self._low, self._q, self.cut = high, low, q, cut
-
-    def take(self, chosen: NDArray[np.bool_]) -> Tail:
-        """The chosen half lines of the batch."""
-        part = Tail(*(_take(x, chosen) for x in (self._high, self._low, self._q, self.cut)))
-        part.a, part.density = _take(self.a, chosen), _take(self.density, chosen)
-        return part
-
-    @cached_property
-    def _clipped(self) -> tuple[Array, Array]:
-        """Where the half line begins, times sqrt(q), as high + low, cut at `FAR`."""
-        far = FAR * np.sqrt(self._q)
-        return np.minimum(self._high, far), np.where(self._high < far, self._low, 0.0)
-
-    @cached_property
-    def a(self) -> Array:
-        """Where the half line begins."""
-        high, low = self._clipped
-        return np.asarray((high + low) / np.sqrt(self._q))
-
-    @cached_property
-    def density(self) -> Array:
-        """gamma(a)."""
-        return density(*self._clipped, self._q)
-
-    @cached_property
-    def moment0(self) -> Array:
-        """T_0(a) = 1 - Phi(a)."""
-        return self.density * mills_ratio(self.a)
-
-    @cached_property
-    def moment1(self) -> Array:
-        """T_1(a) = gamma(a) - a (1 - Phi(a)), from T_2 = T_0 - a T_1 where that would cancel."""
-        a = self.a
-        return np.where(
-            a > 1.0,
-            (self.moment0 - self.moment2) / np.maximum(a, 1.0),
-            self.density - a * self.moment0,
-        )
-
-    @cached_property
-    def moment2(self) -> Array:
-        """T_2(a) = (1 + a^2) (1 - Phi(a)) - a gamma(a)."""
-        return self.density * scaled_second_moment(self.a)
-
-    @cached_property
-    def moment3(self) -> Array:
-        """T_3(a) = 2 T_1 - a T_2."""
-        return 2.0 * self.moment1 - self.a * self.moment2
-
-    @cached_property
-    def moment4(self) -> Array:
-        """T_4(a) = 3 T_2 - a T_3."""
-        return 3.0 * self.moment2 - self.a * self.moment3
-
-    @cached_property
-    def slope0(self) -> Array:
-        """int z gamma(dz) = gamma(a)."""
-        return self.density
-
-    @cached_property
-    def slope1(self) -> Array:
-        """int (z - a) z gamma(dz) = 1 - Phi(a)."""
-        return self.moment0
-
-    @cached_property
-    def hermite0(self) -> Array:
-        """int He_3(z) gamma(dz) = He_2(a) gamma(a), with He_3(z) = z^3 - 3 z, He_2(z) = z^2 - 1."""
-        return np.where(self.cut, 0.0, (self.a**2 - 1.0) * self.density)
-
-    @cached_property
-    def hermite1(self) -> Array:
-        """int (z - a) He_3(z) gamma(dz) = a gamma(a)."""
-        return self.a * self.density
-
-
-class Interval:
-    """The interval from ``left.a`` to ``right.a``; moments are about its left end.
-
-    ``width`` is given too, since it is known more accurately than the difference of the ends.
-    """
-
-    def __init__(self, left: Tail, right: Tail, width: Array) -> None:
-        self.left, self.right, self.width = left, right, width
-        self._thick_parts: dict[float, Interval] = {}
-
-    @cached_property
-    def exponent(self) -> Array:
-        """log(gamma(a) / gamma(a + w)) = w (a + w / 2)."""
-        return np.asarray(self.width * (self.left.a + 0.5 * self.width))
-
-    @cached_property
-    def moment0(self) -> Array:
-        """G_0 = Phi(a + w) - Phi(a)."""
-        return self._moment(
-            0.5, lambda part: part.left.moment0 - part.right.moment0, lambda t, z: np.ones_like(t)
-        )
-
-    @cached_property
-    def moment1(self) -> Array:
-        """G_1 = int (z - a) gamma(dz)."""
-        return self._moment(
-            1.0,
-            lambda part: part.left.moment1 - part.right.moment1 - part.width * part.right.moment0,
-            lambda t, z: t,
-        )
-
-    @cached_property
-    def moment2(self) -> Array:
-        """G_2 = int (z - a)^2 gamma(dz)."""
-        return self._moment(2.0, _thick_moment2, lambda t, z: t * t)
-
-    @cached_property
-    def moment3(self) -> Array:
-        """G_3 = int (z - a)^3 gamma(dz)."""
-        return self._moment(2.0, _thick_moment3, lambda t, z: t * t * t)
-
-    @cached_property
-    def moment4(self) -> Array:
-        """G_4 = int (z - a)^4 gamma(dz)."""
-        return self._moment(2.0, _thick_moment4, lambda t, z: t * t * t * t)
-
-    @cached_property
-    def slope0(self) -> Array:
-        """int z gamma(dz) = gamma(a) - gamma(a + w)."""
-        return np.asarray(-self.left.density * np.expm1(-self.exponent))
-
-    @cached_property
-    def slope1(self) -> Array:
-        """int (z - a) z gamma(dz)."""
-        return self._moment(
-            1.0,
-            lambda part: part.left.moment0 - part.right.moment0 - part.width * part.right.density,
-            lambda t, z: t * z,
-        )
-
-    @cached_property
-    def hermite0(self) -> Array:
-        """int He_3(z) gamma(dz)."""
-        return self._hermite(
-            lambda part: part.left.hermite0 - (part.right.a**2 - 1.0) * part.right.density,
-            lambda t, z: z * (z * z - 3.0),
-        )
-
-    @cached_property
-    def hermite1(self) -> Array:
-        """int (z - a) He_3(z) gamma(dz)."""
-        return self._hermite(
-            lambda part: (
-                part.left.hermite1
-                - part.right.density * (part.left.a + part.width * part.right.a**2)
-            ),
-            lambda t, z: t * z * (z * z - 3.0),
-        )
-
-    def _hermite(
-        self, thick: Callable[[Interval], Array], power: Callable[[Array, Array], Array]
-    ) -> Array:
-        """As `_moment`, but from the boundary terms alone where the left end is only a cut."""
-        if not np.any(self.left.cut):
-            return self._moment(1.0, thick, power)
-        return np.where(self.left.cut, thick(self), self._moment(1.0, thick, power))
-
-    def _moment(
-        self,
-        limit: float,
-        thick: Callable[[Interval], Array],
-        power: Callable[[Array, Array], Array],
-    ) -> Array:
-        """int power(z - a, z) gamma(dz): by nodes where the interval is thin, else by ``thick``."""
-        thin = self.exponent <= limit
-        if not np.any(thin):
-            return np.asarray(thick(self))
-        moment = np.empty(thin.shape)
-        moment[thin] = self._by_nodes(thin, _RULES[limit], power)
-        if not np.all(thin):
-            if limit not in self._thick_parts:
-                self._thick_parts[limit] = self._take(~thin)
-            moment[~thin] = thick(self._thick_parts[limit])
-        return moment
-
-    def _by_nodes(
-        self,
-        chosen: NDArray[np.bool_],
-        rule: tuple[tuple[float, float], ...],
-        power: Callable[[Array, Array], Array],
-    ) -> Array:
-        a, gamma, w = (_take(x, chosen) for x in (self.left.a, self.left.density, self.width))
-        linear, quadratic = -w * a, -0.5 * w * w
-        total = np.zeros(np.broadcast_shapes(a.shape, w.shape))
-        for node, weight in rule:  # node by node, so that temporary arrays stay in the cache
-            t = node * w
-            part = np.exp(node * (linear + node * quadratic))
-            part *= weight * power(t, a + t)
-            total += part
-        return np.asarray(gamma * w * total)
-
-    def _take(self, chosen: NDArray[np.bool_]) -> Interval:
-        """The chosen intervals of the batch."""
-        return Interval(self.left.take(chosen), self.right.take(chosen), _take(self.width, chosen))
-
-
-def _thick_moment2(part: Interval) -> Array:
-    left, right, w = part.left, part.right, part.width
-    return left.moment2 - right.moment2 - w * (2.0 * right.moment1 + w * right.moment0)
-
-
-def _thick_moment3(part: Interval) -> Array:
-    left, right, w = part.left, part.right, part.width
-    beyond = 3.0 * right.moment2 + w * (3.0 * right.moment1 + w * right.moment0)
-    return left.moment3 - right.moment3 - w * beyond
-
-
-def _thick_moment4(part: Interval) -> Array:
-    left, right, w = part.left, part.right, part.width
-    beyond = 6.0 * right.moment2 + w * (4.0 * right.moment1 + w * right.moment0)
-    return left.moment4 - right.moment4 - w * (4.0 * right.moment3 + w * beyond)
+def _power(x: Number, n: int) -> Number:
+    """x^n by products, which are faster than powers."""
+    if n == 0:
+        return 1.0
+    value = x
+    for _ in range(n - 1):
+        value = value * x
+    return value

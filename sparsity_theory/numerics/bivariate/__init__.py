@@ -27,6 +27,7 @@ to zero, is taken out in double-double. A negative correlation is a positive one
 `moments`       E phi, E phi', and C and P at rho = -1
 `kernel`        K, as double differences over pairs of pieces
 `panels`        the quadrature over the correlation
+`cells`         its interpolation, for very many points of a line
 `conditional`   C by conditional expectation, where K cancels
 `correlations`  C, P and G: the choice between these at every point
 `unequal`       the integral of K for two inputs of different variances

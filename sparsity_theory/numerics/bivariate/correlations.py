@@ -40,6 +40,8 @@ Routes = list[tuple[Bool, Rule]]
 
 _LAST = 37.0  # exp(-_LAST^2 / 2) is 1e-297: kinks farther out count as infinitely far
 _CHUNK = 32768  # points at once, so that temporary arrays stay in the cache
+_SHARING = 131072  # points at once of one line: what they share is computed for all of them
+_NONE = 1e-130  # no feature of the kernel is smaller, as its nodes are farther than that from zero
 _THIN = 0.05  # pieces whose kernel is of both signs near rho = -1
 
 
@@ -76,7 +78,7 @@ class _Scaled:
 
     def integrals(self, base: Base) -> Integrals:
         """Of K(t)."""
-        widths = np.where(self.pieces.widths > 0, self.pieces.widths, np.inf)
+        widths = np.where(self.pieces.widths > _NONE, self.pieces.widths, np.inf)
         thinnest = widths.min(axis=0, initial=np.inf) / np.sqrt(8 * FOLDS)
         farthest = 4.5 / np.maximum(self.line.nearest, 1.0)
         return Integrals(self.pieces, np.minimum(thinnest, farthest), base)
@@ -85,7 +87,7 @@ class _Scaled:
         """Of K(-t)."""
         k = self.pieces.kinks
         sums = np.abs(k[:, None] + k[None]).reshape(len(k) ** 2, -1)
-        feature = np.where(sums > 0, sums, np.inf).min(axis=0) / np.sqrt(8 * FOLDS)
+        feature = np.where(sums > _NONE, sums, np.inf).min(axis=0) / np.sqrt(8 * FOLDS)
         return Integrals(self.pieces, feature, base, mirrored=True)
 
     def top(self, low: Array) -> Array:
@@ -223,8 +225,9 @@ def _over_points(line: Line, x: ArrayLike, routes: Callable[[Line, Array], Route
         entries = np.arange(line.value.size).reshape(line.shape)
         line = line.take(np.broadcast_to(entries, shape).reshape(-1))
     out = np.empty(flat.size)
-    for first in range(0, flat.size, _CHUNK):
-        chunk = np.arange(first, min(first + _CHUNK, flat.size))
+    step = _SHARING if line.value.size == 1 else _CHUNK
+    for first in range(0, flat.size, step):
+        chunk = np.arange(first, min(first + step, flat.size))
         part = line.take(chunk)
         for mask, rule in routes(part, flat[chunk]):
             index = np.nonzero(np.broadcast_to(mask, chunk.shape))[0]

@@ -5,7 +5,8 @@ between kinks up to 1. Gauss-Legendre panels, geometric above that distance, con
 a range ends where K has fallen by exp(-FOLDS).
 
 Many points of one line share a grid of edges: each integrates to the next grid edge only, and adds
-what lies beyond it. Nothing is subtracted, so sharing loses nothing.
+what lies beyond it. Nothing is subtracted, so sharing loses nothing. Very many points take what
+lies before that edge from an interpolant in their cell of the grid (`cells`).
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ import numpy as np
 
 from ..._types import Array
 from ..legendre import gauss_legendre
+from .cells import Factor, Sums, interpolated
 from .kernel import TINY, Base, Kernel, Nodes, Term, terms_of
 from .line import Index
 from .pieces import Pieces
 
 Weight = Callable[[Nodes], Array]
 Limit = Callable[[Array], Array]
-Sums = Array
-"""Integrals of the weighted K and of its absolute value: (2, points)."""
 
 FOLDS = 40.0
 """exp(-FOLDS) of a range's peak is below rounding."""
@@ -34,6 +34,8 @@ _RATIO = 2.0  # widest panel, right over left, that the last rule integrates to 
 _BLOCK = 10240  # nodes evaluated at once, so that temporary arrays stay in the cache
 _GRID_RATIO = 1.12  # of neighbours on a shared grid: the first rule suffices for most panels
 _SHARED = 512  # points of one line from which a shared grid pays
+_INTERPOLATED = 8192  # points from which interpolants pay
+_FIRST_CELLS = 8  # of the grid, below the least distance of kinks
 
 _NO_PANEL, _NOTHING = np.zeros(0, dtype=np.intp), np.zeros(0)
 
@@ -56,6 +58,14 @@ def distance(x: Nodes) -> Array:
 def below_one(x: Nodes) -> Array:
     """The weight 1 - t."""
     return 2 * x.u2 / x.up
+
+
+# The integral of the weight without its denominators between x and its end: what is left is smooth.
+_FACTORS: dict[Weight, Factor] = {
+    unit: lambda x, end: np.abs(x - end),
+    distance: lambda x, end: (x - end) ** 2 * (2 * x + end),
+    below_one: lambda x, end: np.abs(x - end) * (x * x + x * end + end * end),
+}
 
 
 def edge_of(r: Array) -> Array:
@@ -86,7 +96,8 @@ class Integrals:
         if not self._shares(edge):
             return self._span(edge, clip(edge, np.ones(())), weight)
         grid = self._grid(edge)[::-1]
-        return self._along(grid, np.searchsorted(-grid, -edge, "right") - 1, edge, clip, weight)
+        following = np.searchsorted(-grid, -edge, "right") - 1
+        return self._along(grid, np.minimum(following, grid.size - 2), edge, clip, weight)
 
     def below(self, edge: Array, limit: Limit, weight: Weight) -> Sums:
         """Over u from the edge down to ``limit(edge)``, at least 0."""
@@ -97,7 +108,8 @@ class Integrals:
         if not self._shares(edge):
             return self._span(edge, clip(edge, np.zeros(())), weight)
         grid = self._grid(edge)
-        return self._along(grid, np.searchsorted(grid, edge, "right") - 1, edge, clip, weight)
+        following = np.searchsorted(grid, edge, "right") - 1
+        return self._along(grid, np.minimum(following, grid.size - 2), edge, clip, weight)
 
     # -- many points of one line
 
@@ -109,7 +121,8 @@ class Integrals:
         least = edge.min(where=edge > 0, initial=1.0)
         first = float(np.clip(self.feature[0], least, 1.0))
         count = max(int(np.ceil(np.log(1 / first) / np.log(_GRID_RATIO))), 1)
-        return np.append(0.0, first ** (np.arange(count, -1, -1) / count))
+        near = np.linspace(0.0, first, _FIRST_CELLS, endpoint=False)
+        return np.append(near, first ** (np.arange(count, -1, -1) / count))
 
     def _along(
         self,
@@ -131,8 +144,25 @@ class Integrals:
             beyond[:, :, i] = [panel[:, i - 1] for panel in panels] + carry[i - 1] * moved
         stop = grid[following]
         rest = beyond[0][:, following] + _apart(edge, stop) * beyond[1:, :, following].sum(axis=0)
-        near = self._span(edge, clip(edge, stop), weight)
+        near = self._near(grid, following, edge, clip, weight)
         return np.asarray(near + self._carry(edge, stop) * rest)
+
+    def _near(
+        self,
+        grid: Array,
+        following: Index,
+        edge: Array,
+        clip: Callable[[Array, Array], Array],
+        weight: Weight,
+    ) -> Sums:
+        """From every edge to ``grid[following]``."""
+
+        def exact(start: Array, stop: Array) -> Sums:
+            return self._span(start, clip(start, stop), weight)
+
+        if edge.size < _INTERPOLATED:
+            return exact(edge, grid[following])
+        return interpolated(exact, _FACTORS[weight], grid, following, edge)
 
     def _carry(self, edge: Array, stop: Array) -> Array:
         """An integral at ``stop`` is taken over the level there, not over that at the edge."""

@@ -157,7 +157,11 @@ def main() -> int:
     began = time.monotonic()
     chosen = arguments()
     device = "cpu" if chosen.rehearse else "cuda"
-    ensure_writable(chosen.output)
+    try:
+        ensure_writable(chosen.output)
+    except OSError as error:
+        print(f"error: output {chosen.output} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # few kernels, no more processes
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]  # the processes need the checkout as well
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

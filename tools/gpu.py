@@ -146,6 +146,8 @@ def arguments() -> argparse.Namespace:
     chosen = parser.parse_args()
     if not 0 < chosen.minutes <= 24 * 60:
         parser.error(f"minutes must be positive and at most a day's, got {chosen.minutes}")
+    if chosen.data_dir is not None and not chosen.data_dir.is_dir():
+        parser.error(f"--data-dir must be a folder, got {chosen.data_dir}")
     chosen.output = chosen.output or (REHEARSALS if chosen.rehearse else ROOT)
     if chosen.rehearse and chosen.output.resolve() == ROOT:
         parser.error("a rehearsal must not be written into the checkout: give another --output")

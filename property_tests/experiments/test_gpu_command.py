@@ -331,6 +331,16 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert refused.stderr == f"error: output {output} cannot be written: File exists\n"
 
 
+def test_a_folder_of_data_that_is_not_there_is_refused_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    asked = command(tmp_path / "output", tmp_path / "missing")
+    refused = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"--data-dir must be a folder, got {tmp_path / 'missing'}" in refused.stderr
+    assert not (tmp_path / "output").exists()
+
+
 @pytest.mark.slow
 def test_a_rehearsal_that_is_killed_goes_on_and_a_part_that_fails_leaves_the_others(
     tmp_path: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -234,7 +235,7 @@ def train_table_2(setting: Setting, add: Add) -> None:
 
     def tell(epoch: EpochStatistics) -> None:
         known = sorted(float(a) for a in epoch.validation_accuracy if a == a)
-        shown = [known[0], known[len(known) // 2], known[-1]] if known else []
+        shown = [known[0], statistics.median(known), known[-1]] if known else []
         add(
             {
                 "epoch": epoch.epoch,

@@ -336,6 +336,17 @@ def test_a_rehearsal_is_not_written_into_the_checkout() -> None:
 
 
 @pytest.mark.slow
+def test_without_a_gpu_the_command_says_that_there_is_a_rehearsal(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU")
+    asked = [sys.executable, str(ROOT / "tools" / "gpu.py"), "--output", str(tmp_path)]
+    refused = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: needs a CUDA device; --rehearse ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_a_rehearsal_that_is_killed_goes_on_and_a_part_that_fails_leaves_the_others(
     tmp_path: Path,
 ) -> None:

@@ -159,7 +159,7 @@ def check_entry(part: str, entry: Any) -> None:
 
 
 def slug_of(card: str) -> str:
-    """The name of a card as folders have it, such as ``nvidia-h100-80gb-hbm3``."""
+    """The name of a card or a processor as files have it, such as ``nvidia-h100-80gb-hbm3``."""
     return re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
 
 

@@ -19,6 +19,7 @@ from asv_bench.timing import ROUNDS, THREADS, clock, median_ratio, seconds
 
 try:
     import torch
+    from torch import Tensor
 
     from torch_models.measurements import noise_training
     from torch_models.measurements.matrix_products import MatrixProducts
@@ -29,6 +30,7 @@ try:
     )
     from torch_models.networks.dense import DenseEnsemble
     from torch_models.networks.observe import gradient_growth, observe
+    from torch_models.training.backpropagation import backpropagation
     from torch_models.training.loop import Training
 
     MISSING = ""
@@ -81,6 +83,87 @@ class TrainingStep:
     def track_samples_per_second(self, ensemble: str, device: str) -> float:
         best = min(seconds(self.training.advance) for _ in range(ROUNDS))
         return self.ensemble.members * BATCH / best
+
+
+class PartsOfAStep:
+    """What a step takes beyond its matrix products, in shares of the time of all of these."""
+
+    params = (tuple(ENSEMBLES), ("forward and backward pass", "update", "all"))
+    param_names = ("ensemble", "part")
+    timeout = 600
+
+    def setup(self, ensemble: str, part: str) -> None:
+        self.ensemble = build(ensemble, "cpu")
+        self.training = in_training(self.ensemble, BATCHES)
+        past_the_first_steps(self.training)
+
+    @labelled("time of a part of a step beyond its products, over all products", unit="ratio")
+    def track_beyond_products(self, ensemble: str, part: str) -> float:
+        step, products = backpropagation(self.ensemble), MatrixProducts(self.ensemble, BATCH)
+        dataset = self.training.dataset
+        x, y = dataset.train_x[:BATCH], dataset.train_y[:BATCH]
+        ours, theirs = {
+            "forward and backward pass": (lambda: step.forward_backward(x, y), products.passes),
+            "update": (lambda: step.sgd_step(LEARNING_RATE), products.gradients_of_later_layers),
+            "all": (self.training.advance, products.step),
+        }[part]
+        step.forward_backward(x, y)
+
+        def beyond() -> float:
+            return seconds(ours) - seconds(theirs)
+
+        return median_ratio(beyond, lambda: seconds(products.step))
+
+
+class DeferredUpdate:
+    """Weights updated in the next forward pass, where they are read anyway, over a pass of its own.
+
+    Products, phi and updates of the layers of equal width alone.
+    """
+
+    params = tuple(ENSEMBLES)
+    param_names = ("ensemble",)
+    timeout = 600
+
+    def setup(self, ensemble: str) -> None:
+        weights = build(ensemble, "cpu").weights[1:-1]
+        self.weights = [weight.detach() for weight in weights]
+        members, width = self.weights[0].shape[:2]
+        shape = (len(self.weights) + 1, members, BATCH, width)
+        self.inputs, self.last_inputs, self.errors = (list(torch.randn(shape)) for _ in range(3))
+        self.gradient = torch.empty_like(self.weights[0])
+
+    def update(self, layer: int, inputs: list[Tensor]) -> None:
+        torch.bmm(self.errors[layer + 1].mT, inputs[layer], out=self.gradient)
+        self.weights[layer].sub_(self.gradient, alpha=LEARNING_RATE)
+
+    def forward(self, layer: int) -> None:
+        x, out = self.inputs[layer], self.inputs[layer + 1]
+        torch.bmm(x, self.weights[layer].mT, out=out).clamp_(-1.0, 1.0)
+
+    def backward(self) -> None:
+        for layer in reversed(range(len(self.weights))):
+            error = torch.bmm(self.errors[layer + 1], self.weights[layer], out=self.errors[layer])
+            error.clamp_(-1.0, 1.0)
+
+    def separate(self) -> None:
+        for layer in range(len(self.weights)):
+            self.forward(layer)
+        self.backward()
+        for layer in range(len(self.weights)):
+            self.update(layer, self.inputs)
+
+    def deferred(self) -> None:
+        """By the inputs of the step before, which are kept."""
+        self.inputs, self.last_inputs = self.last_inputs, self.inputs
+        for layer in range(len(self.weights)):
+            self.update(layer, self.last_inputs)
+            self.forward(layer)
+        self.backward()
+
+    @labelled("a step whose update is deferred over one whose update is not", unit="ratio")
+    def track_deferred_over_separate(self, ensemble: str) -> float:
+        return median_ratio(lambda: seconds(self.deferred), lambda: seconds(self.separate))
 
 
 class WeightUpdate:

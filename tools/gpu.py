@@ -157,11 +157,15 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure, and sum up: 0, or 1 if a part or a test failed, 2 without a GPU."""
+    """Measure, and sum up: 0, 1 if a part or a test failed, 2 for what cannot begin."""
     began = time.monotonic()
     chosen = arguments()
     device = "cpu" if chosen.rehearse else "cuda"
-    ensure_writable(chosen.output)
+    try:
+        ensure_writable(chosen.output)
+    except OSError as error:
+        print(f"error: output {chosen.output} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     start, machine = found_machine(device)
     if machine is None:
         print("error: needs a CUDA device; --rehearse runs everything on the CPU", file=sys.stderr)

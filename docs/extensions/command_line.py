@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import typer
 from docutils import nodes
@@ -11,7 +10,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from typer.cli import get_docs_for_click
 
-from torch_models.commands.app import app as commands
+from torch_models.commands.app import COMMANDS
+from torch_models.commands.lazy import load
 
 OPTION = re.compile(r"(?<![`\w-])--[a-z][a-z-]*")
 """The name of an option within a sentence."""
@@ -22,12 +22,11 @@ class Commands(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Its help, which is Markdown."""
-        group: Any = typer.main.get_command(commands)
         parts = [
             get_docs_for_click(
                 obj=command, ctx=typer.Context(command), name=name, call_prefix="sparsity-theory"
             )
-            for name, command in group.commands.items()
+            for name, command in zip(COMMANDS, map(load, COMMANDS), strict=True)
         ]
         text = OPTION.sub(r"`\g<0>`", "\n\n".join(parts))
         return self.parse_text_to_nodes(text, allow_section_headings=True)

@@ -178,6 +178,39 @@ def test_the_shell_can_complete_commands() -> None:
     assert "--show-completion" in run("--help").stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("sparsity-theory s", ["solve", "stable-clip"]),
+        ("sparsity-theory solve --q", ["--q-star"]),
+        ("sparsity-theory sovle --q", []),
+    ],
+)
+def test_commands_and_the_options_of_each_are_completed(words: str, completed: list[str]) -> None:
+    done = run(
+        _ROOT_COMPLETE="complete_bash",
+        COMP_WORDS=words,
+        COMP_CWORD=str(words.count(" ")),
+    )
+    assert done.stdout.split() == completed
+
+
+def test_a_misspelt_command_is_told_its_name() -> None:
+    done = command("repot")
+    assert done.returncode == 2
+    assert done.stderr == "error: No such command 'repot'. Did you mean 'report'?\n"
+
+
+def test_every_command_is_listed_with_the_first_sentence_of_its_help() -> None:
+    from torch_models.commands.app import COMMANDS
+    from torch_models.commands.lazy import load
+
+    helps = {name: load(name).help for name in COMMANDS}
+    assert {name: text.split("\n\n")[0] for name, text in helps.items()} == COMMANDS
+    shown = " ".join(run("--help").stdout.split())
+    assert all(f" {name} {line}" in shown for name, line in COMMANDS.items())
+
+
 INTERRUPTED = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)

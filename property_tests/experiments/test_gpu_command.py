@@ -335,6 +335,14 @@ def test_a_rehearsal_is_not_written_into_the_checkout() -> None:
     assert "a rehearsal must not be written into the checkout" in refused.stderr
 
 
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    output = tmp_path / "file"
+    output.touch()
+    refused = subprocess.run(command(output, tmp_path), capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr == f"error: output {output} cannot be written: File exists\n"
+
+
 @pytest.mark.slow
 def test_without_a_gpu_the_command_says_that_there_is_a_rehearsal(tmp_path: Path) -> None:
     if torch.cuda.is_available():

@@ -451,3 +451,12 @@ def test_what_is_missing_or_misspelt_is_one_line(
     assert done.returncode != 0
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="it is no regular file"), replacing(pipe) as temporary:
+        temporary.touch()
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -163,6 +163,23 @@ def test_the_help_of_every_command_loads_nothing_slow() -> None:
     assert run.stdout == "set()\n"
 
 
+LISTED = """
+import contextlib, io, sys
+from torch_models.commands.app import COMMANDS, app
+with contextlib.redirect_stdout(io.StringIO()):
+    app(["--help"], standalone_mode=False)
+loaded = {f"torch_models.commands.{name.replace('-', '_')}" for name in COMMANDS}
+print(({"numpy", "rich"} | loaded) & set(sys.modules))
+"""
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LISTED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "set()\n"
+
+
 def test_all_public_names_of_the_networks_come_from_one_import() -> None:
     names: dict[str, object] = {}
     exec("from torch_models import *", names)

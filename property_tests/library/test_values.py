@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
 import pickle
@@ -293,3 +294,13 @@ def test_kinks_that_are_not_listed_pass(phi: st.PiecewiseLinear, size: float) ->
 def test_what_is_no_function_of_arrays_is_refused(function: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         st.Activation(function, np.ones_like)
+
+
+@pytest.mark.parametrize("name", st.__all__)
+def test_every_public_name_can_be_inspected(name: str) -> None:
+    assert name in dir(st)
+    assert inspect.getmembers(getattr(st, name))
+
+
+def test_the_version_is_listed_before_it_is_asked_for() -> None:
+    assert "__version__" in dir(st)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar, overload
 
 import numpy as np
 import scipy
@@ -26,7 +26,15 @@ class once(Generic[_Result]):  # noqa: N801 - a decorator
         self._compute, self.__doc__ = compute, compute.__doc__
         self._name = compute.__name__
 
-    def __get__(self, owner: Any, kind: type | None = None) -> _Result:
+    @overload
+    def __get__(self, owner: None, kind: type) -> Self: ...
+
+    @overload
+    def __get__(self, owner: object, kind: type | None = None) -> _Result: ...
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Self | _Result:
+        if owner is None:  # asked of the class, as `inspect` does
+            return self
         value = owner.__dict__[self._name] = self._compute(owner)
         return value
 

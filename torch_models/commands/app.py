@@ -10,17 +10,7 @@ try:
     import typer
 
     from torch_models.commands.errors import BAD_VALUE, FAILED, INTERRUPTED, Interrupted
-    from torch_models.commands.figure import figure
-    from torch_models.commands.forecast import forecast
-    from torch_models.commands.observe import observe
-    from torch_models.commands.recipe import recipe
-    from torch_models.commands.report import report
-    from torch_models.commands.reproduce import reproduce
-    from torch_models.commands.solve import solve
-    from torch_models.commands.stable_clip import stable_clip
-    from torch_models.commands.table import table
-    from torch_models.commands.train_table import train_table
-    from torch_models.records.prediction import RULE
+    from torch_models.commands.lazy import LazyGroup
 except ModuleNotFoundError as missing:
     if missing.name not in EXTRAS:
         raise
@@ -28,20 +18,28 @@ except ModuleNotFoundError as missing:
 
 import sparsity_theory as st
 
+COMMANDS = {
+    "solve": "Solve for tau, m, sigma_w^2 and sigma_b^2 on the edge of chaos, and tabulate maps.",
+    "forecast": "Say from the exact law at finite width, training nothing, which networks train.",
+    "recipe": "Say which threshold, clip and variances to choose, what to expect, and if it works.",
+    "observe": "Build random networks and hold every layer against theory; nothing is trained.",
+    "stable-clip": "Find the largest clip m for which networks fail no more often than the risk.",
+    "reproduce": "Solve for rows of the paper, forecast, build, measure and train them, and judge.",
+    "train-table": "Train the networks of Table 2, 4 or 5: one record a network.",
+    "table": "Print Table 2, 4 or 5, our figures beside the paper's, from the records there are.",
+    "figure": "Draw a figure of the paper, or all: 5 and 14 from records, the others from theory.",
+    "report": "Write one page of HTML that says what was run in a folder, and what came of it.",
+}
+"""The first sentence of each command's help, in the order in which they are listed."""
+
 app = typer.Typer(
+    cls=LazyGroup,
     help="Mean-field theory of networks with sparsity-inducing activations.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-app.command("solve")(solve)
-app.command("forecast")(forecast)
-app.command("recipe")(recipe)
-app.command("observe")(observe)
-app.command("stable-clip")(stable_clip)
-app.command("reproduce", epilog=RULE)(reproduce)
-app.command("train-table")(train_table)
-app.command("table")(table)
-app.command("figure")(figure)
-app.command("report")(report)
+for name, line in COMMANDS.items():
+    app.command(name, short_help=line)(lambda: None)  # in its place until it is loaded
 
 
 @app.callback(invoke_without_command=True)

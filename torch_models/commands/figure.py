@@ -50,7 +50,7 @@ def figure(
         typer.Option("--format", help=f"{', '.join(FORMATS)}, with all.", show_default=FORMATS[0]),
     ] = None,
 ) -> None:
-    """Draw a figure of the paper, or all: 5 and 14 from records, the others from the theory."""
+    """Draw a figure of the paper, or all: 5 and 14 from records, the others from theory."""
     require("figure", "matplotlib")
     try:
         numbers = _numbers(number)

@@ -89,7 +89,7 @@ def forecast(
     plot: Plot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Say from the exact law at finite width, training nothing, which networks will train.
+    """Say from the exact law at finite width, training nothing, which networks train.
 
     With --table, rows are ranked beside the accuracy that the paper reports, and the ranking is
     scored: the AUC is the probability that a row that failed ranks above one that trained.

@@ -34,7 +34,7 @@ def recipe(
     seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
 ) -> None:
-    """Say which threshold, clip and variances to choose, what to expect, and whether it works."""
+    """Say which threshold, clip and variances to choose, what to expect, and if it works."""
     chosen: Any = architecture.casefold()
     kind: Any = activation.casefold()
     try:

@@ -43,7 +43,8 @@ def report(
     unfinished = unfinished_runs(runs)
     if not found.records:
         begun = f"; unfinished runs: {len(unfinished)}" if unfinished else ""
-        fail(f"there is no record of a run in {runs}{begun}; reproduce --output {runs} makes some")
+        makes = f"sparsity-theory reproduce --output {runs} makes some"
+        fail(f"there is no record of a run in {runs}{begun}; {makes}")
     _check(path)
     settings = settings_of(found.records)
     rows = [row for setting in settings for row in setting.rows]
@@ -64,6 +65,8 @@ def _check(path: Path) -> None:
     try:
         if path.is_dir():
             raise OSError("it is a folder")
+        if path.exists() and not path.is_file():
+            raise OSError("it is no regular file")
         if not folder.is_dir():
             raise OSError(f"there is no folder {path.parent}")
         ensure_writable(folder)

@@ -34,7 +34,7 @@ from torch_models.commands.sweep import (
     sweeper,
 )
 from torch_models.records.files import to_plain
-from torch_models.records.prediction import PREDICTIONS
+from torch_models.records.prediction import PREDICTIONS, RULE
 from torch_models.records.runs import Budget, runs_of, three_rows_budget
 from torch_models.reports.before_training import COLUMNS, before_training
 from torch_models.reports.numbers import number
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from torch_models.records.prediction import Prediction
     from torch_models.records.row_report import RowReport
     from torch_models.records.run_record import RunRecord
+
+EPILOG = RULE
+"""What its help ends with."""
 
 MOST_MEMBERS = 12
 """Seeds whose outcomes are listed one by one; the records always have them all."""
@@ -100,7 +103,7 @@ def reproduce(
         bool, typer.Option("--json", help="Print one JSON list of reports instead of tables.")
     ] = False,
 ) -> None:
-    """Solve for rows of the paper, forecast them, build, measure and train them, and judge.
+    """Solve for rows of the paper, forecast, build, measure and train them, and judge.
 
     Every network has a record in the output folder: an interrupted command resumes from there, and
     finished networks are not trained again. `train-table` trains whole tables.

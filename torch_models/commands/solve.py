@@ -34,7 +34,7 @@ def solve(
         bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,
 ) -> None:
-    """Solve for tau, m, sigma_w^2 and sigma_b^2 on the edge of chaos, and tabulate the maps."""
+    """Solve for tau, m, sigma_w^2 and sigma_b^2 on the edge of chaos, and tabulate maps."""
     try:
         solution = solution_of(activation, sparsity, slope, q_star)
     except ValueError as error:

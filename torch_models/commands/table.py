@@ -46,7 +46,7 @@ def table(
     ] = None,
     plot: Plot = None,
 ) -> None:
-    """Print Table 2, 4 or 5 with our figures beside the paper's, from whatever records there are.
+    """Print Table 2, 4 or 5, our figures beside the paper's, from the records there are.
 
     Text leaves out rows without a record; the other formats have all rows. Budgets are never
     merged, nor are runs that differ in anything but their seed. `sparsity-theory train-table 2`

@@ -30,13 +30,27 @@ class MatrixProducts:
         self.outputs = {weight.shape[-2]: rows(weight.shape[-2]) for weight in self.weights}
         self.gradients = {weight.shape: torch.empty_like(weight) for weight in self.weights}
 
-    @torch.no_grad()
     def step(self) -> None:
         """All products, in the order of a step."""
-        for weight, x in zip(self.weights, self.inputs, strict=True):
+        self.passes()
+        self.gradients_of_later_layers()
+
+    @torch.no_grad()
+    def passes(self) -> None:
+        """Those of the forward pass, of the backward pass, and the gradient of the first layer."""
+        layers = list(zip(self.weights, self.inputs, self.errors, strict=True))
+        for weight, x, _ in layers:
             torch.bmm(x, weight.mT, out=self.outputs[weight.shape[-2]])
-        layers = zip(self.weights, self.inputs, self.errors, strict=True)
-        for layer, (weight, x, error) in reversed(list(enumerate(layers))):
-            if layer:  # the gradient by the images is not needed
-                torch.bmm(error, weight, out=self.outputs[weight.shape[-1]])
-            torch.bmm(error.mT, x, out=self.gradients[weight.shape])
+        for weight, _, error in layers[:0:-1]:  # the gradient by the images is not needed
+            torch.bmm(error, weight, out=self.outputs[weight.shape[-1]])
+        self._gradient(0)
+
+    @torch.no_grad()
+    def gradients_of_later_layers(self) -> None:
+        """Those of the update."""
+        for layer in range(1, len(self.weights)):
+            self._gradient(layer)
+
+    def _gradient(self, layer: int) -> None:
+        out = self.gradients[self.weights[layer].shape]
+        torch.bmm(self.errors[layer].mT, self.inputs[layer], out=out)

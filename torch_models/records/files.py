@@ -35,10 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; what was written there takes its place at the end.
 
     If the body raises, or is interrupted, whatever was at ``path`` before stays as it was.
-    Raises ``IsADirectoryError`` if ``path`` is a folder.
+    Raises ``IsADirectoryError`` if ``path`` is a folder, ``OSError`` if it is a device or a pipe.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():  # as /dev/null, which would be lost
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary

@@ -17,8 +17,7 @@ from asv_bench.timing import median_ratio, seconds
 if not MISSING:
     import torch
 
-    from asv_bench.loops.setting import shuffled_batches
-    from torch_models.measurements.noise_training import past_the_first_steps
+    from torch_models.measurements.noise_training import past_the_first_steps, shuffled_batches
 
 STEPS = 4
 

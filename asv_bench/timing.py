@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from statistics import median
-from time import perf_counter, process_time
+from time import process_time
 
 ROUNDS = 5
 MANY_ROUNDS = 15
@@ -15,16 +15,12 @@ THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 def clock() -> float:
-    """Seconds: on a GPU wall-clock time after synchronization, on one CPU thread CPU time.
-
-    CPU time leaves out what other processes take, but for contention for memory.
-    """
+    """Seconds on the clock of the GPU if there is one, else of the CPU."""
     import torch  # not at the top: this file is imported where torch is missing
 
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        return perf_counter()
-    return process_time() if torch.get_num_threads() == 1 else perf_counter()
+    from torch_models.measurements import timing
+
+    return timing.clock("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def seconds(work: Callable[[], object]) -> float:

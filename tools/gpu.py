@@ -52,7 +52,7 @@ END_SECONDS = 5.0
 """Kept for the summary."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """What is asked for, and until when."""
 
@@ -94,19 +94,23 @@ def measure(plan: Plan, machine: Machine) -> list[CardRecord]:
             print(f"{name}: no time is left")
             continue
         print(f"{name}: {PARTS[name].what}, at most {seconds:.0f} s", flush=True)
-        setting = Setting(plan.device, plan.data_dir, plan.output, time.monotonic() + seconds)
-        begun = unfinished(name, plan, machine)
-        process = plan.start.Process(target=work, args=(name, setting, begun))
-        process.start()
-        try:
-            process.join(seconds + GRACE_SECONDS)
-        except KeyboardInterrupt:
-            end(process, signal.SIGINT)
-            raise
-        end(process, signal.SIGKILL)
+        run_part(name, plan, machine, seconds)
         found.append(read_card_record(path))
         print(f"{name}: {sentence(found[-1])}", flush=True)
     return found
+
+
+def run_part(name: str, plan: Plan, machine: Machine, seconds: float) -> None:
+    """Measure a part in a process of its own, which ends soon after so many seconds."""
+    setting = Setting(plan.device, plan.data_dir, plan.output, time.monotonic() + seconds)
+    process = plan.start.Process(target=work, args=(name, setting, unfinished(name, plan, machine)))
+    process.start()
+    try:
+        process.join(seconds + GRACE_SECONDS)
+    except KeyboardInterrupt:
+        end(process, signal.SIGINT)
+        raise
+    end(process, signal.SIGKILL)
 
 
 def unfinished(name: str, plan: Plan, machine: Machine) -> CardRecord:
@@ -155,7 +159,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure, and sum up; 1 if a part or a test failed."""
+    """Measure, and sum up: 0, 1 if a part or a test failed, 2 for what cannot begin."""
     began = time.monotonic()
     chosen = arguments()
     device = "cpu" if chosen.rehearse else "cuda"
@@ -164,15 +168,7 @@ def main() -> int:
     except OSError as error:
         print(f"error: output {chosen.output} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # few kernels, no more processes
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]  # the processes need the checkout as well
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    start: Start = multiprocessing.get_context("forkserver")
-    start.set_forkserver_preload(PRELOADED)
-    machine = machine_of(device, start)
-    if machine is None:  # something that was loaded has perhaps looked for a GPU after all
-        start = multiprocessing.get_context("spawn")
-        machine = machine_of(device, start)
+    start, machine = found_machine(device)
     if machine is None:
         print("error: needs a CUDA device; --rehearse runs everything on the CPU", file=sys.stderr)
         return 2
@@ -187,11 +183,31 @@ def main() -> int:
         print(f"error: interrupted; what was measured is in {chosen.output}", file=sys.stderr)
         return 130
     print(f"\n{machine.card}, {time.monotonic() - began:.0f} s, below {chosen.output}:")
+    return summed_up(records, chosen.output)
+
+
+def found_machine(device: str) -> tuple[Start, Machine | None]:
+    """How processes are to be made, and what a first one found."""
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # few kernels, no more processes
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]  # the processes need the checkout as well
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOADED)
+    machine = machine_of(device, server)
+    if machine is not None:
+        return server, machine
+    # Something that was loaded has perhaps looked for a GPU after all.
+    afresh = multiprocessing.get_context("spawn")
+    return afresh, machine_of(device, afresh)
+
+
+def summed_up(records: list[CardRecord], output: Path) -> int:
+    """Print how the parts ended; 1 if a part or a test failed, else 0."""
     for record in records:
         print(f"  {record.part:<18}{sentence(record)}")
     failed = [record for record in records if record.state == FAILED]
     for record in failed:
-        path = card_record_path(chosen.output, record.card, record.part)
+        path = card_record_path(output, record.card, record.part)
         print(f"error: {record.part} failed: {record.reason} ({path})", file=sys.stderr)
     tests = [e for record in records if record.part == "tests" for e in record.entries]
     broken = [each["test"] for each in tests if each["outcome"] == "failed"]

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,17 +32,14 @@ from torch_models.measurements import (
     transformer_speed,
     transformers,
 )
+from torch_models.records.card import slug_of
 from torch_models.records.files import ensure_writable, write_record
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 SUITE_RECORDS = ROOT / "property_tests" / "records"
 
-SIZES = {
-    "gradient-growth": {"width": 300, "depth": 100, "networks": 200},
-    "convolutional": {"channels": 300, "depth": 50, "side": 32, "networks": 3},
-}
-"""The paper's, and how many networks of a row."""
+SIZES = {"gradient-growth": gradient_growth.PAPER_SIZE, "convolutional": convolutional.PAPER_SIZE}
 
 THREADED = ("sparse-inference", "transformers", "transformer-speed", "residual")
 """Measurements that say how many threads they use."""
@@ -102,9 +98,7 @@ def record_residual(chosen: argparse.Namespace, on_step: OnStep) -> Path:
 
 def machine(threads: int) -> str:
     """The processor with so many threads, as file names have it."""
-    processor: str = hardware()["processor"]
-    slug = re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-")
-    return f"{slug}-{threads}-thread{'s' * (threads > 1)}"
+    return f"{slug_of(hardware()['processor'])}-{threads}-thread{'s' * (threads > 1)}"
 
 
 def record_gradient_growth(chosen: argparse.Namespace, on_step: OnStep) -> Path:

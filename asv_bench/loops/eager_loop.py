@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from asv_bench.loops.setting import Batches
 from asv_bench.timing import clock
-from torch_models.measurements.noise_training import LEARNING_RATE
+from torch_models.measurements.noise_training import LEARNING_RATE, Batches
 
 
 def eager_step(network: nn.Module, batches: Batches) -> float:

@@ -109,7 +109,9 @@ def test_nothing_is_wider_than_the_window_and_letters_are_seen_on_their_ground(
         ground = lightness(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert ground < 0.1 if scheme == "dark" else ground > 0.9
         fills = "all => all.map(each => getComputedStyle(each).fill)"
-        for letters in set(page.eval_on_selector_all("svg text:not([style*=fill])", fills)):
+        seen = set(page.eval_on_selector_all("svg text:not([style*=fill])", fills))
+        assert seen
+        for letters in seen:
             darker, lighter = sorted((ground, lightness(letters)))
             assert (lighter + 0.05) / (darker + 0.05) > READABLE
 

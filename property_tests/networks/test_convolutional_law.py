@@ -75,7 +75,7 @@ def ensemble_of(
 ) -> ConvolutionalEnsemble:
     """Networks with kernels of three in each dimension, for the image `noise`.
 
-    In single precision, in which they are trained: laws of thousands of networks do not feel it.
+    In single precision, in which they are trained: thousands of networks do not resolve it.
     """
     return ConvolutionalEnsemble(
         [net] * networks,

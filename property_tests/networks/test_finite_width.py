@@ -53,7 +53,7 @@ def real_networks(
 ) -> tuple[Floats, Floats]:
     """q^L and the logarithm of the squared gradient's gain, of torch networks started at q* = 1.
 
-    In single precision, in which they are trained: laws of thousands of networks do not feel it.
+    In single precision, in which they are trained: thousands of networks do not resolve it.
     """
     net, x = design(kind, s, slope), torch.ones(1, 1)
     variances, growths = [], []

@@ -21,7 +21,7 @@ def spectra(
 ) -> Floats:
     """Eigenvalues of J J^T in networks of ``factors`` layers behind the first, (members, width).
 
-    In single precision, which their means over hundreds of networks do not feel.
+    In single precision, which means over hundreds of networks do not resolve.
     """
     x = pairs_of_inputs(50, 0.0, members, seed=seed)[:, :1].float()
     seeds, draw = range(members), DRAWS[weights]

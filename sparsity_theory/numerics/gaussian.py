@@ -101,10 +101,8 @@ def density(high: Number, low: Number, q: Number) -> Number:
     return np.asarray(_INV_SQRT_2PI * exp_minus_half_square(high, low, q))
 
 
-_SMALL, _LARGE = (
-    1e-120,
-    1e120,
-)  # squares of points between them are far from the ends of the doubles
+# Squares of points between these are far from the ends of the doubles.
+_SMALL, _LARGE = 1e-120, 1e120
 
 Powers = tuple[tuple[float, int, int], ...]
 """Terms (c, j, k): a sum of c (z - a)^j z^k."""
@@ -119,8 +117,8 @@ def ramp_slope(a: Number, w: Number) -> Number:
 def _thin_ramp_slope(a: Number, w: Number) -> Number:
     nodes, weights = _RULES[1.0]
     start, width = np.asarray(a)[..., None], np.asarray(w)[..., None]
-    z, density = start + nodes * width, np.exp(-nodes * width * (start + 0.5 * nodes * width))
-    total = (nodes * z * density) @ weights
+    z, falling = start + nodes * width, np.exp(-nodes * width * (start + 0.5 * nodes * width))
+    total = (nodes * z * falling) @ weights
     return w * w * (float(total) if total.ndim == 0 else total)
 
 

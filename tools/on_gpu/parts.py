@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -127,26 +128,28 @@ def grow_gradients(setting: Setting, add: Add) -> None:
     """Gradient growth of all rows, at the paper's size."""
     from torch_models.measurements import gradient_growth
 
-    size = (20, 5, 4) if setting.rehearsal else (300, 100, 200)
-    keep_for_the_suite(
-        setting, add, "gradient_growth", "growth", partial(gradient_growth.measure, *size)
-    )
+    tiny = {"width": 20, "depth": 5, "networks": 4}
+    sizes = tiny if setting.rehearsal else gradient_growth.PAPER_SIZE
+    measure = partial(gradient_growth.measure, **sizes, device=setting.device)
+    keep_for_the_suite(setting, add, "gradient_growth", "growth", measure)
 
 
 def convolve(setting: Setting, add: Add) -> None:
     """Convolutional networks of all rows at initialization, at the paper's size."""
     from torch_models.measurements import convolutional
 
-    size = (4, 3, 4, 1) if setting.rehearsal else (300, 50, 32, 3)
-    keep_for_the_suite(setting, add, "convolutional", "rows", partial(convolutional.measure, *size))
+    tiny = {"channels": 4, "depth": 3, "side": 4, "networks": 1}
+    sizes = tiny if setting.rehearsal else convolutional.PAPER_SIZE
+    measure = partial(convolutional.measure, **sizes, device=setting.device)
+    keep_for_the_suite(setting, add, "convolutional", "rows", measure)
 
 
 def keep_for_the_suite(
-    setting: Setting, add: Add, name: str, rows: str, measure: Callable[[str], dict[str, Any]]
+    setting: Setting, add: Add, name: str, rows: str, measure: Callable[[], dict[str, Any]]
 ) -> None:
     """Write a record where the suite looks for it."""
     began = time.monotonic()
-    record = measure(setting.device)
+    record = measure()
     place = Path("property_tests") / "records" / f"{name}_{setting.device}.json"
     ensure_writable(setting.output / place.parent)
     write_record(setting.output / place, record)
@@ -234,7 +237,7 @@ def train_table_2(setting: Setting, add: Add) -> None:
 
     def tell(epoch: EpochStatistics) -> None:
         known = sorted(float(a) for a in epoch.validation_accuracy if a == a)
-        shown = [known[0], known[len(known) // 2], known[-1]] if known else []
+        shown = [known[0], statistics.median(known), known[-1]] if known else []
         add(
             {
                 "epoch": epoch.epoch,

@@ -22,9 +22,15 @@ from types import FrameType
 from typing import Any
 
 from tools.on_gpu.parts import PARTS, Add, MissingError, Setting, TimeOverError
-from torch_models.records.card import FAILED, SKIPPED, WHOLE, CardRecord, write_card_record
+from torch_models.records.card import (
+    COMPILED,
+    FAILED,
+    SKIPPED,
+    WHOLE,
+    CardRecord,
+    write_card_record,
+)
 
-COMPILED = "compiled"
 PROBE_SECONDS = 90.0
 GRACE_SECONDS = 10.0
 """How long a process may take to end once its time is over."""
@@ -105,19 +111,19 @@ def work(name: str, setting: Setting, record: CardRecord) -> None:
 def carry_out(run: Callable[[Setting, Add], None], setting: Setting, record: CardRecord) -> None:
     """Run a part until it ends, or its time does, and keep its record up to date."""
     began = time.monotonic()
-    current = [record]
 
-    def write(entry: dict[str, Any] | None = None, **changes: Any) -> None:
-        seconds = time.monotonic() - began
-        if entry is not None:
-            current[0] = current[0].with_entry(entry, seconds)
-        current[0] = replace(current[0], seconds=round(seconds, 1), **changes)
-        write_card_record(setting.output, current[0])
+    def write(**changes: Any) -> None:
+        nonlocal record
+        record = replace(record, seconds=round(time.monotonic() - began, 1), **changes)
+        write_card_record(setting.output, record)
+
+    def add(entry: dict[str, Any]) -> None:
+        write(entries=[*record.entries, entry])
 
     write()
     try:
         with alarm_at(setting.deadline):
-            run(setting, write)
+            run(setting, add)
         write(state=WHOLE, reason="")
     except TimeOverError:
         write(reason="its time was over")

@@ -9,11 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torch_models.measurements.noise_training import (
-    Shape,
-    networks,
-    ready,
-)
+from torch_models.measurements.noise_training import Shape, networks, ready
 from torch_models.measurements.timing import interleaved, milliseconds
 from torch_models.training.loop import Training
 

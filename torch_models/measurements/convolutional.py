@@ -19,6 +19,9 @@ from torch_models.networks.observe import observe, observe_gradients
 IMAGE_CHANNELS = 3
 DIGITS = 4
 
+PAPER_SIZE = {"channels": 300, "depth": 50, "side": 32, "networks": 3}
+"""And how many networks of a row; arguments of `measure`."""
+
 
 def measure(
     channels: int,

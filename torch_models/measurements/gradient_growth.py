@@ -22,6 +22,9 @@ FEATURES = 50
 LARGEST_GROWTH = 1e12
 """Larger growths count as this one, and so do networks whose values are not finite."""
 
+PAPER_SIZE = {"width": 300, "depth": 100, "networks": 200}
+"""And how many networks of a row; arguments of `measure`."""
+
 AT_ONCE = {"cpu": 20, "gpu": 100}
 """Networks in memory at a time; of the paper's size, 100 take 8 GB."""
 

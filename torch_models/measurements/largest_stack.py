@@ -9,17 +9,13 @@ from typing import Any
 import torch
 
 from torch_models.experiments.build import GPU_SHARE
-from torch_models.measurements.noise_training import (
-    Shape,
-    networks,
-    ready,
-)
+from torch_models.measurements.noise_training import Shape, networks, ready
 from torch_models.measurements.timing import interleaved, milliseconds
 from torch_models.training.memory_plan import MemberMemory, member_memory
 
 TRIES = 6
-LESS = 0.95
-"""By which a stack that did not fit is made smaller."""
+SMALLER = 0.95
+"""Of the free memory is used at first, and of a stack that did not fit is tried next."""
 
 
 def measure(
@@ -44,7 +40,7 @@ def measure(
     free = torch.cuda.mem_get_info(device)[0] if free is None else free
     for stack, first in (
         ("planned", memory.largest_ensemble(int(GPU_SHARE * free))),
-        ("steps only", int(LESS * free) // (memory.parameters + memory.step)),
+        ("steps only", int(SMALLER * free) // (memory.parameters + memory.step)),
     ):
         found = largest_that_fits(max(1, first), memory, device, shape, rounds, steps)
         yield {"stack": stack, **found}
@@ -65,7 +61,7 @@ def largest_that_fits(
         except torch.OutOfMemoryError:
             pass
         _give_back()  # here, as the error keeps what it came from
-        count = max(1, int(LESS * count))
+        count = max(1, int(SMALLER * count))
     return _of(count, memory, device, shape, rounds, steps)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
 
 import sparsity_theory as st
 from torch_models.data import Dataset
@@ -15,6 +17,8 @@ from torch_models.training.schedule import Schedule
 
 LEARNING_RATE = 1e-6
 """So small that the weights hardly change, however many steps are taken."""
+
+Batches = DataLoader[tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -95,3 +99,8 @@ def random_dataset(samples: int, features: int, classes: int) -> Dataset:
         image_shape=(1, 1, features),
         checksums={},
     )
+
+
+def shuffled_batches(dataset: Dataset, batch: int) -> Batches:
+    """The training set as other loops take it, shuffled in each epoch."""
+    return DataLoader(TensorDataset(dataset.train_x, dataset.train_y), batch, shuffle=True)

@@ -7,15 +7,16 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch import nn
 
 from torch_models.measurements.matrix_products import MatrixProducts
 from torch_models.measurements.noise_training import (
+    Batches,
     Shape,
     networks,
     random_dataset,
     ready,
+    shuffled_batches,
 )
 from torch_models.measurements.timing import clock, interleaved, median_ratio, milliseconds
 from torch_models.networks.dense import DenseEnsemble
@@ -23,7 +24,6 @@ from torch_models.training.gpu import CapturedStep
 from torch_models.training.loop import Training
 from torch_models.training.precision import PRECISIONS, cast_ensemble, matmul_precision
 
-Batches = DataLoader[tuple[Tensor, ...]]
 Peer = Callable[[nn.Module, Batches], float]
 """Trains a network for an epoch; returns the seconds of a step, from the second step on."""
 
@@ -96,7 +96,7 @@ def _beside_peer(
     training = ready(ensemble, shape.batch, (rounds + 1) * steps, precision)
     network = ensemble.network(0)
     noise = random_dataset((steps + 1) * shape.batch, shape.features, shape.classes)
-    batches = DataLoader(TensorDataset(noise.train_x, noise.train_y), shape.batch, shuffle=True)
+    batches = shuffled_batches(noise, shape.batch)
     ours, theirs = [], []
     for _ in range(rounds + 1):
         start = clock(device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,9 @@ SKIPPED = "skipped"
 FAILED = "failed"
 STATES = (WHOLE, CUT_OFF, SKIPPED, FAILED)
 """All of it was measured; time was over, or the process ended; a library is missing; it raised."""
+
+COMPILED = "compiled"
+"""Kernels made by torch.compile."""
 
 TEXT, NUMBER, COUNT = (str,), (int, float), (int,)
 MAYBE_TEXT, MAYBE_NUMBER = (str, type(None)), (int, float, type(None))
@@ -76,8 +79,8 @@ class CardRecord:
         reason: why it is not whole, in one line; empty if it is.
         card: the name of the GPU; of a rehearsal, of the CPU.
         rehearsal: whether everything was tiny, and on a CPU.
-        command, date, versions, commit, kernels: where it comes from; ``kernels`` says whether the
-            compiler made them.
+        command, date, versions, commit: where it comes from.
+        kernels: `COMPILED`, or what they are instead.
         seconds: that it took.
         entries: what was measured.
         traceback: of an error.
@@ -110,8 +113,16 @@ class CardRecord:
         for name in ("reason", "card", "command", "date", "kernels", "traceback"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be text, got {getattr(self, name)!r}")
+        if not isinstance(self.commit, MAYBE_TEXT):
+            raise ValueError(f"commit must be text or null, got {self.commit!r}")
         if not isinstance(self.rehearsal, bool):
             raise ValueError(f"rehearsal must be true or false, got {self.rehearsal!r}")
+        if not isinstance(self.seconds, NUMBER) or isinstance(self.seconds, bool):
+            raise ValueError(f"seconds must be a number, got {self.seconds!r}")
+        if not isinstance(self.versions, Mapping) or "torch" not in self.versions:
+            raise ValueError(f"versions must name that of torch, got {self.versions!r}")
+        if not isinstance(self.entries, list):
+            raise ValueError(f"entries must be a list, got {self.entries!r}")
         if bool(self.reason) == (self.state == WHOLE):
             raise ValueError(f"reason must say why a part is {self.state!r}, got {self.reason!r}")
         for entry in self.entries:
@@ -135,10 +146,6 @@ class CardRecord:
             raise ValueError(f"keys must be {sorted(names)}, got {sorted(content)}")
         return cls(**{name: content[name] for name in names})
 
-    def with_entry(self, entry: dict[str, Any], seconds: float) -> Self:
-        """This record with one more entry, after so many seconds."""
-        return replace(self, entries=[*self.entries, entry], seconds=round(seconds, 1))
-
 
 def check_entry(part: str, entry: Any) -> None:
     """Raise ``ValueError`` unless an entry holds what those of its part do."""
@@ -152,7 +159,7 @@ def check_entry(part: str, entry: Any) -> None:
 
 
 def slug_of(card: str) -> str:
-    """The name of a card as folders have it, such as ``nvidia-h100-80gb-hbm3``."""
+    """The name of a card or a processor as files have it, such as ``nvidia-h100-80gb-hbm3``."""
     return re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from torch_models.records.row_report import RowReport
@@ -47,8 +48,7 @@ def _figures(values: Sequence[float]) -> str:
     known = sorted(value for value in values if not math.isnan(value))
     if not known:
         return "-"
-    middle = known[len(known) // 2]
-    return f"{number(middle)} ({number(known[0])} to {number(known[-1])})"
+    return f"{number(statistics.median(known))} ({number(known[0])} to {number(known[-1])})"
 
 
 def _range(quantiles: Sequence[float]) -> str:

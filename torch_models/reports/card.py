@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
-from torch_models.records.card import ENTRIES, WHOLE, CardRecord
+from torch_models.records.card import COMPILED, ENTRIES, WHOLE, CardRecord
 
 NOT_YET = "Not yet measured"
 
@@ -48,10 +48,7 @@ def tables(records: Sequence[CardRecord]) -> str:
 def of_card(card: str, records: Sequence[CardRecord]) -> str:
     """One card: where its records come from, then a table for each part."""
     by_part = {record.part: record for record in records}
-    first = records[0]
-    kernels = "" if first.kernels == "compiled" else f"; kernels: {first.kernels}"
-    origin = f"torch {first.versions['torch']}, {first.date}, `{first.command}`{kernels}."
-    parts = [f"### {card}", origin]
+    parts = [f"### {card}", origins(records)]
     for part in ENTRIES:
         parts.append(f"**{TITLES[part]}**")
         record = by_part.get(part)
@@ -63,6 +60,18 @@ def of_card(card: str, records: Sequence[CardRecord]) -> str:
         if record.entries:
             parts.append(TABLES[part](record.entries))
     return "\n\n".join(parts)
+
+
+def origins(records: Sequence[CardRecord]) -> str:
+    """By which version, when and how they were made; by parts where that differs."""
+    made: dict[str, list[str]] = {}
+    for record in records:
+        kernels = "" if record.kernels == COMPILED else f"; kernels: {record.kernels}"
+        origin = f"torch {record.versions['torch']}, {record.date}, `{record.command}`{kernels}."
+        made.setdefault(origin, []).append(f"`{record.part}`")
+    if len(made) == 1:
+        return next(iter(made))
+    return "\n".join(f"- {', '.join(parts)}: {origin}" for origin, parts in made.items())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

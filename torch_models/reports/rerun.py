@@ -32,7 +32,7 @@ def command_of(records: Sequence[RunRecord]) -> str | None:
         records: of one row and experiment.
     """
     run = records[0].run
-    options = next(_options(run.table, run.experiment), None)
+    options = _options(run.table, run.experiment)
     if options is None:
         return None
     if run.table is None:
@@ -46,8 +46,8 @@ def command_of(records: Sequence[RunRecord]) -> str | None:
     return shlex.join(["sparsity-theory", *row, *options, *ends])
 
 
-def _options(table: int | None, experiment: Experiment) -> Iterator[list[str]]:
-    """Options that give the experiment, from every budget that allows it, fewest first."""
+def _options(table: int | None, experiment: Experiment) -> list[str] | None:
+    """The fewest options that give the experiment, if any do."""
     found = []
     for options, budget in _budgets(table, experiment):
         wanted, given = asdict(experiment), asdict(budget.experiment)
@@ -60,7 +60,7 @@ def _options(table: int | None, experiment: Experiment) -> Iterator[list[str]]:
                 for word in (f"--{name.replace('_', '-')}", str(wanted[name]))
             ]
             found.append([*options, *changes])
-    yield from sorted(found, key=len)
+    return min(found, key=len, default=None)
 
 
 def _budgets(table: int | None, experiment: Experiment) -> Iterator[tuple[list[str], Budget]]:

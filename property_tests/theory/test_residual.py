@@ -284,7 +284,9 @@ def test_gradients_behind_normalizations_grow_by_less_than_a_power_of_the_varian
     found = float(net.log_gradient_growth(depth)[0])
     agree("growth", found, grown, 1e-12, scale=1 + grown, point=point, alpha=alpha, depth=depth)
     path = net.trajectory(depth)
-    assert found <= float(p) * math.log(float(path[-1] / path[0])) * (1 + 1e-9) + 1e-12
+    agree("q^L", float(path[-1] / path[0]), 1 + (depth - 1) * v, 1e-12, point=point, depth=depth)
+    power = float(p * mp.log1p((depth - 1) * v))
+    assert found <= power + 1e-12 * (1 + power)
     edge = st.edge_of_chaos(point.activation, point.q)
     agree("sigma_b^2", 1 - float(edge.sigma_b2) / point.q, 1 / p, ULPS, scale=1, point=point)
 

@@ -39,8 +39,7 @@ def print_table(console: Console, shown: Table) -> None:
 def tracked(items: Sequence[Item], what: str) -> Iterable[Item]:
     """The items, with a bar on standard error that says what is done, if it is a terminal."""
     console = Console(stderr=True)
-    quiet = not console.is_terminal
-    return track(items, what, console=console, transient=True, disable=quiet)
+    return track(items, what, console=console, transient=True) if console.is_terminal else items
 
 
 def inputs_of(row: Design) -> dict[str, Any]:

@@ -48,162 +48,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .activations.function import (
-        Activation as Activation,
-    )
-    from .activations.piecewise_linear import (
-        PiecewiseLinear as PiecewiseLinear,
-    )
-    from .activations.smooth import (
-        SmoothClippedReLU as SmoothClippedReLU,
-    )
-    from .activations.smooth import (
-        SmoothClippedSoftThreshold as SmoothClippedSoftThreshold,
-    )
-    from .activations.thresholded import (
-        ACTIVATIONS as ACTIVATIONS,
-    )
-    from .activations.thresholded import (
-        ClippedReLU as ClippedReLU,
-    )
-    from .activations.thresholded import (
-        ClippedSoftThreshold as ClippedSoftThreshold,
-    )
-    from .activations.thresholded import (
-        ShiftedReLU as ShiftedReLU,
-    )
-    from .activations.thresholded import (
-        SoftThreshold as SoftThreshold,
-    )
-    from .finite_width.convolution_law import (
-        ConvolutionChain as ConvolutionChain,
-    )
-    from .finite_width.convolution_law import (
-        draw_convolutions as draw_convolutions,
-    )
-    from .finite_width.forecast import (
-        Forecast as Forecast,
-    )
-    from .finite_width.forecast import (
-        forecast as forecast,
-    )
-    from .finite_width.gradient_law import (
-        draw_gradients as draw_gradients,
-    )
-    from .finite_width.layer_law import (
-        draw_layers as draw_layers,
-    )
-    from .finite_width.position_law import (
-        draw_many_positions as draw_many_positions,
-    )
-    from .finite_width.pre_norm_law import (
-        draw_pre_norm as draw_pre_norm,
-    )
-    from .finite_width.recipe import (
-        Recipe as Recipe,
-    )
-    from .finite_width.recipe import (
-        recipe as recipe,
-    )
-    from .finite_width.residual_law import (
-        draw_residual as draw_residual,
-    )
-    from .finite_width.stable_clip import (
-        NoStableClipError as NoStableClipError,
-    )
-    from .finite_width.stable_clip import (
-        StableClip as StableClip,
-    )
-    from .finite_width.stable_clip import (
-        largest_stable_clip as largest_stable_clip,
-    )
-    from .finite_width.stream_law import (
-        StreamChain as StreamChain,
-    )
-    from .finite_width.variance_law import (
-        Chain as Chain,
-    )
-    from .finite_width.variance_law import (
-        SmallNoise as SmallNoise,
-    )
-    from .finite_width.variance_law import (
-        UnitChain as UnitChain,
-    )
-    from .finite_width.variance_law import (
-        draw_chain as draw_chain,
-    )
-    from .finite_width.variance_law import (
-        one_step_variance as one_step_variance,
-    )
-    from .finite_width.variance_law import (
-        small_noise as small_noise,
-    )
-    from .mean_field.bifurcation import (
-        Bifurcation as Bifurcation,
-    )
-    from .mean_field.bifurcation import (
-        bifurcation as bifurcation,
-    )
-    from .mean_field.convolution import (
-        covariance_fixed_point as covariance_fixed_point,
-    )
-    from .mean_field.convolution import (
-        covariance_map as covariance_map,
-    )
-    from .mean_field.edge_of_chaos import (
-        edge_of_chaos as edge_of_chaos,
-    )
-    from .mean_field.edge_of_chaos import (
-        edge_of_chaos_for_bias as edge_of_chaos_for_bias,
-    )
-    from .mean_field.fixed_points import (
-        FixedPoint as FixedPoint,
-    )
-    from .mean_field.fixed_points import (
-        FixedPointContinuumError as FixedPointContinuumError,
-    )
-    from .mean_field.fixed_points import (
-        SteepestPoint as SteepestPoint,
-    )
-    from .mean_field.fixed_points import (
-        fixed_points as fixed_points,
-    )
-    from .mean_field.fixed_points import (
-        steepest_point as steepest_point,
-    )
-    from .mean_field.jacobian import (
-        JacobianMoments as JacobianMoments,
-    )
-    from .mean_field.jacobian import (
-        jacobian_moments as jacobian_moments,
-    )
-    from .mean_field.jacobian_density import (
-        JacobianDensity as JacobianDensity,
-    )
-    from .mean_field.jacobian_density import (
-        jacobian_density as jacobian_density,
-    )
-    from .mean_field.maps import (
-        MeanField as MeanField,
-    )
-    from .mean_field.pre_norm import (
-        PreNorm as PreNorm,
-    )
-    from .mean_field.propagation import (
-        correlation_fixed_point as correlation_fixed_point,
-    )
-    from .mean_field.propagation import (
-        depth_scales as depth_scales,
-    )
-    from .mean_field.propagation import (
-        phase as phase,
-    )
-    from .mean_field.residual import (
-        Residual as Residual,
-    )
-    from .mean_field.transformer import (
-        Transformer as Transformer,
-    )
+    from .activations.function import Activation as Activation
+    from .activations.piecewise_linear import PiecewiseLinear as PiecewiseLinear
+    from .activations.smooth import SmoothClippedReLU as SmoothClippedReLU
+    from .activations.smooth import SmoothClippedSoftThreshold as SmoothClippedSoftThreshold
+    from .activations.thresholded import ACTIVATIONS as ACTIVATIONS
+    from .activations.thresholded import ClippedReLU as ClippedReLU
+    from .activations.thresholded import ClippedSoftThreshold as ClippedSoftThreshold
+    from .activations.thresholded import ShiftedReLU as ShiftedReLU
+    from .activations.thresholded import SoftThreshold as SoftThreshold
+    from .finite_width.convolution_law import ConvolutionChain as ConvolutionChain
+    from .finite_width.convolution_law import draw_convolutions as draw_convolutions
+    from .finite_width.forecast import Forecast as Forecast
+    from .finite_width.forecast import forecast as forecast
+    from .finite_width.gradient_law import draw_gradients as draw_gradients
+    from .finite_width.layer_law import draw_layers as draw_layers
+    from .finite_width.position_law import draw_many_positions as draw_many_positions
+    from .finite_width.pre_norm_law import draw_pre_norm as draw_pre_norm
+    from .finite_width.recipe import Recipe as Recipe
+    from .finite_width.recipe import recipe as recipe
+    from .finite_width.residual_law import draw_residual as draw_residual
+    from .finite_width.stable_clip import NoStableClipError as NoStableClipError
+    from .finite_width.stable_clip import StableClip as StableClip
+    from .finite_width.stable_clip import largest_stable_clip as largest_stable_clip
+    from .finite_width.stream_law import StreamChain as StreamChain
+    from .finite_width.variance_law import Chain as Chain
+    from .finite_width.variance_law import SmallNoise as SmallNoise
+    from .finite_width.variance_law import UnitChain as UnitChain
+    from .finite_width.variance_law import draw_chain as draw_chain
+    from .finite_width.variance_law import one_step_variance as one_step_variance
+    from .finite_width.variance_law import small_noise as small_noise
+    from .mean_field.bifurcation import Bifurcation as Bifurcation
+    from .mean_field.bifurcation import bifurcation as bifurcation
+    from .mean_field.convolution import covariance_fixed_point as covariance_fixed_point
+    from .mean_field.convolution import covariance_map as covariance_map
+    from .mean_field.edge_of_chaos import edge_of_chaos as edge_of_chaos
+    from .mean_field.edge_of_chaos import edge_of_chaos_for_bias as edge_of_chaos_for_bias
+    from .mean_field.fixed_points import FixedPoint as FixedPoint
+    from .mean_field.fixed_points import FixedPointContinuumError as FixedPointContinuumError
+    from .mean_field.fixed_points import SteepestPoint as SteepestPoint
+    from .mean_field.fixed_points import fixed_points as fixed_points
+    from .mean_field.fixed_points import steepest_point as steepest_point
+    from .mean_field.jacobian import JacobianMoments as JacobianMoments
+    from .mean_field.jacobian import jacobian_moments as jacobian_moments
+    from .mean_field.jacobian_density import JacobianDensity as JacobianDensity
+    from .mean_field.jacobian_density import jacobian_density as jacobian_density
+    from .mean_field.maps import MeanField as MeanField
+    from .mean_field.pre_norm import PreNorm as PreNorm
+    from .mean_field.propagation import correlation_fixed_point as correlation_fixed_point
+    from .mean_field.propagation import depth_scales as depth_scales
+    from .mean_field.propagation import phase as phase
+    from .mean_field.residual import Residual as Residual
+    from .mean_field.transformer import Transformer as Transformer
 
     __version__: str
 

@@ -177,11 +177,6 @@ class HalfLine:
         """The half line x <= 0, reflected."""
         return cls(kinks.reflected(), tuple(-slope for slope in reversed(slopes)), direction=-1)
 
-    def domains(self, scale: Scale) -> tuple[list[Interval], Tail]:
-        """Where the pieces lie, the last one apart."""
-        tails = [Tail(ray, scale) for ray in self.rays]
-        return list(map(Interval, self.segments, tails[:-1], tails[1:])), tails[-1]
-
     def parts(self, scale: Scale, chosen: tuple[int, ...]) -> Iterator[tuple[Piece, Domain]]:
         """The chosen pieces, and where they lie."""
         tails: dict[int, Tail] = {}
@@ -201,7 +196,8 @@ class HalfLine:
         of squares with positive weights, in which nothing cancels. The slope at the origin drops
         out: for a linear function every variance is a fixed point.
         """
-        intervals, last = self.domains(scale)
+        *inner, last = (on for _, on in self.parts(scale, tuple(range(len(self.pieces)))))
+        intervals = cast(list[Interval], inner)
         # Of all pieces but the first: the mean of the ramp with slope 1 on the piece, 0 elsewhere.
         ramps = [on.moment1 + on.width * on.right.moment0 for on in intervals[1:]] + [last.moment1]
         deficit: Number = 0.0

@@ -95,9 +95,7 @@ class Integrals:
 
         if not self._shares(edge):
             return self._span(edge, clip(edge, np.ones(())), weight)
-        grid = self._grid(edge)[::-1]
-        following = np.searchsorted(-grid, -edge, "right") - 1
-        return self._along(grid, np.minimum(following, grid.size - 2), edge, clip, weight)
+        return self._along(self._grid(edge)[::-1], edge, clip, weight)
 
     def below(self, edge: Array, limit: Limit, weight: Weight) -> Sums:
         """Over u from the edge down to ``limit(edge)``, at least 0."""
@@ -107,9 +105,7 @@ class Integrals:
 
         if not self._shares(edge):
             return self._span(edge, clip(edge, np.zeros(())), weight)
-        grid = self._grid(edge)
-        following = np.searchsorted(grid, edge, "right") - 1
-        return self._along(grid, np.minimum(following, grid.size - 2), edge, clip, weight)
+        return self._along(self._grid(edge), edge, clip, weight)
 
     # -- many points of one line
 
@@ -125,14 +121,12 @@ class Integrals:
         return np.append(near, first ** (np.arange(count, -1, -1) / count))
 
     def _along(
-        self,
-        grid: Array,
-        following: Index,
-        edge: Array,
-        clip: Callable[[Array, Array], Array],
-        weight: Weight,
+        self, grid: Array, edge: Array, clip: Callable[[Array, Array], Array], weight: Weight
     ) -> Sums:
-        """From every edge to ``grid[following]``, and from there on to ``grid[0]``."""
+        """From every edge to the next one of the grid, and from there on to ``grid[0]``."""
+        sign = np.sign(grid[-1] - grid[0])
+        following = np.searchsorted(sign * grid, sign * edge, "right") - 1
+        following = np.minimum(following, grid.size - 2)
         weights = (weight, unit) if weight is distance else (weight,)
         starts, stops = grid[1:], clip(grid[1:], grid[:-1])
         panels = [self._span(starts, stops, each) for each in weights]

@@ -5,5 +5,5 @@ Tests lie in rooms by subject: `theory`, `proofs`, `networks` and `tables` hold 
 `training`, `experiments` and `library` the code, `meta` the tools of this suite. What tests share
 lies in `support`, and what they compare with in `references`; no room of tests imports another.
 
-May import: torch_models; pytest, hypothesis, typer, rich.
+May import: torch_models; pytest, hypothesis, typer, rich, playwright.
 """

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from property_tests.support import chance
+from property_tests.support.browser import opened_browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest.register_assert_rewrite("property_tests.support.proofs")
 
@@ -99,6 +103,13 @@ class FalseAlarms:
                 f"{self.checks} statistical checks (at most {chance.CHECKS}), a false alarm in any "
                 f"of them: at most {self.checks * chance.ALARM:.1e}{overdrawn}"
             )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, or the tests are skipped."""
+    with opened_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from property_tests.support.browser import WIDTHS, opened_browser, opened_page, too_wide, window
+from property_tests.support.browser import WIDTHS, opened_page, too_wide, window
 from property_tests.support.runs import write_run
 from sparsity_theory.published.rows import Design
 from torch_models.commands.report import report
@@ -30,12 +30,6 @@ def lightness(colour: str) -> float:
     parts = [int(part) / 255 for part in re.findall(r"\d+", colour)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return sum(weight * p for weight, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import sparsity_theory as st
-from property_tests.support.browser import opened_browser, opened_page, too_wide, window
+from property_tests.support.browser import opened_page, too_wide, window
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -20,12 +20,6 @@ SCRIPTS = Path(__file__).parents[2] / "docs" / "_static" / "explorer"
 DRAWN = "document.getElementById('explorer').dataset.networks === '1000'"
 CHARTS = "svg[role=img]"
 DEFAULT = "#kind=crelu&s=0.85&slope=0.7&q_star=1&width=300&depth=100&time=10.8&start=2.5"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +10,10 @@ import pytest
 from property_tests.ledger.claims import decide, load_claims
 from property_tests.ledger.formats import as_html
 from property_tests.ledger.plugin import CLAIMS
-from property_tests.support.browser import WIDTHS, opened_browser, opened_page, too_wide, window
+from property_tests.support.browser import WIDTHS, opened_page, too_wide, window
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from property_tests.support.browser import WIDTHS, opened_browser, opened_page, too_wide, window
+from property_tests.support.browser import WIDTHS, opened_page, too_wide, window
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -20,12 +20,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TYPESET = "window.MathJax ? MathJax.startup.promise.then(() => true) : true"
 """Formulas are set after a page has loaded."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import typer
 
 from torch_models.commands.errors import FAILED, fail, require
 from torch_models.commands.options import folded
+from torch_models.commands.outputs import write_to
 from torch_models.commands.table import RECORDS, found_records
 from torch_models.records.results import BUDGETS, TableSummary
 from torch_models.reports.canvas import FORMATS, check_format
@@ -108,12 +109,12 @@ def _summaries(folders: list[Path] | None, budget: str | None) -> list[TableSumm
 def _draw(number: int, summaries: Sequence[TableSummary], path: Path) -> None:
     """Draw and say where, or end with one line if the file cannot be written."""
     picture = picture_of(number, summaries)
-    try:
+
+    def write(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_picture(picture, path)
-    except OSError as error:
-        fail(f"output {path} cannot be written: {error.strerror or error}", FAILED)
-    typer.echo(f"drawn to {path}", err=True)
+
+    write_to(path, write, done="drawn")
 
 
 def _command(error: MissingRecords, budget: str | None) -> str:

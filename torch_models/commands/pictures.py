@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from torch_models.commands.errors import FAILED, fail, require
+from torch_models.commands.outputs import write_to
 from torch_models.reports.canvas import check_format
 
 Plot = Annotated[
@@ -33,8 +34,4 @@ def check_plot(path: Path | None) -> None:
 
 def draw_to(path: Path, draw: Callable[[Path], None]) -> None:
     """Draw, say where, and end with one line if the file cannot be written."""
-    try:
-        draw(path)
-    except OSError as error:
-        fail(f"plot {path} cannot be written: {error.strerror or error}", FAILED)
-    typer.echo(f"drawn to {path}", err=True)
+    write_to(path, draw, what="plot", done="drawn")

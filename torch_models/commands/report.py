@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from torch_models.commands.errors import FAILED, fail, require
+from torch_models.commands.outputs import write_to
 from torch_models.commands.printing import tracked
 from torch_models.commands.table import RECORDS, found_records
-from torch_models.records.files import ensure_writable, replacing
+from torch_models.records.files import ensure_writable, write_text
 from torch_models.records.prediction import predict
 from torch_models.records.row_report import RowReport
 from torch_models.records.run_record import RunRecord
@@ -51,12 +52,7 @@ def report(
     drawn = iter([_row(records) for records in tracked(rows, "forecasting and drawing rows")])
     parts = [drawn_part(setting, [next(drawn) for _ in setting.rows]) for setting in settings]
     text = page(runs, parts, found.left_out, unfinished)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(f"output {path} cannot be written: {error.strerror or error}", FAILED)
-    typer.echo(f"written to {path}", err=True)
+    write_to(path, lambda path: write_text(path, text))
 
 
 def _check(path: Path) -> None:

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from torch_models.commands.errors import FAILED, fail
+from torch_models.commands.errors import fail
 from torch_models.commands.options import folded
+from torch_models.commands.outputs import write_to
 from torch_models.commands.pictures import Plot, check_plot, draw_to
-from torch_models.records.files import replacing
+from torch_models.records.files import write_text
 from torch_models.records.results import BUDGETS, Found, find_records, summarize
 from torch_models.records.runs import NETWORKS
 from torch_models.reports.drawing import save_picture
@@ -69,12 +70,7 @@ def table(
     if output is None:
         typer.echo(text, nl=False)
         return
-    try:
-        with replacing(output) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(f"output {output} cannot be written: {error.strerror or error}", FAILED)
-    typer.echo(f"written to {output}", err=True)
+    write_to(output, lambda path: write_text(path, text))
 
 
 def found_records(folders: list[Path] | None) -> Found:

@@ -66,7 +66,11 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
         f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
         for key, value in to_plain(record).items()
     ]
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` at ``path``, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

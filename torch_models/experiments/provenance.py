@@ -32,6 +32,7 @@ def hardware(device: torch.device | str = "cpu") -> dict[str, Any]:
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # "AVX2", "AVX512", ...
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -98,8 +98,13 @@ PEERS = (
 """Peer, ours, benchmark and its parameters: rows of the table of ratios."""
 
 ARITHMETIC = "bench_maps.OverArithmetic.track_map_over_arithmetic"
-MAPS_MEASURED_ON = "amd-epyc-maps"
-PEERS_MEASURED_ON = ("amd-epyc-1-thread", "amd-epyc-2-threads")
+MAPS_MEASURED_ON = "amd-epyc-avx2-1-thread"
+PEERS_MEASURED_ON = {
+    "AVX2, 1 thread": "amd-epyc-avx2-1-thread",
+    "AVX2, 2 threads": "amd-epyc-avx2-2-threads",
+    "bf16, 1 thread": "amd-epyc-bf16-1-thread",
+    "bf16, 2 threads": "amd-epyc-bf16-2-threads",
+}
 SPARSE_INFERENCE_MEASURED_ON = "amd-epyc-1-thread"
 
 
@@ -276,9 +281,11 @@ def is_shown(row: RowSummary) -> bool:
 
 def peers() -> str:
     """Our time over a peer's."""
-    machines = [read_record(RESULTS / "benchmarks" / f"{kind}.json") for kind in PEERS_MEASURED_ON]
-    lines = ["| peer | ours | 1 thread | 2 threads | `asv run --python=same --bench ...` |"]
-    lines.append("| :--- | :--- | ---: | ---: | :--- |")
+    files = [RESULTS / "benchmarks" / f"{kind}.json" for kind in PEERS_MEASURED_ON.values()]
+    machines = [read_record(file) for file in files]
+    columns = " | ".join(PEERS_MEASURED_ON)
+    lines = [f"| peer | ours | {columns} | `asv run --python=same --bench ...` |"]
+    lines.append(f"| :--- | :--- |{' ---: |' * len(machines)} :--- |")
     for peer, ours, benchmark, parameters in PEERS:
         ratios = [ratio(machine, benchmark, parameters) for machine in machines]
         command = benchmark.split(".", 1)[1]

@@ -7,14 +7,17 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
+import dask
 import pytest
 from distributed import Client
 from typer.testing import CliRunner
 
 from property_tests.support.images import write_mnist
 from property_tests.support.sweeps import (
+    FORKS,
     Seen,
     cli,
     dataset_of,
@@ -46,8 +49,13 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    """Two workers."""
-    with local_workers(2) as client:
+    """Two workers, forked from a process that has imported what they need."""
+    FORKS.set_forkserver_preload(["distributed", "property_tests.support.sweeps"])
+    forkserver.ensure_running()
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        local_workers(2) as client,
+    ):
         yield client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -112,10 +113,12 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small networks only lose time to a second thread."""
-    pytest.importorskip("torch")
+    """Small networks only lose time to a second thread, which commands ask for in this process."""
+    if "torch" not in sys.modules:
+        yield
+        return
     from torch_models.networks.threads import num_threads
 
     with num_threads(1):
@@ -133,7 +136,6 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count; and leave torch one thread in each of several processes, before it is imported."""
-    if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several would wait for each other
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    """Count; and have torch begin with one thread, before it is imported."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     config.pluginmanager.register(FalseAlarms(), "false-alarms")

@@ -36,15 +36,7 @@ from torch_models.experiments.cluster import (
     train_task,
 )
 from torch_models.experiments.sweep import LOCKS, SweepSummary, sweep
-from torch_models.networks.threads import num_threads
 from torch_models.records.runs import Experiment, Run
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """These networks are tiny, and the command sets the number of threads for its process."""
-    with num_threads(1):
-        yield
 
 
 @pytest.fixture(scope="module")

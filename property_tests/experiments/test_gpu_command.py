@@ -214,7 +214,6 @@ def test_parts_that_were_measured_on_different_days_say_so() -> None:
 # ------------------------------------------------------------------------- what is measured
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_steps_are_timed_beside_their_products_and_their_peers_in_every_precision() -> None:
     def peer(network: torch.nn.Module, batches: Any) -> float:
         assert len(batches) == 3
@@ -236,7 +235,6 @@ def test_steps_are_timed_beside_their_products_and_their_peers_in_every_precisio
             assert each["ratio"] == pytest.approx(expected, rel=2e-3)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_what_only_cuda_has_is_recorded_as_missing_on_a_cpu() -> None:
     sizes: dict[str, Any] = {"members": (2,), "shape": TINY, "rounds": 1, "steps": 2}
     entries = list(captured_and_compiled.measure("cpu", **sizes))
@@ -247,7 +245,6 @@ def test_what_only_cuda_has_is_recorded_as_missing_on_a_cpu() -> None:
     assert [each["variant"] for each in entries] == list(captured_and_compiled.VARIANTS)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_stack_that_does_not_fit_is_made_smaller_until_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -284,7 +281,6 @@ def slow_epochs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return on_epoch
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("seconds", "epochs"), [(5, 1), (19, 1), (21, 2)])
 def test_runs_that_are_stopped_for_lack_of_time_are_shorter_runs(
     seconds: float, epochs: int, slow_epochs: Callable[[Any], None]
@@ -301,7 +297,6 @@ def test_runs_that_are_stopped_for_lack_of_time_are_shorter_runs(
     assert not all(each.divergence for each in stopped)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_runs_that_have_time_are_those_asked_for_and_those_without_have_no_record(
     slow_epochs: Callable[[Any], None],
 ) -> None:

@@ -8,7 +8,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,6 @@ from torch_models.reports.row_figure import cobweb, save_figure
 
 SMALL = three_rows_budget("digits", width=40, depth=3, epochs=2, batch_size=64)
 STABLE = Design("crelu", 0.7, 0.5)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """These networks are tiny, and the command sets the number of threads for its process."""
-    with num_threads(1):
-        yield
 
 
 # --- rows, settings and names -------------------------------------------------------------------

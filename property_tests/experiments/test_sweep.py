@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -38,17 +37,9 @@ from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoin
 from torch_models.experiments.sweep import LOCKS, SweepSummary, keep, lock_path, record_path, sweep
 from torch_models.experiments.trainer import train_runs
 from torch_models.experiments.weights import load_network, weights_path
-from torch_models.networks.threads import num_threads
 from torch_models.records.runs import Run
 from torch_models.training.loop import Training
 from torch_models.training.schedule import Schedule
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """These networks are tiny, and the command sets the number of threads for its process."""
-    with num_threads(1):
-        yield
 
 
 def checkpoint_at(runs: list[Run], folder: Path, steps: int) -> None:

@@ -30,8 +30,6 @@ from torch_models.networks.circular import input_gradient
 from torch_models.networks.convolutional import ConvolutionalEnsemble
 from torch_models.networks.observe import gradient_growth
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 NETS = {
     kind: st.edge_of_chaos(activation_for(kind, s, slope))
     for kind, s, slope in (

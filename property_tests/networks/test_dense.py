@@ -32,8 +32,6 @@ from property_tests.support.strategies import activation_for
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.observe import observe
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.mark.claim("Networks: sparsity")
 @every_kind

@@ -25,8 +25,6 @@ from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.observe import gradient_growth, observe_gradients
 from torch_models.records.files import read_record
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.mark.claim("Eq. 24", "Networks: gradient gain")
 @every_kind

@@ -24,8 +24,6 @@ from sparsity_theory.mean_field.stream import Stream
 from torch_models.networks.observe import gradient_growth, observe, observe_covariances
 from torch_models.networks.residual import PreNormEnsemble, ResidualEnsemble, StreamEnsemble
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def design(kind: str, s: float, slope: float | None = None) -> st.MeanField:
     return st.edge_of_chaos(activation_for(kind, s, slope))

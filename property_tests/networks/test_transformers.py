@@ -16,8 +16,6 @@ from property_tests.support.networks import ACTIVATIONS, every_kind
 from property_tests.support.scores import Floats, combined_z, score_of_count, z_of_mean
 from torch_models.networks.transformer import Attention, Block, LanguageModel
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TOKENS = 5
 
 

@@ -26,8 +26,6 @@ from torch_models.networks.activations import (
     SparseActivation,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def edges(phi: Any) -> Floats:
     """The kinks of phi, their neighbours in double precision, and places between and beyond."""

@@ -11,8 +11,6 @@ import sparsity_theory as st
 from property_tests.support.networks import NETS, alone, same_parameters, small_ensemble, sphere
 from torch_models.networks.dense import DenseEnsemble
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.mark.parametrize("k", range(4))
 def test_a_member_is_drawn_the_same_alone_and_in_an_ensemble(k: int) -> None:

@@ -20,8 +20,6 @@ from torch_models.training.gpu import CapturedStep
 from torch_models.training.loop import RECORDED_STEPS, Training
 from torch_models.training.schedule import Schedule
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 class Traced:
     """In place of a CUDA graph: the operations of the step, on the memory that it had then.

@@ -20,8 +20,6 @@ from torch_models.networks.activations import ClippedReLU, SparseActivation
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.initialization import edge_of_chaos_
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 class UsersNet(nn.Module):
     """A module of the kind people have: convolutions, a nested block, a layer without bias."""

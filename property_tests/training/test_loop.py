@@ -32,8 +32,6 @@ from torch_models.training.epochs import EpochStatistics
 from torch_models.training.loop import Training, train
 from torch_models.training.schedule import Schedule
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_a_step_is_that_of_torch_s_sgd() -> None:
     data, rate, batch_size, epochs = small_dataset(), 0.05, 16, 2

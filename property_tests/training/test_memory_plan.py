@@ -26,8 +26,6 @@ from torch_models.training.precision import PRECISIONS
 from torch_models.training.schedule import Schedule
 from torch_models.training.step_memory import StepMemory
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes that tensors of the CPU hold at once, whoever made them."""

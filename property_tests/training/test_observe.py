@@ -20,8 +20,6 @@ from torch_models.networks.observe import (
     observe_gradients,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_observed_variance_and_sparsity_are_those_of_the_layers() -> None:
     ensemble, x = small_ensemble(), sphere(20, 1.0, samples=9).float()

@@ -18,8 +18,6 @@ from torch_models.training.backpropagation import backpropagation
 from torch_models.training.dense import DenseBackpropagation
 from torch_models.training.loop import train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_half_precision_rounds_what_is_multiplied_and_not_what_is_updated() -> None:
     """A step too small for the 8 significant bits of bf16 reaches the weights, and adds up."""

@@ -21,8 +21,6 @@ from torch_models.training.divergence import GRADIENT_LIMIT, STEP_DIVERGENCES, D
 from torch_models.training.gpu import compiled
 from torch_models.training.in_place import AllMembers, OneSided, group_by_kinks
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 MIXED: list[Any] = [
     st.ClippedReLU(1.0, 1.25),
     st.ClippedReLU(1.0, 1.25),

@@ -102,16 +102,20 @@ class Ensemble(nn.Module):
         """Number of networks in the ensemble."""
         return len(self.nets)
 
+    @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw every member again from its seed."""
-        weights, biases = list(self.weights), list(self.biases)
-        fan_ins = [weight[0, 0].numel() for weight in weights]
+        fan_ins = [weight[0, 0].numel() for weight in self.weights]
         laws = {id(net): list(layer_laws(net, fan_ins)) for net in self.nets}
-        for member, (net, seed) in enumerate(zip(self.nets, self.seeds, strict=True)):
+        layers = [
+            zip(weight.flatten(2).unbind(), bias.flatten(1).unbind(), strict=True)
+            for weight, bias in zip(self.weights, self.biases, strict=True)
+        ]
+        for net, seed, *member in zip(self.nets, self.seeds, *layers, strict=True):
             generator = torch.Generator().manual_seed(seed)
-            for weight, bias, law in zip(weights, biases, laws[id(net)], strict=True):
-                self.draw(weight[member].flatten(1), law.weight_variance, generator)
-                self.draw(bias[member].flatten(), law.bias_variance, generator)
+            for (weight, bias), law in zip(member, laws[id(net)], strict=True):
+                self.draw(weight, law.weight_variance, generator)
+                self.draw(bias, law.bias_variance, generator)
 
     def shaped(self, rows: Tensor, image_shape: Sequence[int]) -> Tensor:
         """Reshape rows (n, features) of a data set to inputs (n, ...) of ``propagate``."""

@@ -56,7 +56,6 @@ def layer_laws(net: MeanField, fan_ins: Iterable[int]) -> Iterator[GaussianLaw]:
             yield GaussianLaw(sigma_w2 / fan_in, sigma_b2)
 
 
-@torch.no_grad()
 def draw_(tensor: Tensor, variance: float, generator: torch.Generator | None) -> None:
     """Fill ``tensor`` with N(0, variance), in place.
 
@@ -66,6 +65,7 @@ def draw_(tensor: Tensor, variance: float, generator: torch.Generator | None) ->
     """
     if tensor.is_meta:
         return
+    tensor = tensor.detach()
     if variance == 0:
         tensor.zero_()
         return

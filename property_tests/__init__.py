@@ -7,3 +7,9 @@ lies in `support`, and what they compare with in `references`; no room of tests 
 
 May import: torch_models; pytest, hypothesis, typer, rich, playwright.
 """
+
+import os
+
+# Before NumPy, SciPy and torch are loaded: the matrices of tests are small, threads wait for each
+# other at every product, and pytest-xdist has a process for every processor.
+os.environ.setdefault("OMP_NUM_THREADS", "1")

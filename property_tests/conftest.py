@@ -136,6 +136,5 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count; and have torch begin with one thread, before it is imported."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    """Count statistical checks."""
     config.pluginmanager.register(FalseAlarms(), "false-alarms")

@@ -308,15 +308,9 @@ def test_a_mistake_is_one_clear_line(
 
 
 def test_records_of_a_real_sweep_are_read_and_summed_up(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [
-            sys.executable, "-c", "from torch_models.commands.main import main; main()",
-            "train-table", "2", "--row", "crelu-0.6-0.5", "--width", "10", "--depth", "3",
-            "--epochs", "1", "--seeds", "2", "--output", str(tmp_path), "--threads", "1",
-        ],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    small = ("--width", 10, "--depth", 3, "--epochs", 1, "--seeds", 2, "--threads", 1)
+    result = invoke("train-table", 2, "--row", "crelu-0.6-0.5", *small, "--output", tmp_path)
+    assert result.exit_code == 0, result.output
     (row,) = [row for row in rows_as_json(2, "--records", tmp_path) if row["runs"]]
     assert (row["activation"], row["sparsity"], row["slope"]) == ("crelu", 0.6, 0.5)
     assert (row["runs"], row["budget"]) == (2, "custom")

@@ -165,7 +165,8 @@ class SparseActivation(nn.Module):
         """
         if not isinstance(phi, Sequence) or isinstance(phi, str):
             return _one_module(phi)
-        modules = {id(member): _one_module(member) for member in phi}
+        distinct = {id(member): member for member in phi}
+        modules = {key: _one_module(member) for key, member in distinct.items()}
         tau, m, odd = (
             [getattr(modules[id(member)], name).numpy() for member in phi]
             for name in ("tau", "m", "odd")

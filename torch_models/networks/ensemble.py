@@ -106,7 +106,8 @@ class Ensemble(nn.Module):
     def reset_parameters(self) -> None:
         """Draw every member again from its seed."""
         fan_ins = [weight[0, 0].numel() for weight in self.weights]
-        laws = {id(net): list(layer_laws(net, fan_ins)) for net in self.nets}
+        distinct = {id(net): net for net in self.nets}
+        laws = {key: list(layer_laws(net, fan_ins)) for key, net in distinct.items()}
         layers = [
             zip(weight.flatten(2).unbind(), bias.flatten(1).unbind(), strict=True)
             for weight, bias in zip(self.weights, self.biases, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -111,6 +111,21 @@ def single(name: str, value: Array) -> float:
     if value.ndim != 0:
         raise ValueError(f"{name} must be a single number, got shape {value.shape}")
     return float(value)
+
+
+def together(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check that arguments of these shapes broadcast."""
+    if len(set(shapes.values()) - {()}) < 2:
+        return
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        *names, last = shapes
+        *sizes, size_of_last = map(str, shapes.values())
+        raise ValueError(
+            f"{', '.join(names)} and {last} must have shapes that broadcast, "
+            f"got {', '.join(sizes)} and {size_of_last}"
+        ) from None
 
 
 def parameter(value: Array) -> Array:

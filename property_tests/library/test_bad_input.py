@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -314,9 +315,46 @@ def test_an_infinite_clip_is_refused() -> None:
         st.ClippedReLU(1.0, math.inf)
 
 
-def test_thresholds_and_clips_that_do_not_broadcast_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"tau and m must .* broadcast, got \(2,\) and \(3,\)"):
-        st.ClippedReLU([1.0, 2.0], [1.0, 2.0, 3.0])
+TWO, THREE = [0.5, 0.6], [0.5, 0.6, 0.7]
+THREE_NETWORKS = st.edge_of_chaos(st.ClippedReLU.for_sparsity([0.7, 0.8, 0.85], slope=0.7))
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: st.ClippedReLU(TWO, THREE), "tau and m"),
+        (lambda: st.ShiftedReLU.for_sparsity(TWO, q_star=THREE), "s and q_star"),
+        (lambda: st.ClippedReLU.for_sparsity(TWO, slope=THREE), "s, slope and q_star"),
+        (lambda: st.ClippedSoftThreshold.for_sparsity(0.7, TWO, THREE), "s, slope and q_star"),
+        (
+            lambda: st.edge_of_chaos(st.ShiftedReLU(THREE), TWO),
+            "q_star and the activation's parameters",
+        ),
+        (
+            lambda: st.MeanField(st.ShiftedReLU(1.0), TWO, THREE),
+            "sigma_w2, sigma_b2, q_star and the activation's parameters",
+        ),
+        (
+            lambda: st.MeanField(st.ShiftedReLU(TWO), THREE),
+            "sigma_w2, sigma_b2, q_star and the activation's parameters",
+        ),
+        (lambda: THREE_NETWORKS.variance_map(TWO), "q and the network's parameters"),
+        (lambda: THREE_NETWORKS.variance_slope(TWO), "q and the network's parameters"),
+        (lambda: THREE_NETWORKS.variance_curvature(TWO), "q and the network's parameters"),
+        (lambda: THREE_NETWORKS.chi(TWO), "q and the network's parameters"),
+        (lambda: THREE_NETWORKS.correlation_map(TWO), "rho, q and the network's parameters"),
+        (lambda: THREE_NETWORKS.correlation_slope(TWO), "rho, q and the network's parameters"),
+        (lambda: THREE_NETWORKS.correlation_gap(0.1, TWO), "gap, q and the network's parameters"),
+    ],
+)
+def test_shapes_that_do_not_broadcast_are_one_error_that_names_whose_they_are(
+    call: Callable[[], object], named: str
+) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^{named} must have shapes that broadcast, got \("
+    ) as it:
+        call()
+    assert {"(2,)", "(3,)"} <= set(re.findall(r"\(\d*,?\)", str(it.value)))
 
 
 def test_an_activation_that_is_flat_has_no_edge_of_chaos() -> None:

@@ -24,7 +24,8 @@ def one_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
     Negative for s < 1/2. Its relative condition number in s is s / (tau gamma(tau)), at q* = 1.
 
     Raises:
-        ValueError: for s outside (0, 1), q_star not positive and finite.
+        ValueError: for s outside (0, 1), q_star not positive and finite, or shapes that do not
+            broadcast.
     """
     return _threshold(s, q_star, 1.0, scipy.special.ndtri, lambda tail: -scipy.special.ndtri(tail))
 
@@ -35,7 +36,8 @@ def two_sided_threshold(s: FloatLike, q_star: FloatLike = 1.0) -> Array:
     Its relative condition number in s is s / (2 tau gamma(tau)), at q* = 1.
 
     Raises:
-        ValueError: for s outside (0, 1), q_star not positive and finite.
+        ValueError: for s outside (0, 1), q_star not positive and finite, or shapes that do not
+            broadcast.
     """
     return _threshold(s, q_star, 2.0, scipy.special.erfinv, scipy.special.erfcinv)
 
@@ -49,6 +51,7 @@ def _threshold(
 ) -> Array:
     """sqrt(times q*) quantile(s), where it is large by the upper tail 1 - s."""
     share, variance = check.fraction("s", s), check.positive("q_star", q_star)
+    check.together({"s": share.shape, "q_star": variance.shape})
     tau = choose(share > 0.5, lambda: upper_quantile(1.0 - share), lambda: quantile(share))
     return np.asarray(np.sqrt(times * variance) * tau)[()]
 

@@ -84,6 +84,11 @@ def check_activation(activation: GaussianExpectations) -> None:
     )
 
 
+def shape_of(activation: GaussianExpectations) -> tuple[int, ...]:
+    """The shape that an activation's parameters broadcast to."""
+    return np.shape(activation(0.0))
+
+
 @cache
 def _has_expectations(kind: type) -> bool:
     return not _missing(kind)

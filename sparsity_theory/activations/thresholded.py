@@ -7,7 +7,7 @@ clipped kinds m must be finite: without a clip CReLU is ReLU and CST is ST.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
@@ -147,10 +147,10 @@ class ClippedReLU(_Clipped):
         tau is that of Eq. 57, and m is solved for.
 
         Raises:
-            ValueError: for s or slope outside (0, 1), q_star not positive and finite.
+            ValueError: for s or slope outside (0, 1), q_star not positive and finite, or shapes
+                that do not broadcast.
         """
-        tau = one_sided_threshold(s, q_star)
-        return cls(tau, clip_for_slope(tau, slope, q_star))
+        return cls(*_designed(one_sided_threshold, s, slope, q_star))
 
 
 class ClippedSoftThreshold(_Clipped):
@@ -196,10 +196,22 @@ class ClippedSoftThreshold(_Clipped):
         tau is that of Eq. 58, and m is solved for.
 
         Raises:
-            ValueError: for s or slope outside (0, 1), q_star not positive and finite.
+            ValueError: for s or slope outside (0, 1), q_star not positive and finite, or shapes
+                that do not broadcast.
         """
-        tau = two_sided_threshold(s, q_star)
-        return cls(tau, clip_for_slope(tau, slope, q_star))
+        return cls(*_designed(two_sided_threshold, s, slope, q_star))
+
+
+def _designed(
+    threshold: Callable[[FloatLike, FloatLike], Array],
+    s: FloatLike,
+    slope: FloatLike,
+    q_star: FloatLike,
+) -> tuple[Array, Array]:
+    """tau and m of a clipped activation."""
+    check.together({"s": np.shape(s), "slope": np.shape(slope), "q_star": np.shape(q_star)})
+    tau = threshold(s, q_star)
+    return tau, clip_for_slope(tau, slope, q_star)
 
 
 def _broadcast(tau: Array, m: Array) -> tuple[Array, Array]:
@@ -210,13 +222,8 @@ def _broadcast(tau: Array, m: Array) -> tuple[Array, Array]:
     """
     if tau.shape == m.shape:
         return check.parameter(tau), check.parameter(m)
-    try:
-        shape = np.broadcast_shapes(tau.shape, m.shape)
-    except ValueError:
-        raise ValueError(
-            f"tau and m must have shapes that broadcast, got {tau.shape} and {m.shape}"
-        ) from None
-    threshold, clip = np.broadcast_to(tau, shape), np.broadcast_to(m, shape)
+    check.together({"tau": tau.shape, "m": m.shape})
+    threshold, clip = np.broadcast_arrays(tau, m)
     return check.parameter(threshold), check.parameter(clip)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike, Number, plain
-from ..activations.expectations import GaussianExpectations, check_activation
+from ..activations.expectations import GaussianExpectations, check_activation, shape_of
 from ..numerics.elementary import anywhere, select
 from ..numerics.roots import bracketed_newton
 from .maps import MeanField
@@ -24,13 +24,18 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
     at most 1e-13 q* is rounding, and 0: so it is for ReLU and leaky ReLU.
 
     Raises:
-        ValueError: if q_star is not positive and finite, if phi jumps, so that chi_1 is infinite
+        ValueError: if q_star is not positive and finite, or of a shape that does not broadcast with
+            the activation's parameters, if phi jumps, so that chi_1 is infinite
             for any weights, if phi' vanishes (to double precision) wherever a N(0, q_star)
             variable falls, or if sigma_b^2 would be negative: then the activation has no edge of
             chaos at q_star.
     """
     check_activation(activation)
     q_star = check.positive("q_star", q_star)
+    if q_star.ndim:
+        check.together(
+            {"q_star": q_star.shape, "the activation's parameters": shape_of(activation)}
+        )
     mean_squared_derivative = plain(np.asarray(activation.mean_derivative_power(q_star, 2)))
     _refuse_infinite(activation, mean_squared_derivative)
     if anywhere(mean_squared_derivative < _TINY):

@@ -10,7 +10,8 @@ import numpy as np
 from .. import _validation as check
 from .._types import Array, FloatLike, Parameter, plain
 from .._values import Value
-from ..activations.expectations import GaussianExpectations, check_activation
+from ..activations.expectations import GaussianExpectations, check_activation, shape_of
+from ..numerics.elementary import once
 
 # A correlation beyond 1 by at most this is 1, to the rounding of R and of the fixed point q.
 _ROUNDING = 64 * np.finfo(float).eps
@@ -32,7 +33,8 @@ class MeanField(Value):
 
     Raises:
         ValueError: if sigma_w2 or q_star is not positive, sigma_b2 is negative, or any of them
-            is not finite; if activation lacks a method of `GaussianExpectations`.
+            is not finite; if their shapes and the activation's do not broadcast, as for arguments
+            of the methods; if activation lacks a method of `GaussianExpectations`.
     """
 
     activation: GaussianExpectations
@@ -51,6 +53,13 @@ class MeanField(Value):
         weights = check.parameter(check.positive("sigma_w2", sigma_w2))
         biases = check.parameter(check.nonnegative("sigma_b2", sigma_b2))
         fixed = None if q_star is None else check.parameter(check.positive("q_star", q_star))
+        shapes = {
+            "sigma_w2": weights.shape,
+            "sigma_b2": biases.shape,
+            "q_star": () if fixed is None else fixed.shape,
+        }
+        if any(shapes.values()):
+            check.together({**shapes, "the activation's parameters": shape_of(activation)})
         self._keep(
             activation=activation,
             sigma_w2=plain(weights),
@@ -77,6 +86,17 @@ class MeanField(Value):
             raise ValueError(f"q_star is not known; make the network with edge_of_chaos{others}")
         return np.asarray(self.q_star)
 
+    @once
+    def _shape(self) -> tuple[int, ...]:
+        shapes = np.shape(self.sigma_w2), np.shape(self.sigma_b2), shape_of(self.activation)
+        return np.broadcast_shapes(*shapes)
+
+    def _check_shapes(self, **given: Array) -> None:
+        """Check that arguments of a method broadcast with the parameters."""
+        shapes = {name: value.shape for name, value in given.items()}
+        if any(shapes.values()):
+            check.together({**shapes, "the network's parameters": self._shape})
+
     def _at_fixed_point(self, q: FloatLike | None) -> Array:
         """``q``, or ``q_star`` where it is not given."""
         return self.require_q_star("q") if q is None else check.positive("q", q)
@@ -96,6 +116,7 @@ class MeanField(Value):
             ValueError: for q negative or not finite, or q = 0 and a phi that jumps at 0.
         """
         q = check.nonnegative("q", q)
+        self._check_shapes(q=q)
         with np.errstate(over="ignore"):
             mean_square = _from_zero_on(q, self.activation.mean_square, self._square_at_zero)
             weighted = self.sigma_w2 * mean_square
@@ -115,6 +136,7 @@ class MeanField(Value):
                 no limit there.
         """
         q = check.nonnegative("q", q)
+        self._check_shapes(q=q)
         return self.sigma_w2 * _from_zero_on(
             q, self.activation.mean_square_slope, self._square_slope_at_zero
         )
@@ -127,6 +149,7 @@ class MeanField(Value):
         sigma_w^2 E[(|z|^3 + 3 |z|) phi phi'] / (2 q^(3/2)).
         """
         q = check.positive("q", q)
+        self._check_shapes(q=q)
         with np.errstate(over="ignore"):
             return self.sigma_w2 * self.activation.mean_square_curvature(q)
 
@@ -137,6 +160,7 @@ class MeanField(Value):
         q = 0 it is the limit, sigma_w^2 (phi'(0-)^2 + phi'(0+)^2) / 2.
         """
         q = check.nonnegative("q", q)
+        self._check_shapes(q=q)
         return self.sigma_w2 * _from_zero_on(
             q,
             lambda positive: self.activation.mean_derivative_power(positive, 2),
@@ -159,6 +183,7 @@ class MeanField(Value):
                 network without q_star.
         """
         rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
+        self._check_shapes(rho=rho, q=q)
         with np.errstate(over="ignore", invalid="ignore"):
             mapped = (self.sigma_w2 * self.activation.mean_product(rho, q) + self.sigma_b2) / q
         size = np.abs(mapped)
@@ -171,6 +196,7 @@ class MeanField(Value):
         Arguments and errors are those of `correlation_map`.
         """
         rho, q = check.correlation("rho", rho), self._at_fixed_point(q)
+        self._check_shapes(rho=rho, q=q)
         with np.errstate(over="ignore", invalid="ignore"):
             slope = self.sigma_w2 * self.activation.mean_product_of_derivatives(rho, q)
         return known(self.activation, slope, q)
@@ -182,6 +208,7 @@ class MeanField(Value):
         taken as the fixed point that R(1) = 1 asks for: ``q_star`` where not given.
         """
         gap, q = check.gap("gap", gap), self._at_fixed_point(q)
+        self._check_shapes(gap=gap, q=q)
         with np.errstate(over="ignore", invalid="ignore"):
             mapped = self.sigma_w2 * self.activation.mean_product_gap(gap, q) / q
         return known(self.activation, np.asarray(mapped), q)

@@ -51,7 +51,7 @@ def _threshold(
 ) -> Array:
     """sqrt(times q*) quantile(s), where it is large by the upper tail 1 - s."""
     share, variance = check.fraction("s", s), check.positive("q_star", q_star)
-    check.together({"s": share.shape, "q_star": variance.shape})
+    check.together({"s": np.shape(s), "q_star": np.shape(q_star)})
     tau = choose(share > 0.5, lambda: upper_quantile(1.0 - share), lambda: quantile(share))
     return np.asarray(np.sqrt(times * variance) * tau)[()]
 

@@ -25,10 +25,9 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
 
     Raises:
         ValueError: if q_star is not positive and finite, or of a shape that does not broadcast with
-            the activation's parameters, if phi jumps, so that chi_1 is infinite
-            for any weights, if phi' vanishes (to double precision) wherever a N(0, q_star)
-            variable falls, or if sigma_b^2 would be negative: then the activation has no edge of
-            chaos at q_star.
+            the activation's parameters, if phi jumps, so that chi_1 is infinite for any weights, if
+            phi' vanishes (to double precision) wherever a N(0, q_star) variable falls, or if
+            sigma_b^2 would be negative: then the activation has no edge of chaos at q_star.
     """
     check_activation(activation)
     q_star = check.positive("q_star", q_star)

@@ -22,7 +22,6 @@ from sparsity_theory.published.rows import DEFAULT_DESIGNS, Design, chosen_desig
 from torch_models.experiments.build import dataset_loader
 from torch_models.experiments.progress import NoProgress
 from torch_models.experiments.trainer import train_runs
-from torch_models.networks.threads import num_threads
 from torch_models.records.files import ensure_writable, read_record, replacing, write_record
 from torch_models.records.outcomes import kept_within, outcome_of
 from torch_models.records.prediction import judge, predict
@@ -215,8 +214,7 @@ def test_a_row_that_trains_is_confirmed_and_a_wild_step_size_refutes_it() -> Non
 
 @pytest.fixture(scope="module")
 def report() -> RowReport:
-    with num_threads(1):
-        return report_of(STABLE, epochs=2)
+    return report_of(STABLE, epochs=2)
 
 
 def test_a_record_holds_everything_that_was_set_and_seen(report: RowReport, tmp_path: Path) -> None:

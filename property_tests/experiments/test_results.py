@@ -282,7 +282,7 @@ def test_a_file_is_written_where_one_is_asked_for(some: Path, tmp_path: Path) ->
         (("table", 2, "--network", "rnn"), "network must be one of dnn, cnn, cnn-1d, got 'rnn'"),
         (
             ("table", 2, "--budget", "long"),
-            "budget must be one of full, paper-size, short, smoke, custom",
+            "budget must be one of full, paper-size, larger-steps, short, smoke, custom",
         ),
         (("table", 2, "--format", "xml"), "format must be one of text, markdown, csv, json"),
         (("table", 2, "--records", "nowhere"), "got 'nowhere'"),

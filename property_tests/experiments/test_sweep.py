@@ -431,7 +431,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_is_an_error_of_the_system(
         (["4", "--network", "cnn"], "error: network 'cnn' has no rows in Table 4"),
         (
             ["2", "--budget", "x"],
-            "error: budget must be one of full, paper-size, short, smoke, got",
+            "error: budget must be one of full, paper-size, larger-steps, short, smoke, got",
         ),
         (["2", "--data", "svhn"], "error: data must be one of digits, mnist, cifar10"),
         (["2", "--seeds", "0"], "error: seeds must be at least 1, got 0"),

@@ -46,6 +46,9 @@ def test_a_table_is_ranked_beside_the_paper_s_outcomes() -> None:
     assert severities == sorted(severities, reverse=True)
     assert found["auc"]["severity"] == 1.0
     assert found["rows"][-1]["paper"] == {"accuracy_mean": 0.93, "failed": False}
+    relu = Design("relu", 0.7)
+    expected = st.forecast(relu.net(), 300, 30, 60, q0=relu.input_variance())
+    assert found["rows"][-1]["largest_step"] == expected.largest_step
     shown = run("forecast", "--table", "4", "--networks", "60").stdout
     assert "AUC 1.000 by severity" in shown
     assert "0.93" in shown

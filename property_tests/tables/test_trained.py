@@ -1,7 +1,7 @@
 """The paper's trained networks, judged by the records of our own runs in ``results/records``.
 
 Every row of a table is judged by its runs at the paper's size and budget where there are some, else
-at its size in smaller batches and a quarter of the epochs, else at the short budget (see
+at its size in smaller batches and fewer epochs, else at the short budget (see
 ``torch_models/records/budgets.toml``), which is narrower, shallower and far shorter: the ledger
 then says so. What is judged is which rows train and which fail, and whether
 sparsity is kept. Rows that end otherwise count against a claim and are named.
@@ -28,8 +28,8 @@ from torch_models.records.run_record import RunRecord
 from torch_models.training.loop import RECORDED_STEPS
 
 RECORDS = Path(__file__).parents[2] / "results" / "records"
-SHORT, PAPER_SIZE, FULL = "short", "paper-size", "full"
-"""Budgets; the full one is the paper's."""
+SHORT, LARGER_STEPS, PAPER_SIZE, FULL = "short", "larger-steps", "paper-size", "full"
+"""Budgets; the full one is the paper's, and the two before it have networks of the same size."""
 
 Note = Callable[[str, object], None]
 Rows = Mapping[str, RowSummary]
@@ -88,7 +88,7 @@ def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
 
 def at_largest_size(number: int) -> Rows:
     """All rows of a table, each by its runs at the largest budget that it has some of."""
-    larger = (recorded(number, budget=budget) for budget in (PAPER_SIZE, FULL))
+    larger = (recorded(number, budget=budget) for budget in (LARGER_STEPS, PAPER_SIZE, FULL))
     return reduce(lambda rows, others: {**rows, **others}, larger, rows_of(number))
 
 
@@ -108,12 +108,11 @@ def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = Non
 
 
 def size(record: RunRecord) -> str:
-    """Width, depth and epochs of a run in words, with the batches of the paper's width."""
-    experiment = record.run.experiment
-    batches = f" of batches of {experiment.batch_size}" if experiment.width == PAPER_WIDTH else ""
-    return (
-        f"width {experiment.width}, depth {experiment.depth}, {experiment.epochs} epochs{batches}"
-    )
+    """Width, depth and epochs of a run in words, with batches and steps at the paper's width."""
+    run = record.run.experiment
+    of_papers_width = f" in batches of {run.batch_size} and steps of {run.learning_rate:g}"
+    steps = of_papers_width if run.width == PAPER_WIDTH else ""
+    return f"width {run.width}, depth {run.depth}, {run.epochs} epochs{steps}"
 
 
 def what_became_of(row: RowSummary) -> str:
@@ -252,7 +251,7 @@ def accurate(rows: Rows) -> list[RowSummary]:
 def test_where_training_is_stable_the_sparsity_is_that_of_the_initialization(
     record_property: Note,
 ) -> None:
-    rows = {number: accurate(rows_of(number)) for number in KEPT}
+    rows = {number: accurate(at_largest_size(number)) for number in KEPT}
     for number, least in {2: 6, 5: 6}.items():
         assert len(rows[number]) >= least, "too few accurate rows for this to say anything"
         assert [r.published.design.slug for r in rows[number] if drift(r) > KEPT[number]] == []
@@ -265,7 +264,7 @@ def test_clipped_networks_train_where_unclipped_ones_of_the_same_sparsity_fail(
 ) -> None:
     judged = []
     for unclipped_table, clipped_table in ((2, 2), (4, 5)):
-        unclipped, clipped = rows_of(unclipped_table), rows_of(clipped_table)
+        unclipped, clipped = at_largest_size(unclipped_table), at_largest_size(clipped_table)
         for slug, row in unclipped.items():
             partner = clipped.get(f"c{slug}-0.7")
             if not row.published.failed or partner is None or row.published.design.sparsity > 0.85:

@@ -180,6 +180,7 @@ def _record(ranked: RankedRow) -> dict[str, Any]:
         "failure_probability": found.failure_probability,
         "severity": found.severity,
         "learnability": _number(found.learnability),
+        "largest_step": found.largest_step,
         "curvature": ranked.curvature,
         "outcome": found.outcome,
         "paper": {

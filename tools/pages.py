@@ -34,7 +34,7 @@ from torch_models.experiments import blind
 from torch_models.records.card import card_records
 from torch_models.records.files import read_record
 from torch_models.records.outcomes import FAILED
-from torch_models.records.results import RowSummary, find_records, summarize
+from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
 from torch_models.reports import practice, sparse_inference
 from torch_models.reports.canvas import stamp_of
@@ -44,7 +44,7 @@ from torch_models.reports.forecast_figure import Outcome, forecast_picture
 from torch_models.reports.page import anchors
 from torch_models.reports.panels import Picture
 from torch_models.reports.paper_figures.catalogue import NUMBERS, picture_of
-from torch_models.reports.paper_figures.recorded import dense_summaries
+from torch_models.reports.paper_figures.recorded import dense_summaries, of_papers_size
 from torch_models.reports.tables import FORMATS
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +61,7 @@ LEDGER = DOCS / "ledger.md"
 MISPRINTS = DOCS / "misprints.md"
 PRACTICE = DOCS / "practice.md"
 PRECISION = DOCS / "precision.md"
+RESULTS_PAGE = DOCS / "results.md"
 SPARSE_INFERENCE = DOCS / "does-sparsity-pay.md"
 TRAINED_TABLES = DOCS / "tables.md"
 
@@ -131,6 +132,7 @@ def pages(
         wanted[LEDGER] = page(LEDGER, parts)
     wanted[MISPRINTS] = page(MISPRINTS, {"misprints": misprints()})
     wanted[TRAINED_TABLES] = page(TRAINED_TABLES, {"table": part_of_table_2(records)})
+    wanted[RESULTS_PAGE] = page(RESULTS_PAGE, {"table 5": table_5_at_papers_size(records)})
     wanted[BENCHMARKS] = page(BENCHMARKS, {"maps": maps(), "peers": peers()})
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
@@ -261,14 +263,30 @@ def page(path: Path, parts: dict[str, str]) -> str:
 
 def part_of_table_2(records: Sequence[RunRecord]) -> str:
     """The rows in ``SHOWN`` of dense networks, each at the largest size that it has records of."""
+    return one_line_a_row(
+        [
+            replace(summary, rows=tuple(row for row in summary.rows if is_shown(row)))
+            for summary in summarize(records, 2, "dnn")
+        ]
+    )
+
+
+def table_5_at_papers_size(records: Sequence[RunRecord]) -> str:
+    """The rows of dense networks that are as wide and as deep as the paper's."""
+    summaries = [each for each in summarize(records, 5, "dnn") if each.group]
+    return one_line_a_row([each for each in summaries if of_papers_size(each)])
+
+
+def one_line_a_row(summaries: Sequence[TableSummary]) -> str:
+    """The recorded rows of a table, each from the first of the summaries that has any of it."""
     lines: dict[str, str] = {}
-    for summary in summarize(records, 2, "dnn"):  # the paper's size first
-        rows = tuple(row for row in summary.rows if row.records and is_shown(row))
-        table = FORMATS["markdown"]([replace(summary, rows=rows)])
+    for summary in summaries:
+        recorded = tuple(row for row in summary.rows if row.records)
+        table = FORMATS["markdown"]([replace(summary, rows=recorded)])
         for line in table.splitlines():
             if line.startswith("|"):
                 lines.setdefault(line.split("|")[1].strip(), line)
-    labels = [row.design.label for row in published_rows(2)]
+    labels = [row.published.design.label for row in summaries[0].rows]
     head = [label for label in lines if label not in labels]
     return "\n".join(lines[label] for label in [*head, *labels] if label in lines)
 

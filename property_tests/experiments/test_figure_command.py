@@ -180,6 +180,13 @@ def test_runs_at_the_papers_size_that_diverge_at_once_have_no_loss_to_draw(drawa
     assert "smaller than the paper's" in first.title
 
 
+def test_networks_of_thirty_layers_are_not_drawn_for_those_of_a_hundred(drawable: Path) -> None:
+    """The same rows stand in Table 5, whose networks are no slower than others."""
+    write_run(drawable, SLOW_ROWS[0], 0.9, table=5, budget="larger-steps")
+    first, *_ = drawn_from(14, drawable).panels
+    assert "smaller than the paper's" in first.title
+
+
 # --- files and stamps ---------------------------------------------------------------------------
 
 

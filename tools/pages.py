@@ -20,7 +20,7 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -263,30 +263,26 @@ def page(path: Path, parts: dict[str, str]) -> str:
 
 def part_of_table_2(records: Sequence[RunRecord]) -> str:
     """The rows in ``SHOWN`` of dense networks, each at the largest size that it has records of."""
-    return one_line_a_row(
-        [
-            replace(summary, rows=tuple(row for row in summary.rows if is_shown(row)))
-            for summary in summarize(records, 2, "dnn")
-        ]
-    )
+    return one_line_a_row(records, 2, lambda summary, row: is_shown(row))
 
 
 def table_5_at_papers_size(records: Sequence[RunRecord]) -> str:
     """The rows of dense networks that are as wide and as deep as the paper's."""
-    summaries = [each for each in summarize(records, 5, "dnn") if each.group]
-    return one_line_a_row([each for each in summaries if of_papers_size(each)])
+    return one_line_a_row(records, 5, lambda summary, row: of_papers_size(summary))
 
 
-def one_line_a_row(summaries: Sequence[TableSummary]) -> str:
-    """The recorded rows of a table, each from the first of the summaries that has any of it."""
+def one_line_a_row(
+    records: Sequence[RunRecord], number: int, wanted: Callable[[TableSummary, RowSummary], bool]
+) -> str:
+    """Rows of a table, each from the first of its summaries that has records of it as wanted."""
     lines: dict[str, str] = {}
-    for summary in summaries:
-        recorded = tuple(row for row in summary.rows if row.records)
-        table = FORMATS["markdown"]([replace(summary, rows=recorded)])
+    for summary in summarize(records, number, "dnn"):  # the paper's size first
+        rows = tuple(row for row in summary.rows if row.records and wanted(summary, row))
+        table = FORMATS["markdown"]([replace(summary, rows=rows)])
         for line in table.splitlines():
             if line.startswith("|"):
                 lines.setdefault(line.split("|")[1].strip(), line)
-    labels = [row.published.design.label for row in summaries[0].rows]
+    labels = [row.design.label for row in published_rows(number)]
     head = [label for label in lines if label not in labels]
     return "\n".join(lines[label] for label in [*head, *labels] if label in lines)
 

@@ -25,11 +25,12 @@ from sparsity_theory.published.tables import published_rows
 from torch_models.records.outcomes import CHANCE, LEARNED
 from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
+from torch_models.records.runs import budget_names
 from torch_models.training.loop import RECORDED_STEPS
 
 RECORDS = Path(__file__).parents[2] / "results" / "records"
-SHORT, LARGER_STEPS, PAPER_SIZE, FULL = "short", "larger-steps", "paper-size", "full"
-"""Budgets; the full one is the paper's, and the two before it have networks of the same size."""
+SHORT, FULL = "short", "full"
+"""Budgets; the full one is the paper's."""
 
 Note = Callable[[str, object], None]
 Rows = Mapping[str, RowSummary]
@@ -88,8 +89,8 @@ def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
 
 def at_largest_size(number: int) -> Rows:
     """All rows of a table, each by its runs at the largest budget that it has some of."""
-    larger = (recorded(number, budget=budget) for budget in (LARGER_STEPS, PAPER_SIZE, FULL))
-    return reduce(lambda rows, others: {**rows, **others}, larger, rows_of(number))
+    longest_last = (recorded(number, budget=budget) for budget in reversed(budget_names()))
+    return reduce(lambda rows, others: {**rows, **others}, longest_last, rows_of(number))
 
 
 def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = None) -> None:

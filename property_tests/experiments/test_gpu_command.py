@@ -382,10 +382,10 @@ def test_a_rehearsal_that_is_killed_goes_on_and_a_part_that_fails_leaves_the_oth
 
     failing = subprocess.run(command(output, empty), capture_output=True, text=True, check=False)
     assert failing.returncode == 1
-    assert states(output) == {**dict.fromkeys(parts, WHOLE), "table-2": FAILED}
+    assert states(output) == {**dict.fromkeys(parts, WHOLE), "tables": FAILED}
     errors = [line for line in failing.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert errors[0].startswith("error: table-2 failed: ")
+    assert errors[0].startswith("error: tables failed: ")
     assert str(empty) in errors[0]
 
     data = write_mnist(tmp_path / "data")

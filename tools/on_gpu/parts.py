@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,18 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from sparsity_theory._extras import missing
 from torch_models.records.files import ensure_writable, write_record
-from torch_models.records.runs import find_budget, rows_named, runs_of
+from torch_models.records.runs import Run, find_budget, rows_named, runs_of
 
 if TYPE_CHECKING:
     import pytest
 
+    from sparsity_theory.published.rows import Design
     from torch_models.measurements.noise_training import Shape
+    from torch_models.records.run_record import RunRecord
+    from torch_models.training.epochs import EpochStatistics
     from torch_models.training.loop import Training
 
 ROOT = Path(__file__).resolve().parents[2]
 
 Add = Callable[[dict[str, Any]], None]
 """Writes down an entry of a part."""
+
+TABLES = (2, 5, 4)
+"""In order of worth."""
+
+TOGETHER = 8
+"""Networks in a group. On an H100, a step of one of Table 2 takes 3 ms, and one of 33 12 ms."""
 
 
 class TimeOverError(KeyboardInterrupt):
@@ -218,56 +227,90 @@ def infer_sparsely(setting: Setting, add: Add) -> None:
         add({**place, "dense_us": network["dense"], "sparse_us": network["sparse"]})
 
 
-def train_table_2(setting: Setting, add: Add) -> None:
-    """Table 2 at the paper's size, all rows together, for as many epochs as there is time."""
+def train_tables(setting: Setting, add: Add) -> None:
+    """Networks of the paper's size, group after group, for as many epochs as there is time."""
     from torch_models.data import load_dataset, subset
     from torch_models.experiments.limited import train_until
-    from torch_models.training.epochs import EpochStatistics
 
     if setting.data_dir is None:
         raise MissingError("needs --data-dir, a folder with MNIST's files")
-    budget = find_budget("full", 2, "dnn")
-    dataset = load_dataset("mnist", setting.data_dir)
+    dataset, changes = load_dataset("mnist", setting.data_dir), {}
     if setting.rehearsal:
-        budget = find_budget("full", 2, "dnn", width=20, depth=4, epochs=2, batch_size=32)
+        changes = {"width": 20, "depth": 4, "epochs": 2, "batch_size": 32}
         dataset = subset(dataset, min(200, len(dataset.train_y)), min(50, len(dataset.test_y)))
-    rows = rows_named(2, "dnn", ())
-    runs = runs_of(2, budget, [row.design for row in rows], seeds=(0,))
-    began = time.monotonic()
-
-    def tell(epoch: EpochStatistics) -> None:
-        known = sorted(float(a) for a in epoch.validation_accuracy if a == a)
-        shown = [known[0], statistics.median(known), known[-1]] if known else []
-        add(
-            {
-                "epoch": epoch.epoch,
-                "seconds": round(time.monotonic() - began, 2),
-                "networks": len(known),
-                "accuracy": [round(a, 4) for a in shown],
-            }
-        )
-
     reserve = min(25.0, 0.1 * setting.seconds_left())
-    records, training = train_until(setting.deadline - reserve, runs, dataset, setting.device, tell)
-    folder = setting.output / "results" / "records"
+    for group, runs in enumerate(unrecorded(ROOT / "results" / "records", **changes)):
+        tell = partial(add_epoch, add, {"table": runs[0].table, "group": group}, time.monotonic())
+        deadline = setting.deadline - reserve
+        records, training = train_until(deadline, runs, dataset, setting.device, tell)
+        keep_trained(setting.output, runs, records, training)
+        if not training.finished:
+            if group == 0 and not records:
+                raise TimeOverError
+            return
+
+
+def unrecorded(folder: Path, **changes: Any) -> Iterator[list[Run]]:
+    """The first network of every row that has no record at the paper's budget, in order of worth.
+
+    In groups of a table that train together: `TOGETHER` of each table, then all others.
+    """
+    later = []
+    for table in TABLES:
+        budget = find_budget("full", table, "dnn", **changes)
+        rows = [row.design for row in rows_named(table, "dnn", ())]
+        runs = [
+            run
+            for run in runs_of(table, budget, sorted(rows, key=worth), seeds=(0,))
+            if not (folder / f"{run.name}.json").exists()
+        ]
+        groups = [runs[at : at + TOGETHER] for at in range(0, len(runs), TOGETHER)]
+        yield from groups[:1]
+        later += groups[1:]
+    yield from later
+
+
+def worth(design: Design) -> tuple[bool, float]:
+    """Unclipped rows first, and then the sparsest."""
+    return design.clipped, -design.sparsity
+
+
+def add_epoch(add: Add, where: dict[str, Any], began: float, epoch: EpochStatistics) -> None:
+    """An entry: how many networks train, and the least, median and best of their accuracies."""
+    known = sorted(float(a) for a in epoch.validation_accuracy if a == a)
+    shown = [known[0], statistics.median(known), known[-1]] if known else []
+    add(
+        {
+            **where,
+            "epoch": epoch.epoch,
+            "seconds": round(time.monotonic() - began, 2),
+            "networks": len(known),
+            "accuracy": [round(a, 4) for a in shown],
+        }
+    )
+
+
+def keep_trained(
+    output: Path, runs: Sequence[Run], records: Sequence[RunRecord], training: Training
+) -> None:
+    """Write records, and where safetensors is, checkpoints of networks that have epochs to go.
+
+    From these ``sparsity-theory train-table --budget full`` goes on.
+    """
+    folder = output / "results" / "records"
     ensure_writable(folder)
     for record in records:
         write_record(folder / f"{record.run.name}.json", record.to_json())
-    if not records:
-        raise TimeOverError
-    keep_checkpoints(setting.output, runs, training)
-
-
-def keep_checkpoints(output: Path, runs: Sequence[Any], training: Training) -> None:
-    """From which ``sparsity-theory train-table 2 --budget full`` goes on, where safetensors is."""
+    if training.finished:
+        return
     try:
         from torch_models.experiments.checkpoints import save_checkpoint
     except ModuleNotFoundError as error:
         print(f"without checkpoints: {error}")
         return
-    folder = output / "runs" / "table-2"
+    folder = output / "runs" / f"table-{runs[0].table}"
     ensure_writable(folder)
-    for member in () if training.finished else training.training_members:
+    for member in training.training_members:
         save_checkpoint(folder, runs[member].name, training, member)
 
 
@@ -279,6 +322,6 @@ PARTS = {
     "capture": Part(capture_and_compile, 0.08, "CUDA graph and torch.compile"),
     "stack": Part(stack_networks, 0.12, "the largest stack"),
     "sparse-inference": Part(infer_sparsely, 0.08, "sparse inference"),
-    "table-2": Part(train_table_2, 1.0, "Table 2 at the paper's size"),
+    "tables": Part(train_tables, 1.0, "Tables 2, 4 and 5 at the paper's size"),
 }
 """In order of worth."""

@@ -23,7 +23,7 @@ def train_until(
     device: str = "cpu",
     on_epoch: Callable[[EpochStatistics], None] = lambda statistics: None,
 ) -> tuple[list[RunRecord], Training]:
-    """Train whole epochs until the next one might end after ``deadline``.
+    """Train whole epochs until another one, as long as the last, would end after ``deadline``.
 
     SGD at a constant rate does not know how many epochs are to come: the first epochs of a run are
     a run of so many epochs. The records are those of such runs, whose budget is ``"custom"``, or of
@@ -48,12 +48,12 @@ def train_until(
         experiment.epochs, experiment.learning_rate, experiment.batch_size, experiment.order
     )
     training = Training(ensemble, dataset, schedule)
-    started, longest = time.monotonic(), 0.0
-    while not training.finished and started + longest < deadline:
+    started, last = time.monotonic(), 0.0  # not the longest: the first compiles kernels
+    while not training.finished and started + last < deadline:
         _train_an_epoch(training)
         on_epoch(training.epochs[-1])
-        longest = max(longest, time.monotonic() - started)
-        started = time.monotonic()
+        last = time.monotonic() - started
+        started += last
     training.write_back()
     if not training.epochs:
         return [], training

@@ -64,7 +64,14 @@ ENTRIES: dict[str, dict[str, tuple[type, ...]]] = {
         "dense_us": NUMBER,
         "sparse_us": NUMBER,
     },
-    "table-2": {"epoch": COUNT, "seconds": NUMBER, "networks": COUNT, "accuracy": NUMBERS},
+    "tables": {
+        "table": COUNT,
+        "group": COUNT,
+        "epoch": COUNT,
+        "seconds": NUMBER,
+        "networks": COUNT,
+        "accuracy": NUMBERS,
+    },
 }
 """The parts, in order of worth, and what an entry of each holds."""
 

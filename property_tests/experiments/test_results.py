@@ -206,7 +206,16 @@ def test_two_custom_runs_are_merged_if_they_are_of_one_experiment(tmp_path: Path
     for seed, epochs in ((0, 1), (1, 1), (0, 2)):
         write_run(tmp_path, CRELU, 0.9, seed=seed, budget="custom", epochs=epochs)
     summaries = summarize(find_records([tmp_path]).records, 2)
-    assert [sum(len(row.records) for row in each.rows) for each in summaries] == [2, 1]
+    assert [sum(len(row.records) for row in each.rows) for each in summaries] == [1, 2]
+
+
+def test_the_largest_networks_come_first_and_of_these_the_longest_trained(tmp_path: Path) -> None:
+    """Whatever their budget is called, since a row is judged by the first that it has."""
+    sizes = [("short", 100, 40, 10), ("full", 300, 100, 200), ("custom", 300, 100, 137)]
+    for budget, width, depth, epochs in [*sizes, ("paper-size", 300, 100, 50)]:
+        write_run(tmp_path, CRELU, 0.9, budget=budget, width=width, depth=depth, epochs=epochs)
+    names = [each.budget for each in summarize(find_records([tmp_path]).records, 2)]
+    assert names == ["full", "custom", "paper-size", "short"]
 
 
 def test_other_images_of_the_same_size_are_another_setting(tmp_path: Path) -> None:

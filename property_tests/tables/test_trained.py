@@ -11,7 +11,7 @@ sparsity is kept. Rows that end otherwise count against a claim and are named.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,6 @@ from sparsity_theory.published.tables import published_rows
 from torch_models.records.outcomes import CHANCE, LEARNED
 from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
 from torch_models.records.run_record import RunRecord
-from torch_models.records.runs import budget_names
 from torch_models.training.loop import RECORDED_STEPS
 
 RECORDS = Path(__file__).parents[2] / "results" / "records"
@@ -88,9 +87,11 @@ def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
 
 
 def at_largest_size(number: int) -> Rows:
-    """All rows of a table, each by its runs at the largest budget that it has some of."""
-    longest_last = (recorded(number, budget=budget) for budget in reversed(budget_names()))
-    return reduce(lambda rows, others: {**rows, **others}, longest_last, rows_of(number))
+    """All rows of a table, each by its largest networks, and of these by the longest trained."""
+    rows: Rows = {}
+    for summary in summarize(every_record(), number, "dnn"):
+        rows = {row.published.design.slug: row for row in summary.rows if row.records} | rows
+    return {slug: rows[slug] for slug in rows_of(number)}
 
 
 def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = None) -> None:

@@ -49,13 +49,22 @@ class RecordGroup:
         return f"{self.experiment.trained_as}, batch size {self.experiment.batch_size}"
 
     @property
+    def trained_on(self) -> int:
+        """The number of images in an epoch."""
+        return int(self._counts["train"])
+
+    @property
     def images_described(self) -> str:
         """The images in a line, with their source and numbers."""
-        counts = dict(each.split() for each in self.images[-3:])
+        counts = self._counts
         return (
             f"{self.experiment.data} ({self.source}; {counts['train']} images to train on, "
             f"{counts['validation']} held out, {counts['test']} to test on)"
         )
+
+    @property
+    def _counts(self) -> dict[str, str]:
+        return dict(each.split() for each in self.images[-3:])
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,9 @@ def find_records(folders: Iterable[Path]) -> Found:
 def summarize(
     records: Sequence[RunRecord], table: int, network: str | None = None, budget: str | None = None
 ) -> list[TableSummary]:
-    """Sum up the records of a table, each group by itself.
+    """Sum up the records of a table, each group by itself, the largest networks first.
+
+    Of networks of one size, those that were trained on more images come first.
 
     Args:
         records: of any tables.
@@ -230,10 +241,13 @@ def row_summary(published: PublishedRow, network: str, records: Sequence[RunReco
 
 
 def _place(group: RecordGroup) -> tuple[Any, ...]:
-    """Dense networks first; then by budget, and those of one name in a fixed order."""
+    """Dense networks first, then by size, the largest first, and by the images trained on."""
     experiment = group.experiment
     return (
         NETWORKS.index(experiment.network),
+        -experiment.width,
+        -experiment.depth,
+        -experiment.epochs * group.trained_on,
         BUDGETS.index(group.budget),
         str(experiment),
         group.images,

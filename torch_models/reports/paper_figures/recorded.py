@@ -44,13 +44,14 @@ def of_papers_size(summary: TableSummary) -> bool:
 
 
 def dense_summaries(records: Sequence[RunRecord], budget: str | None = None) -> list[TableSummary]:
-    """The dense networks of all tables, the paper's size first, then the largest.
+    """The dense networks of all tables, those of the paper's size first.
 
     Raises:
         ValueError: for a budget that there is not.
     """
     found = [each for table in TABLES for each in summarize(records, table, "dnn", budget)]
-    return sorted((each for each in found if each.group is not None), key=_place)
+    some = [each for each in found if each.group is not None]
+    return sorted(some, key=lambda each: not of_papers_size(each))
 
 
 def runs_of(
@@ -96,10 +97,3 @@ def end_of(record: RunRecord) -> str:
     if record.divergence is None:
         return f"test accuracy {record.final.accuracy:.2f}"
     return f"{record.outcome_in_detail} at step {record.divergence.step}"
-
-
-def _place(summary: TableSummary) -> tuple[bool, int, int, int]:
-    assert summary.group is not None
-    experiment = summary.group.experiment
-    size = experiment.width * experiment.width * experiment.depth
-    return not of_papers_size(summary), -size, -experiment.epochs, summary.table

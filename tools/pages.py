@@ -132,7 +132,8 @@ def pages(
         wanted[LEDGER] = page(LEDGER, parts)
     wanted[MISPRINTS] = page(MISPRINTS, {"misprints": misprints()})
     wanted[TRAINED_TABLES] = page(TRAINED_TABLES, {"table": part_of_table_2(records)})
-    wanted[RESULTS_PAGE] = page(RESULTS_PAGE, {"table 5": table_5_at_papers_size(records)})
+    sizes = {f"table {number}": at_papers_size(records, number) for number in (2, 5)}
+    wanted[RESULTS_PAGE] = page(RESULTS_PAGE, sizes)
     wanted[BENCHMARKS] = page(BENCHMARKS, {"maps": maps(), "peers": peers()})
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
@@ -266,9 +267,9 @@ def part_of_table_2(records: Sequence[RunRecord]) -> str:
     return one_line_a_row(records, 2, lambda summary, row: is_shown(row))
 
 
-def table_5_at_papers_size(records: Sequence[RunRecord]) -> str:
+def at_papers_size(records: Sequence[RunRecord], number: int) -> str:
     """The rows of dense networks that are as wide and as deep as the paper's."""
-    return one_line_a_row(records, 5, lambda summary, row: of_papers_size(summary))
+    return one_line_a_row(records, number, lambda summary, row: of_papers_size(summary))
 
 
 def one_line_a_row(

@@ -279,21 +279,38 @@ def test_clipped_networks_train_where_unclipped_ones_of_the_same_sparsity_fail(
     rest_on(record_property, judged)
 
 
-SLOW = ("crelu-0.85-0.5", "cst-0.85-0.5")
-QUICK = ("crelu-0.6-0.5", "cst-0.6-0.5")
-"""As strongly clipped as the slow ones, and less sparse."""
+SLOWER = (
+    ("crelu-0.85-0.5", "crelu-0.6-0.5", 0.2),
+    ("cst-0.85-0.5", "cst-0.6-0.5", 0.2),
+    ("crelu-0.85-0.5", "crelu-0.85-0.7", 0.1),
+    ("cst-0.85-0.5", "cst-0.85-0.7", 0.1),
+)
+"""A row of Table 2 that is slow in the paper; one that is as strongly clipped and less sparse, or
+as sparse and less clipped; and by how much, at least, the slow one ends below it. In the paper it is
+.14 to .17."""
+
+
+def slow_and_quick(slow: str, quick: str) -> tuple[RowSummary, RowSummary]:
+    """Two rows of Table 2, both at the largest size at which there are runs of both."""
+    for summary in summarize(every_record(), 2, "dnn"):
+        rows = {row.published.design.slug: row for row in summary.rows if row.records}
+        if slow in rows and quick in rows:
+            return rows[slow], rows[quick]
+    pytest.skip(f"Table 2 has no size with records of both {slow} and {quick}")
 
 
 @pytest.mark.claim("Sec. 4 second failure")
 def test_very_sparse_networks_with_a_small_clip_improve_and_end_at_reduced_accuracy(
     record_property: Note,
 ) -> None:
-    rows = rows_of(2, *SLOW, *QUICK)
-    for slow, quick in zip(SLOW, QUICK, strict=True):
-        assert is_slow_but_stable(rows[slow]), slow
-        assert max(growth(record)[0] for record in rows[slow].records) < GROWN, slow
-        assert CHANCE < accuracy(rows[slow]) < accuracy(rows[quick]) - 0.2, slow
-    rest_on(record_property, rows.values())
+    judged = []
+    for *pair, less in SLOWER:
+        slow, quick = slow_and_quick(*pair)
+        assert is_slow_but_stable(slow), pair
+        assert max(growth(record)[0] for record in slow.records) < GROWN, pair
+        assert CHANCE < accuracy(slow) < accuracy(quick) - less, pair
+        judged += [slow, quick]
+    rest_on(record_property, judged)
 
 
 # --- Figs. 5 and 14 -----------------------------------------------------------------------------
@@ -354,13 +371,16 @@ def test_gradients_of_a_failed_run_of_cst_explode_within_the_first_steps(
 def test_losses_of_very_sparse_networks_with_a_small_clip_fall_slowly(
     record_property: Note,
 ) -> None:
-    rows = rows_of(2, *SLOW, *QUICK)
-    for slow, quick in zip(SLOW, QUICK, strict=True):
-        slowest_quick = np.max([losses(record) for record in rows[quick].records], axis=0)
-        for record in rows[slow].records:
+    """After each epoch, and at the end above where the quicker row is in the middle."""
+    judged = []
+    for *pair, _ in SLOWER:
+        slow, quick = slow_and_quick(*pair)
+        slowest_quick = np.max([losses(record) for record in quick.records], axis=0)
+        for record in slow.records:
             assert np.all(losses(record) > slowest_quick), record.run.name
             assert losses(record)[-1] > slowest_quick[len(slowest_quick) // 2], record.run.name
-    rest_on(record_property, rows.values())
+        judged += [slow, quick]
+    rest_on(record_property, judged)
 
 
 # --- the judges can say no ----------------------------------------------------------------------

@@ -286,8 +286,8 @@ SLOWER = (
     ("cst-0.85-0.5", "cst-0.85-0.7", 0.1),
 )
 """A row of Table 2 that is slow in the paper; one that is as strongly clipped and less sparse, or
-as sparse and less clipped; and by how much, at least, the slow one ends below it. In the paper it is
-.14 to .17."""
+as sparse and less clipped; and by how much, at least, the slow one ends below it. In the paper this
+is .14 to .17."""
 
 
 def slow_and_quick(slow: str, quick: str) -> tuple[RowSummary, RowSummary]:

@@ -309,6 +309,24 @@ def test_runs_that_have_time_are_those_asked_for_and_those_without_have_no_recor
     assert (records, training.step) == ([], 0)
 
 
+def test_rows_without_a_record_are_trained_and_of_each_table_the_sparsest_first(
+    tmp_path: Path,
+) -> None:
+    groups = list(parts.unrecorded(tmp_path))
+    runs = [run for group in groups for run in group]
+    assert len(set(runs)) == len(runs) == 33 + 24 + 8
+    assert [group[0].table for group in groups[:3]] == list(parts.TABLES)
+    assert {len({run.experiment for run in group}) for group in groups} == {1}
+    first, *_ = groups
+    assert [run.design.sparsity for run in first if not run.design.clipped] == [
+        0.7, 0.7, 0.6, 0.6, 0.5, 0.5
+    ]  # fmt: skip
+    assert {run.design.sparsity for run in first if run.design.clipped} == {0.85}
+    (tmp_path / f"{first[0].name}.json").touch()
+    left = [run for group in parts.unrecorded(tmp_path) for run in group]
+    assert set(runs) - set(left) == {first[0]}
+
+
 # -------------------------------------------------------------------------------- all of it
 
 

@@ -88,10 +88,12 @@ def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
 
 def at_largest_size(number: int) -> Rows:
     """All rows of a table, each by its largest networks, and of these by the longest trained."""
-    rows: Rows = {}
+    largest: dict[str, RowSummary] = {}
     for summary in summarize(every_record(), number, "dnn"):
-        rows = {row.published.design.slug: row for row in summary.rows if row.records} | rows
-    return {slug: rows[slug] for slug in rows_of(number)}
+        for row in summary.rows:
+            if row.records:
+                largest.setdefault(row.published.design.slug, row)
+    return {slug: largest[slug] for slug in rows_of(number)}
 
 
 def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = None) -> None:

@@ -28,8 +28,8 @@ CAPTION = """\
 Frobenius norms of the loss's gradient by the weights of every layer, in the first steps of failed
 runs on MNIST, from records; each panel states the size of its network. (a) CReLU and (b) CST at
 85% sparsity and V'(q\\*) = 0.9. The paper draws fifteen steps; here a run ends with its first
-gradient above a million. (c), which the paper does not have, is the failed run at the paper's size
-that took most steps to get there."""
+gradient above a million. (c), which the paper does not have, is of those that fail within fifteen
+steps at the paper's size the one that took most."""
 
 
 def gradient_norms(summaries: Sequence[TableSummary]) -> Picture:

@@ -13,6 +13,12 @@ from .rows import Design
 FAILED_BELOW = 0.65
 """Mean accuracy below which dense networks count as failed; no row lies between 0.60 and 0.76."""
 
+SPLIT_ABOVE = 0.3
+"""Standard deviation of the accuracy above which some of five dense networks trained, some failed.
+
+One that stays at .1 while four reach .93 gives .37; no row lies between 0.17 and 0.36.
+"""
+
 CNN_FAILED_BELOW = 0.5
 """The same for the convolutional networks, of which no row lies between 0.31 and 0.63."""
 
@@ -56,6 +62,11 @@ class PublishedRow:
     def failed(self) -> bool:
         """Whether the dense networks failed to train, judged by their mean accuracy."""
         return self.dnn.accuracy_mean < FAILED_BELOW
+
+    @property
+    def split(self) -> bool:
+        """Whether some of the dense networks trained and some failed, judged by their deviation."""
+        return (self.dnn.accuracy_std or 0.0) > SPLIT_ABOVE
 
     def has(self, network: str) -> bool:
         """Whether the paper reports an outcome of this network, ``"dnn"`` or ``"cnn"``."""

@@ -266,6 +266,7 @@ def test_where_training_is_stable_the_sparsity_is_that_of_the_initialization(
 def test_clipped_networks_train_where_unclipped_ones_of_the_same_sparsity_fail(
     record_property: Note,
 ) -> None:
+    """All unclipped ones fail, or some of a row where only some of the paper's do."""
     judged = []
     for unclipped_table, clipped_table in ((2, 2), (4, 5)):
         unclipped, clipped = at_largest_size(unclipped_table), at_largest_size(clipped_table)
@@ -273,7 +274,8 @@ def test_clipped_networks_train_where_unclipped_ones_of_the_same_sparsity_fail(
             partner = clipped.get(f"c{slug}-0.7")
             if not row.published.failed or partner is None or row.published.design.sparsity > 0.85:
                 continue
-            assert row.outcomes["trained"] == 0, slug
+            assert row.failures > 0, slug
+            assert row.published.split or row.outcomes["trained"] == 0, slug
             assert min(record.final.accuracy for record in partner.records) >= LEARNED, slug
             assert not partner.divergences, slug
             judged += [row, partner]

@@ -20,7 +20,7 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,13 @@ from torch_models.experiments import blind
 from torch_models.records.card import card_records
 from torch_models.records.files import read_record
 from torch_models.records.outcomes import FAILED
-from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
+from torch_models.records.results import (
+    RowSummary,
+    TableSummary,
+    find_records,
+    largest_of_each_row,
+    summarize,
+)
 from torch_models.records.run_record import RunRecord
 from torch_models.reports import practice, sparse_inference
 from torch_models.reports.canvas import stamp_of
@@ -264,28 +270,23 @@ def page(path: Path, parts: dict[str, str]) -> str:
 
 def part_of_table_2(records: Sequence[RunRecord]) -> str:
     """The rows in ``SHOWN`` of dense networks, each at the largest size that it has records of."""
-    return one_line_a_row(records, 2, lambda summary, row: is_shown(row))
+    rows = largest_of_each_row(summarize(records, 2, "dnn"))
+    return one_line_a_row([(summary, row) for summary, row in rows if is_shown(row)])
 
 
 def at_papers_size(records: Sequence[RunRecord], number: int) -> str:
     """The rows of dense networks that are as wide and as deep as the paper's."""
-    return one_line_a_row(records, number, lambda summary, row: of_papers_size(summary))
+    summaries = [each for each in summarize(records, number, "dnn") if each.group]
+    return one_line_a_row(largest_of_each_row([s for s in summaries if of_papers_size(s)]))
 
 
-def one_line_a_row(
-    records: Sequence[RunRecord], number: int, wanted: Callable[[TableSummary, RowSummary], bool]
-) -> str:
-    """Rows of a table, each from the first of its summaries that has records of it as wanted."""
-    lines: dict[str, str] = {}
-    for summary in summarize(records, number, "dnn"):  # the paper's size first
-        rows = tuple(row for row in summary.rows if row.records and wanted(summary, row))
-        table = FORMATS["markdown"]([replace(summary, rows=rows)])
-        for line in table.splitlines():
-            if line.startswith("|"):
-                lines.setdefault(line.split("|")[1].strip(), line)
-    labels = [row.design.label for row in published_rows(number)]
-    head = [label for label in lines if label not in labels]
-    return "\n".join(lines[label] for label in [*head, *labels] if label in lines)
+def one_line_a_row(rows: Sequence[tuple[TableSummary, RowSummary]]) -> str:
+    """Rows of a table, each from a summary of its own."""
+    lines: dict[str, None] = {}  # as a set in order: the head is every row's
+    for summary, row in rows:
+        table = FORMATS["markdown"]([replace(summary, rows=(row,))])
+        lines |= dict.fromkeys(line for line in table.splitlines() if line.startswith("|"))
+    return "\n".join(lines)
 
 
 def is_shown(row: RowSummary) -> bool:

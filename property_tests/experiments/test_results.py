@@ -19,7 +19,7 @@ from sparsity_theory.published.rows import Design, expected_sparsity
 from sparsity_theory.published.tables import published_rows
 from torch_models.data import LOADERS
 from torch_models.records.files import read_record, to_plain, write_record
-from torch_models.records.results import find_records, summarize
+from torch_models.records.results import find_records, largest_of_each_row, summarize
 from torch_models.records.run_record import RunRecord, read_run_record
 from torch_models.records.runs import DATA_SETS
 
@@ -214,8 +214,10 @@ def test_the_largest_networks_come_first_and_of_these_the_longest_trained(tmp_pa
     sizes = [("short", 100, 40, 10), ("full", 300, 100, 200), ("custom", 300, 100, 137)]
     for budget, width, depth, epochs in [*sizes, ("paper-size", 300, 100, 50)]:
         write_run(tmp_path, CRELU, 0.9, budget=budget, width=width, depth=depth, epochs=epochs)
-    names = [each.budget for each in summarize(find_records([tmp_path]).records, 2)]
-    assert names == ["full", "custom", "paper-size", "short"]
+    summaries = summarize(find_records([tmp_path]).records, 2)
+    assert [each.budget for each in summaries] == ["full", "custom", "paper-size", "short"]
+    ((largest, row),) = largest_of_each_row(summaries)
+    assert (largest.budget, row.published.design) == ("full", CRELU)
 
 
 def test_other_images_of_the_same_size_are_another_setting(tmp_path: Path) -> None:

@@ -23,7 +23,13 @@ from property_tests.support.runs import write_run
 from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import published_rows
 from torch_models.records.outcomes import CHANCE, LEARNED
-from torch_models.records.results import RowSummary, TableSummary, find_records, summarize
+from torch_models.records.results import (
+    RowSummary,
+    TableSummary,
+    find_records,
+    largest_of_each_row,
+    summarize,
+)
 from torch_models.records.run_record import RunRecord
 from torch_models.training.loop import RECORDED_STEPS
 
@@ -69,8 +75,12 @@ def table_of(number: int, network: str = "dnn", budget: str = SHORT) -> TableSum
 def recorded(number: int, network: str = "dnn", budget: str = SHORT) -> Rows:
     """The rows of a table that have records at a budget."""
     summary = table_of(number, network, budget)
-    rows = summary.rows if summary else ()
-    return {row.published.design.slug: row for row in rows if row.records}
+    return with_records(summary) if summary else {}
+
+
+def with_records(summary: TableSummary) -> Rows:
+    """The rows of a summary that have some, by slug."""
+    return {row.published.design.slug: row for row in summary.rows if row.records}
 
 
 def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
@@ -88,12 +98,9 @@ def rows_of(number: int, *slugs: str, budget: str = SHORT) -> Rows:
 
 def at_largest_size(number: int) -> Rows:
     """All rows of a table, each by its largest networks, and of these by the longest trained."""
-    largest: dict[str, RowSummary] = {}
-    for summary in summarize(every_record(), number, "dnn"):
-        for row in summary.rows:
-            if row.records:
-                largest.setdefault(row.published.design.slug, row)
-    return {slug: largest[slug] for slug in rows_of(number)}
+    largest = [row for _, row in largest_of_each_row(summarize(every_record(), number, "dnn"))]
+    by_slug = {row.published.design.slug: row for row in largest}
+    return {slug: by_slug[slug] for slug in rows_of(number)}
 
 
 def rest_on(note: Note, rows: Iterable[RowSummary], otherwise: Rows | None = None) -> None:
@@ -297,7 +304,7 @@ is .14 to .17."""
 def slow_and_quick(slow: str, quick: str) -> tuple[RowSummary, RowSummary]:
     """Two rows of Table 2, both at the largest size at which there are runs of both."""
     for summary in summarize(every_record(), 2, "dnn"):
-        rows = {row.published.design.slug: row for row in summary.rows if row.records}
+        rows = with_records(summary)
         if slow in rows and quick in rows:
             return rows[slow], rows[quick]
     pytest.skip(f"Table 2 has no size with records of both {slow} and {quick}")

@@ -206,6 +206,21 @@ def summarize(
     return [_in_group(table, group, groups[group]) for group in sorted(groups, key=_place)]
 
 
+def largest_of_each_row(
+    summaries: Sequence[TableSummary],
+) -> list[tuple[TableSummary, RowSummary]]:
+    """Of each row with records the first summary that has some, and the row in it.
+
+    Args:
+        summaries: of one table and kind of network, as `summarize` orders them.
+    """
+    found = []
+    for same_row in zip(*(summary.rows for summary in summaries), strict=True):
+        some = [each for each in zip(summaries, same_row, strict=True) if each[1].records]
+        found += some[:1]
+    return found
+
+
 def figures_of(records: Sequence[RunRecord]) -> Scores | None:
     """Mean and standard deviation over runs, None over no runs.
 

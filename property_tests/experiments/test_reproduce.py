@@ -63,6 +63,7 @@ def test_every_setting_that_decides_the_outcome_is_in_the_name() -> None:
     names = {run.name, replace(run, design=DEFAULT_DESIGNS[1]).name, replace(run, seed=1).name}
     changes: list[dict[str, Any]] = [
         {"width": 301}, {"depth": 31}, {"epochs": 7}, {"learning_rate": 0.5}, {"batch_size": 33},
+        {"momentum": 0.9},
     ]  # fmt: skip
     for change in changes:
         changed = three_rows_budget("digits", **change)

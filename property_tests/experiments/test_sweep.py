@@ -32,22 +32,19 @@ from property_tests.support.sweeps import (
     swept,
     uninterrupted,
 )
-from torch_models.experiments.build import build, check_device
+from torch_models.experiments.build import build, check_device, training_of
 from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, save_checkpoint
 from torch_models.experiments.sweep import LOCKS, SweepSummary, keep, lock_path, record_path, sweep
 from torch_models.experiments.trainer import train_runs
 from torch_models.experiments.weights import load_network, weights_path
 from torch_models.records.runs import Run
 from torch_models.training.loop import Training
-from torch_models.training.schedule import Schedule
 
 
 def checkpoint_at(runs: list[Run], folder: Path, steps: int) -> None:
     """Write the checkpoints of runs that have taken this many steps together."""
     folder.mkdir(exist_ok=True)
-    experiment, dataset = runs[0].experiment, dataset_of(runs[0].experiment)
-    schedule = Schedule(experiment.epochs, experiment.learning_rate, experiment.batch_size)
-    training = Training(build(runs, dataset), dataset, schedule)
+    training = training_of(runs, dataset_of(runs[0].experiment))
     for _ in range(steps):
         training.advance()
     training.write_back()
@@ -119,22 +116,26 @@ def test_a_kill_before_any_file_is_opened_renamed_or_removed_changes_nothing(
 # --- checkpoints --------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_holds_the_weights_and_the_generator_and_plain_sgd_has_no_more(
-    tmp_path: Path,
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_checkpoint_holds_the_weights_the_generator_and_with_momentum_the_velocity(
+    tmp_path: Path, momentum: float
 ) -> None:
-    runs = small_runs(seeds=1)
+    """Plain SGD has no more to it."""
+    runs = small_runs(seeds=1, momentum=momentum)
     checkpoint_at(runs, tmp_path, 3)
     parameters = dict(build(runs, dataset_of(runs[0].experiment)).named_parameters())
+    velocity = {f"velocity.{name}": values for name, values in parameters.items() if momentum}
     for run in runs:
         with safe_open(checkpoint_path(tmp_path, run.name), framework="pt") as file:
-            assert set(file.keys()) == {*parameters, "order"}
+            assert set(file.keys()) == {*parameters, *velocity, "order"}
             assert file.get_tensor("order").shape == torch.Generator().get_state().shape
-            for name, values in parameters.items():
+            for name, values in (parameters | velocity).items():
                 assert file.get_tensor(name).shape == values.shape[1:]
 
 
-def test_an_intact_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
-    runs, seen = small_runs(), Seen()
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_an_intact_checkpoint_is_gone_on_from(tmp_path: Path, momentum: float) -> None:
+    runs, seen = small_runs(momentum=momentum), Seen()
     checkpoint_at(runs, tmp_path, 4)
     swept(runs, tmp_path, progress=seen)
     assert seen.started == [(runs, 4)]
@@ -439,6 +440,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_is_an_error_of_the_system(
         (["2", "--workers", "0"], "error: workers must be at least 1, got 0"),
         (["2", "--threads", "0"], "error: threads must be between 1 and"),
         (["2", "--depth", "1"], "error: depth must be at least 2, got 1"),
+        (["2", "--momentum", "1"], "error: momentum must be at least 0 and below 1, got 1.0"),
         (["2", "--batch-size", "1294"], "error: batch size must be at most 1293, the"),
         (
             ["2", "--workers", "2", "--cluster", "tcp://host:1"],

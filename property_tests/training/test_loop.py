@@ -1,4 +1,4 @@
-"""Training: plain SGD on ensembles, whose members do not depend on each other, diverged or not."""
+"""Training: SGD on ensembles, whose members do not depend on each other, diverged or not."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ from torch_models.training.loop import Training, train
 from torch_models.training.schedule import Schedule
 
 
-def test_a_step_is_that_of_torch_s_sgd() -> None:
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_step_is_that_of_torch_s_sgd(momentum: float) -> None:
     data, rate, batch_size, epochs = small_dataset(), 0.05, 16, 2
     scales = [0.5, 1.0, 1.5, 2.0]
     ours, reference = (
         DenseEnsemble(list(NETS.values()), 20, 40, 3, 5, range(4), input_scales=scales)
         for _ in range(2)
     )
-    train(ours, data, epochs=epochs, learning_rate=rate, batch_size=batch_size, seed=4)
-    optimizer = torch.optim.SGD(reference.parameters(), lr=rate)
+    settings: dict[str, Any] = {"epochs": epochs, "learning_rate": rate, "batch_size": batch_size}
+    train(ours, data, seed=4, momentum=momentum, **settings)
+    optimizer = torch.optim.SGD(reference.parameters(), lr=rate, momentum=momentum)
     order = torch.Generator().manual_seed(4)
     for _ in range(epochs):
         shuffled = torch.randperm(len(data.train_x), generator=order)
@@ -130,14 +132,16 @@ def test_a_lone_network_uses_no_more_threads_than_its_numbers_bear(
     assert used(1, 300, 300) == 1
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
 @pytest.mark.parametrize(
     ("factor", "kind"), [(math.inf, "non-finite loss"), (1e9, "gradient above 1e6")]
 )
 def test_a_member_that_diverges_is_recorded_and_frozen_and_the_others_go_on_unchanged(
-    factor: float, kind: str, threads: int
+    factor: float, kind: str, momentum: float, threads: int
 ) -> None:
     data, ensemble = digits_like()
     settings: dict[str, Any] = {"epochs": 2, "learning_rate": 0.02, "batch_size": 32}
+    settings["momentum"] = momentum
     stack = broken(ensemble(), [0, 1, 3], factor)
     before = copy.deepcopy(stack)
     result = train(stack, data, **settings)
@@ -243,6 +247,9 @@ def test_an_interrupted_training_leaves_the_weights_of_its_last_step(
         ({"epochs": 2.5}, "epochs"),
         ({"batch_size": 0}, "batch_size"),
         ({"learning_rate": math.inf}, "learning_rate"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"momentum": -0.1}, "momentum"),
+        ({"momentum": math.nan}, "momentum"),
         ({"dataset": small_dataset(features=21)}, "dataset"),
         ({"dataset": small_dataset(classes=6)}, "dataset"),
         ({"dataset": small_dataset(samples=0)}, "dataset"),
@@ -267,9 +274,11 @@ def test_a_state_stays_as_it_was_when_training_goes_on() -> None:
     assert str(state) == str(before)
 
 
-def test_a_training_goes_on_from_its_state_as_if_never_stopped() -> None:
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_training_goes_on_from_its_state_as_if_never_stopped(momentum: float) -> None:
     """From the middle of an epoch, where one member has diverged and one has lost its sparsity."""
-    ensemble, schedule = broken(small_ensemble(), [1], 1e9), Schedule(3, 0.05, 16)
+    ensemble = broken(small_ensemble(), [1], 1e9)
+    schedule = Schedule(3, 0.05, 16, momentum=momentum)
     with torch.no_grad():
         ensemble.biases[1][2] = 5.0  # above tau, so that no unit rests
         ensemble.biases[2][2] = 5.0
@@ -279,6 +288,8 @@ def test_a_training_goes_on_from_its_state_as_if_never_stopped() -> None:
     whole.write_back()
     assert whole.training_members == [0, 3]
     other = Training(copy.deepcopy(ensemble), small_dataset(), schedule)
+    if whole.velocity is not None and other.velocity is not None:
+        other.velocity.assign(range(4), whole.velocity)
     other.resume(whole.state())
     for each in (whole, other):
         while not each.finished:

@@ -58,12 +58,13 @@ class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize(
     ("width", "depth", "batch_size"), [(300, 10, 100), (100, 40, 50), (400, 2, 10), (50, 100, 100)]
 )
 def test_training_takes_no_more_than_planned_and_not_much_less(
-    width: int, depth: int, batch_size: int, precision: str
+    width: int, depth: int, batch_size: int, precision: str, momentum: float
 ) -> None:
     """With two members that diverge one after the other, and the others evaluated as they end.
 
@@ -75,9 +76,8 @@ def test_training_takes_no_more_than_planned_and_not_much_less(
     data = replace(data, validation_x=seen, validation_y=data.train_y.repeat(6))
     with Peak() as peak:
         ensemble = DenseEnsemble([NETS["cst"]] * members, 64, width, depth, 5, range(members))
-        training = Training(
-            broken(ensemble, [1], math.inf), data, Schedule(2, 1e-6, batch_size, 0, precision)
-        )
+        schedule = Schedule(2, 1e-6, batch_size, 0, precision, momentum)
+        training = Training(broken(ensemble, [1], math.inf), data, schedule)
         training.advance()
         assert len(training.training_members) == members - 1
         with torch.no_grad():
@@ -88,7 +88,7 @@ def test_training_takes_no_more_than_planned_and_not_much_less(
         training.write_back()
         evaluate(ensemble.select(training.training_members), seen, data.validation_y)
     images = data.train_x.nbytes + seen.nbytes
-    planned = members * member_memory(64, width, depth, 5, batch_size, precision).total
+    planned = members * member_memory(64, width, depth, 5, batch_size, precision, momentum).total
     assert planned / 2 < peak.peak - images < planned
 
 
@@ -104,6 +104,11 @@ def test_the_plan_states_the_bytes_that_are_allocated() -> None:
         2,
         3,
     ]
+
+
+def test_momentum_takes_as_much_memory_as_the_weights_and_their_copies() -> None:
+    plain, moving = member_memory(20, 40, 3, 5, 7), member_memory(20, 40, 3, 5, 7, momentum=0.9)
+    assert moving.total == plain.total + plain.parameters + plain.copies
 
 
 def test_half_precision_takes_half_the_memory_of_a_step_and_a_copy_of_the_weights() -> None:

@@ -85,9 +85,10 @@ def reproduce(
         int | None, changed("Passes over the training set.", _by_data("epochs"))
     ] = None,
     learning_rate: Annotated[
-        float | None, changed("Step size of plain gradient descent.", _by_data("learning_rate"))
+        float | None, changed("Step size of gradient descent.", _by_data("learning_rate"))
     ] = None,
     batch_size: Annotated[int | None, changed("Images in a step.", _by_data("batch_size"))] = None,
+    momentum: Annotated[float | None, changed("Of gradient descent.", "none")] = None,
     data: Annotated[str, typer.Option(help="digits (included) or mnist.")] = "digits",
     data_dir: DataDir = None,
     output: Output = Path("runs"),
@@ -115,6 +116,7 @@ def reproduce(
         "epochs": epochs,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
+        "momentum": momentum,
     }
     try:
         rows = chosen_designs(activation, sparsity, slope)

@@ -177,7 +177,7 @@ class Sweeper:
             soft_wrap=True,
         )
         self.console.print(
-            f"{experiment.network}, {experiment.trained_as}, batch size {experiment.batch_size}",
+            f"{experiment.network}, {experiment.trained_as}, {experiment.not_in_the_paper}",
             soft_wrap=True,
         )
 

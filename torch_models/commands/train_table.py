@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,9 +57,10 @@ def train_table(
     seeds: Annotated[int | None, changed("Networks in a row.", BUDGETS)] = None,
     epochs: Annotated[int | None, changed("Passes over the training set.", BUDGETS)] = None,
     learning_rate: Annotated[
-        float | None, changed("Step size of plain gradient descent.", BUDGETS)
+        float | None, changed("Step size of gradient descent.", BUDGETS)
     ] = None,
     batch_size: Annotated[int | None, changed("Images in a step.", BUDGETS)] = None,
+    momentum: Annotated[float | None, changed("Of gradient descent.", "none")] = None,
     data: Annotated[str | None, changed("digits, mnist or cifar10.", BUDGETS)] = None,
     data_dir: DataDir = None,
     output: Output = Path("runs"),
@@ -86,6 +86,7 @@ def train_table(
         "epochs": epochs,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
+        "momentum": momentum,
         "data": folded(data),
     }
     try:
@@ -141,7 +142,7 @@ def _record(budget: Budget, runs: list[Run], summary: SweepSummary, output: Path
     return {
         "table": runs[0].table,
         "budget": budget.name,
-        "experiment": asdict(budget.experiment),
+        "experiment": budget.experiment.to_json(),
         "runs": [
             {
                 **inputs_of(run.design),

@@ -14,7 +14,9 @@ from torch_models.networks.convolutional import ConvolutionalEnsemble
 from torch_models.networks.dense import DenseEnsemble
 from torch_models.networks.ensemble import Ensemble
 from torch_models.records.runs import Experiment, Run
+from torch_models.training.loop import Training
 from torch_models.training.memory_plan import member_memory
+from torch_models.training.schedule import Schedule
 
 TOGETHER = 4
 """Networks trained together on a CPU: twice two threads; more only delay the first record."""
@@ -55,6 +57,19 @@ def build(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Ensembl
     )
 
 
+def training_of(runs: Sequence[Run], dataset: Dataset, device: str = "cpu") -> Training:
+    """The training of the networks of runs of one experiment, before its first step."""
+    experiment = runs[0].experiment
+    schedule = Schedule(
+        experiment.epochs,
+        experiment.learning_rate,
+        experiment.batch_size,
+        experiment.order,
+        momentum=experiment.momentum,
+    )
+    return Training(build(runs, dataset, device), dataset, schedule)
+
+
 def ensemble_size(asked: int | None, experiment: Experiment, dataset: Dataset, device: str) -> int:
     """How many networks to train together: as asked, or `TOGETHER`, or on a GPU all that fit.
 
@@ -66,7 +81,12 @@ def ensemble_size(asked: int | None, experiment: Experiment, dataset: Dataset, d
         return asked or TOGETHER
     free, _ = torch.cuda.mem_get_info(device)
     member = member_memory(
-        dataset.features, experiment.width, experiment.depth, dataset.classes, experiment.batch_size
+        dataset.features,
+        experiment.width,
+        experiment.depth,
+        dataset.classes,
+        experiment.batch_size,
+        momentum=experiment.momentum,
     )
     images = sum(x.nbytes for x in (dataset.train_x, dataset.validation_x))
     most = member.largest_ensemble(int(GPU_SHARE * free) - images)

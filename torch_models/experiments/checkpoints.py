@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from torch_models.networks.ensemble import Ensemble
 from torch_models.records.files import clear_temporaries, replacing, to_plain
 from torch_models.records.unfinished import CHECKPOINT
 from torch_models.training.epochs import EpochStatistics
@@ -25,7 +24,11 @@ from torch_models.training.loop import Training
 from torch_models.training.state import TrainingState
 
 ORDER = "order"
-"""The tensor with the state of the generator of the samples' order; the others are parameters."""
+"""The tensor with the state of the generator of the samples' order; the others are parameters,
+and with momentum the velocity of each."""
+
+VELOCITY = "velocity."
+"""What stands before the name of a parameter in the name of its velocity."""
 
 HISTORY = "history"
 """The part of the file's metadata with the run's name and the figures measured so far, as JSON."""
@@ -51,8 +54,7 @@ def save_checkpoint(folder: Path, name: str, training: Training, member: int) ->
     """Write where a training member stands, atomically. The ensemble must be up to date."""
     state = training.state()
     tensors = {
-        parameter: values[member].detach().contiguous()
-        for parameter, values in training.ensemble.named_parameters()
+        name: values[member].detach().contiguous() for name, values in _moving(training).items()
     } | {ORDER: state.order}
     history = {
         "name": name,
@@ -105,7 +107,7 @@ def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
             f"checkpoints must be one for each of {training.ensemble.members} members, at one "
             f"step, got {len(checkpoints)} at {steps}"
         )
-    order = _load_weights(training.ensemble, [checkpoint.path for checkpoint in checkpoints])
+    order = _load(_moving(training), [checkpoint.path for checkpoint in checkpoints])
     histories = [json.loads(_metadata(checkpoint.path)[HISTORY]) for checkpoint in checkpoints]
     epochs = [
         EpochStatistics(
@@ -132,14 +134,22 @@ def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
     )
 
 
-def _load_weights(ensemble: Ensemble, paths: Sequence[Path]) -> Tensor:
-    """Fill the ensemble's parameters, member by member; returns the generator's state."""
-    parameters = dict(ensemble.named_parameters())
+def _moving(training: Training) -> dict[str, Tensor]:
+    """The tensors (members, ...) that a step changes, by their names in a checkpoint."""
+    found: dict[str, Tensor] = dict(training.ensemble.named_parameters())
+    if training.velocity is not None:
+        of_each = training.velocity.named_parameters()
+        found |= {VELOCITY + name: values for name, values in of_each}
+    return found
+
+
+def _load(moving: Mapping[str, Tensor], paths: Sequence[Path]) -> Tensor:
+    """Fill these tensors, member by member; returns the generator's state."""
     for member, path in enumerate(paths):
         tensors = load_file(path)
         order = tensors.pop(ORDER)
         for name, values in tensors.items():
-            parameters[name].data[member] = values
+            moving[name].data[member] = values
     return order
 
 

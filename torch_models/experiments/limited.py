@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from torch_models.data import Dataset
-from torch_models.experiments.build import build
+from torch_models.experiments.build import training_of
 from torch_models.experiments.recording import initialization_records, provenance, run_records
 from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import CUSTOM, Run
 from torch_models.training.epochs import EpochStatistics
 from torch_models.training.loop import Training
-from torch_models.training.schedule import Schedule
 
 
 def train_until(
@@ -41,13 +40,8 @@ def train_until(
         training as it stands, up to date.
     """
     began = time.monotonic()
-    ensemble = build(runs, dataset, device)
-    before = initialization_records(ensemble, dataset)
-    experiment = runs[0].experiment
-    schedule = Schedule(
-        experiment.epochs, experiment.learning_rate, experiment.batch_size, experiment.order
-    )
-    training = Training(ensemble, dataset, schedule)
+    training = training_of(runs, dataset, device)
+    before = initialization_records(training.ensemble, dataset)
     started, last = time.monotonic(), 0.0  # not the longest: the first compiles kernels
     while not training.finished and started + last < deadline:
         _train_an_epoch(training)
@@ -60,7 +54,8 @@ def train_until(
     made = provenance(time.monotonic() - began, len(runs), device)
     shortened = [shorter(run, len(training.epochs), training.finished) for run in runs]
     every = range(len(runs))
-    return list(run_records(training, shortened, every, ensemble, before, made)), training
+    records = run_records(training, shortened, every, training.ensemble, before, made)
+    return list(records), training
 
 
 def shorter(run: Run, epochs: int, finished: bool) -> Run:

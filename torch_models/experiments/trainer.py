@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from torch_models.data import Dataset
-from torch_models.experiments.build import build
+from torch_models.experiments.build import training_of
 from torch_models.experiments.checkpoints import find_checkpoint, resume, save_checkpoint
 from torch_models.experiments.progress import Progress
 from torch_models.experiments.recording import initialization_records, provenance, run_records
 from torch_models.experiments.weights import save_weights
 from torch_models.records.run_record import RunRecord
 from torch_models.records.runs import Experiment, Run
-from torch_models.training.loop import Training
-from torch_models.training.schedule import Schedule
 
 CHECKPOINT_SECONDS = 60.0
 """Time between two checkpoints of an ensemble: what an interruption costs at most."""
@@ -64,16 +62,8 @@ def train_runs(
     weights are written there too, before the record of their run is yielded.
     """
     began = time.perf_counter()
-    ensemble = build(runs, dataset, device)
-    before = initialization_records(ensemble, dataset)
-    experiment = runs[0].experiment
-    training = Training(
-        ensemble,
-        dataset,
-        Schedule(
-            experiment.epochs, experiment.learning_rate, experiment.batch_size, experiment.order
-        ),
-    )
+    training = training_of(runs, dataset, device)
+    before = initialization_records(training.ensemble, dataset)
     checkpoints = [folder and find_checkpoint(folder, run.name) for run in runs]
     if all(checkpoints):
         resume(training, [checkpoint for checkpoint in checkpoints if checkpoint])
@@ -83,7 +73,7 @@ def train_runs(
         if finished := sorted(training.finished_members - recorded):
             training.write_back()
             made = provenance(time.perf_counter() - began, len(runs), device)
-            chosen = ensemble.select(finished)
+            chosen = training.ensemble.select(finished)
             records = run_records(training, runs, finished, chosen, before, made)
             for place, record in enumerate(records):
                 if folder and keep_weights:

@@ -46,7 +46,7 @@ class RecordGroup:
     @property
     def description(self) -> str:
         """Networks and training in a line: width, depth, epochs, learning rate, batch size."""
-        return f"{self.experiment.trained_as}, batch size {self.experiment.batch_size}"
+        return f"{self.experiment.trained_as}, {self.experiment.not_in_the_paper}"
 
     @property
     def trained_on(self) -> int:

@@ -67,7 +67,7 @@ class RowReport:
         """The report for programs: inputs, prediction, verdict, and the outcome of every run."""
         return {
             "row": asdict(self.design),
-            "experiment": asdict(self.experiment),
+            "experiment": self.experiment.to_json(),
             "prediction": asdict(self.prediction),
             "verdict": asdict(self.verdict),
             "runs": [

@@ -147,7 +147,7 @@ class RunRecord:
             "table": run.table,
             "row": {**asdict(run.design), "label": run.design.label},
             "budget": run.budget,
-            "experiment": asdict(run.experiment),
+            "experiment": run.experiment.to_json(),
             "seed": run.seed,
             "data": dict(self.data),
             "initialization": rounded(asdict(self.initialization)),

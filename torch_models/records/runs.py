@@ -40,8 +40,8 @@ class Experiment:
 
     ``width`` counts units of a dense layer or channels of a convolutional one. ``train`` and
     ``test`` are numbers of images, None for all; images are averaged over blocks of ``coarsen`` x
-    ``coarsen`` pixels. Members are trained by plain SGD; all see the same batches, in the order
-    that `torch_models.training.Schedule` draws from ``order``.
+    ``coarsen`` pixels. Members are trained by SGD, plain unless it has ``momentum``; all see the
+    same batches, in the order that `torch_models.training.Schedule` draws from ``order``.
 
     Raises:
         ValueError: for a value out of range, named.
@@ -58,6 +58,7 @@ class Experiment:
     test: int | None = None
     coarsen: int = 1
     order: int = 0
+    momentum: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse at once what would fail, or mean nothing, in mid-run."""
@@ -74,10 +75,23 @@ class Experiment:
             raise ValueError(
                 f"learning rate must be positive and finite, got {self.learning_rate!r}"
             )
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum!r}")
 
     def training_time(self, images: int) -> float:
-        """The learning rate times the steps that it takes on so many images."""
-        return training_time(self.learning_rate, self.epochs, self.batch_size, images)
+        """The learning rate times the steps that it takes on so many images.
+
+        With momentum, which adds up gradients to 1 / (1 - momentum) times one, so many times that.
+        """
+        plain = training_time(self.learning_rate, self.epochs, self.batch_size, images)
+        return plain / (1 - self.momentum)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its parts by name, momentum only where there is some: older records were without."""
+        parts = asdict(self)
+        if not self.momentum:
+            del parts["momentum"]
+        return parts
 
     @property
     def positions(self) -> tuple[int, ...] | None:
@@ -93,6 +107,12 @@ class Experiment:
             f"{what} {self.width}, depth {self.depth}, {self.epochs} epochs, "
             f"learning rate {self.learning_rate:g}"
         )
+
+    @property
+    def not_in_the_paper(self) -> str:
+        """What the paper does not state of its training, in words."""
+        momentum = f", momentum {self.momentum:g}" if self.momentum else ""
+        return f"batch size {self.batch_size}{momentum}"
 
 
 def training_time(learning_rate: float, epochs: int, batch_size: int, images: int) -> float:
@@ -130,7 +150,7 @@ class Run:
                 "table": self.table,
                 "row": asdict(self.design),
                 "budget": self.budget,
-                "experiment": asdict(self.experiment),
+                "experiment": self.experiment.to_json(),
                 "seed": self.seed,
             },
             sort_keys=True,

@@ -15,7 +15,7 @@ from torch_models.records.runs import (
     three_rows_budget,
 )
 
-OPTIONS = ("data", "width", "depth", "epochs", "learning_rate", "batch_size")
+OPTIONS = ("data", "width", "depth", "epochs", "learning_rate", "batch_size", "momentum")
 """The parts of an experiment that options change."""
 
 AGAIN = "again"

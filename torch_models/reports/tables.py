@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sparsity_theory.published.tables import Scores
@@ -95,7 +94,7 @@ def row_object(summary: TableSummary, row: RowSummary) -> dict[str, Any]:
         "paper": _figures(row.paper),
         "outcomes": row.outcomes,
         "divergences": row.divergences,
-        "experiment": None if group is None else asdict(group.experiment),
+        "experiment": None if group is None else group.experiment.to_json(),
         "data": None if group is None else group.source,
     }
 
@@ -104,7 +103,9 @@ def header(summary: TableSummary) -> list[str]:
     """Lines that say what the figures below them are, and are not."""
     title = f"Table {summary.table}, {summary.network}"
     paper = find_budget("full", summary.table, summary.network).experiment
-    theirs = f"The paper's: {paper.trained_as}, {paper.data}; it does not state the batch size."
+    theirs = (
+        f"The paper's: {paper.trained_as}, {paper.data}; it states neither batch size nor momentum."
+    )
     group = summary.group
     if group is None:
         asked = "" if summary.budget is None else f" of budget {summary.budget}"

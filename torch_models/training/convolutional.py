@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torch_models.networks.circular import bias_gradient, input_gradient, kernel_gradient, norms
 from torch_models.networks.losses import cross_entropy, cross_entropy_error
-from torch_models.training.sgd import sgd_step_
+from torch_models.training.sgd import Direction, gradient_itself, sgd_step_
 
 if TYPE_CHECKING:
     from torch_models.networks.convolutional import ConvolutionalEnsemble
@@ -75,14 +75,20 @@ class ConvolutionalBackpropagation:
         return torch.stack([norms(gradient) for gradient in self.weight_gradients], dim=1)
 
     @torch.no_grad()
-    def sgd_step(self, learning_rate: float, frozen: Tensor | None = None) -> None:
-        """Update weights and biases in place by plain SGD.
+    def sgd_step(
+        self,
+        learning_rate: float,
+        frozen: Tensor | None = None,
+        direction: Direction = gradient_itself,
+    ) -> None:
+        """Update weights and biases in place by SGD.
 
         Args:
             learning_rate: of all members.
             frozen: (members,), True for members that are not updated.
+            direction: of plain SGD, or with momentum.
         """
         parameters = [*self.ensemble.weights, *self.ensemble.biases]
         gradients = self.weight_gradients + self.bias_gradients
         for parameter, gradient in zip(parameters, gradients, strict=True):
-            sgd_step_(parameter, gradient, learning_rate, frozen)
+            sgd_step_(parameter, direction(parameter, gradient), learning_rate, frozen)

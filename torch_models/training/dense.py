@@ -1,6 +1,6 @@
 """The training step of an ensemble of dense networks, written out (Eqs. 20-23).
 
-It computes what autograd does, but plain SGD needs the weight gradients one at a time, so those of
+It computes what autograd does, but SGD needs the weight gradients one at a time, so those of
 all layers between the first and the readout share one buffer. The errors of all layers are computed
 before any weight is updated, so that a diverged member can be left out of the update.
 """
@@ -17,7 +17,7 @@ from torch_models.networks.losses import cross_entropy, cross_entropy_error
 from torch_models.networks.threads import reproducible_threads
 from torch_models.training.in_place import in_place_activation
 from torch_models.training.precision import cast_ensemble, check_precision, matmul_precision
-from torch_models.training.sgd import sgd_step_
+from torch_models.training.sgd import Direction, gradient_itself, sgd_step_
 from torch_models.training.step_memory import StepMemory
 
 if TYPE_CHECKING:
@@ -87,20 +87,26 @@ class DenseBackpropagation:
             return torch.stack([self._norm(gradient) for gradient in self._gradients()], dim=-1)
 
     @torch.no_grad()
-    def sgd_step(self, learning_rate: float, frozen: Tensor | None = None) -> None:
-        """Update weights and biases in place by plain SGD (Eqs. 22 and 23).
+    def sgd_step(
+        self,
+        learning_rate: float,
+        frozen: Tensor | None = None,
+        direction: Direction = gradient_itself,
+    ) -> None:
+        """Update weights and biases in place by SGD (Eqs. 22 and 23).
 
         Args:
             learning_rate: of all members.
             frozen: (members,), True for members that are not updated.
+            direction: of plain SGD, or with momentum.
         """
         ensemble, errors = self.ensemble, self.memory.errors
         layers = zip(ensemble.weights, ensemble.biases, self._gradients(), errors, strict=True)
         with matmul_precision(self._precision):
             for weight, bias, gradient, error in layers:
-                sgd_step_(weight, gradient, learning_rate, frozen)
+                sgd_step_(weight, direction(weight, gradient), learning_rate, frozen)
                 bias_gradient = error.sum(1, keepdim=True, dtype=self._dtype)
-                sgd_step_(bias, bias_gradient, learning_rate, frozen)
+                sgd_step_(bias, direction(bias, bias_gradient), learning_rate, frozen)
         if self._cast is not ensemble:
             torch._foreach_copy_(list(self._cast.parameters()), list(ensemble.parameters()))
 

@@ -1,4 +1,4 @@
-"""Plain stochastic gradient descent for an ensemble, in which divergence is a result.
+"""Stochastic gradient descent for an ensemble, in which divergence is a result.
 
 A member that diverges is recorded with its step and kind, keeps the weights of its last finite
 step, and is removed from the computation. The other members' results do not change: on the CPU
@@ -23,6 +23,7 @@ from torch_models.training.epochs import EpochStatistics, epoch_statistics
 from torch_models.training.gpu import CapturedStep
 from torch_models.training.inputs import check_fit, inputs_and_labels
 from torch_models.training.schedule import Schedule
+from torch_models.training.sgd import at_rest
 from torch_models.training.state import TrainingState
 from torch_models.training.training_members import TrainingMembers
 
@@ -55,9 +56,10 @@ def train(
     batch_size: int,
     seed: int = 0,
     precision: str = "float32",
+    momentum: float = 0.0,
     on_epoch: Callable[[EpochStatistics], None] | None = None,
 ) -> TrainingResult:
-    """Train every member in place, by plain SGD (no momentum) on its own mean cross-entropy.
+    """Train every member in place, by SGD on its own mean cross-entropy.
 
     `Schedule` defines the batches, and `Training` when a member counts as diverged. The ensemble is
     up to date whenever ``on_epoch`` is called, and also after an exception or KeyboardInterrupt; an
@@ -72,12 +74,13 @@ def train(
         batch_size: at least 1.
         seed: of the order of the samples.
         precision: of matrix products: "float32", "bf16", or on a CUDA device "tf32".
+        momentum: as in torch.optim.SGD, at least 0 and below 1.
         on_epoch: called after every epoch.
 
     Raises:
         ValueError: for an argument out of range, or a data set that does not fit the ensemble.
     """
-    schedule = Schedule(epochs, learning_rate, batch_size, seed, precision)
+    schedule = Schedule(epochs, learning_rate, batch_size, seed, precision, momentum)
     training = Training(ensemble, dataset, schedule)
     try:
         while not training.finished:
@@ -105,7 +108,9 @@ class Training:
 
     Attributes:
         ensemble: changed in place; up to date after `write_back`.
-        schedule: epochs, learning rate, batch size, seed and precision.
+        velocity: an ensemble whose parameters are v of `Schedule`, up to date after `write_back`;
+            None without momentum.
+        schedule: epochs, learning rate, batch size, seed, precision and momentum.
         step: number of steps taken.
         epochs: the statistics of every epoch.
         divergences: one per member, None if it has not diverged.
@@ -120,7 +125,8 @@ class Training:
         self.step = 0
         self.epochs: list[EpochStatistics] = []
         self.divergences: list[Divergence | None] = [None] * ensemble.members
-        self._members = TrainingMembers(ensemble)
+        self.velocity = at_rest(ensemble) if schedule.momentum else None
+        self._members = TrainingMembers(ensemble, self.velocity)
         self._x, self._y = inputs_and_labels(ensemble, dataset, dataset.train_x, dataset.train_y)
         self._gradient_norms: list[Tensor] = []  # of (members, depth + 1)
         self._loss = torch.zeros(ensemble.members, dtype=torch.float64, device=self._x.device)
@@ -170,12 +176,12 @@ class Training:
             self._end_epoch()
 
     def write_back(self) -> None:
-        """Bring ``ensemble``, ``divergences`` and ``training_members`` up to date."""
+        """Bring ``ensemble``, ``velocity``, ``divergences`` and ``training_members`` up to date."""
         self._drop_diverged()
         self._members.write_back()
 
     def state(self) -> TrainingState:
-        """What `resume` takes besides the weights."""
+        """What `resume` takes besides the weights and the velocity."""
         return TrainingState(
             self.step,
             self._order_at_epoch,
@@ -186,14 +192,14 @@ class Training:
         )
 
     def resume(self, state: TrainingState) -> None:
-        """Continue from ``state``; ``ensemble`` must hold the weights of that step."""
+        """Continue from ``state``; ``ensemble`` and ``velocity`` must hold those of that step."""
         self.step, self.epochs = state.step, list(state.epochs)
         self._gradient_norms = [
             torch.tensor(norms, device=self._x.device) for norms in state.gradient_norms
         ]
         self._order.set_state(state.order)
         self.divergences = list(state.divergences)
-        self._members = TrainingMembers(self.ensemble)
+        self._members = TrainingMembers(self.ensemble, self.velocity)
         self._prepare_steps()
         self._drop({member: d for member, d in enumerate(state.divergences) if d is not None})
         self._shuffle()
@@ -210,6 +216,7 @@ class Training:
         # First, in case of an interrupt: the old monitor's indices are those of the old ensemble.
         self._monitor = DivergenceMonitor(ensemble.members, self.step, device)
         self._backpropagation = backpropagation(ensemble, self.schedule.precision)
+        self._direction = self._members.direction(self.schedule.momentum)
         self._indices = torch.tensor(self._members.indices, dtype=torch.int64, device=device)
         self._warm = False  # whether a full batch has loaded the kernels and allocated memory
         self._captured: CapturedStep | None = None
@@ -240,7 +247,7 @@ class Training:
             self._record(found.gradient_norms())
         self._monitor.update(found.losses, found.first_gradient_norm())
         self._loss.index_add_(0, self._indices, found.losses.double() * (len(batch) / len(self._x)))
-        found.sgd_step(self.schedule.learning_rate, self._frozen())
+        found.sgd_step(self.schedule.learning_rate, self._frozen(), self._direction)
 
     def _record(self, norms: Tensor) -> None:
         """Keep the gradient norms of this step."""

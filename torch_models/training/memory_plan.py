@@ -16,11 +16,11 @@ class MemberMemory:
     """Bytes that one member of an ensemble takes while it trains.
 
     Attributes:
-        parameters: weights and biases.
+        parameters: weights and biases, and with momentum as much again for their velocity.
         step: the buffers of a training step: the inputs and errors of every layer and three
             gradients; and for bf16 a copy of the weights.
         evaluation: a batch of the validation set, and five times a layer's activations for it.
-        copies: two more sets of parameters: when a member diverges, the remaining ones are copied,
+        copies: two more sets of these: when a member diverges, the remaining ones are copied,
             possibly from an earlier copy, and finished members are copied to be evaluated.
     """
 
@@ -46,6 +46,7 @@ def member_memory(
     out_features: int,
     batch_size: int,
     precision: str = "float32",
+    momentum: float = 0.0,
 ) -> MemberMemory:
     """The memory of one member, from the arguments of `DenseEnsemble` and `Schedule`.
 
@@ -60,7 +61,7 @@ def member_memory(
     net = st.edge_of_chaos(st.ShiftedReLU(0.0))  # any activation takes the same memory
     member = DenseEnsemble([net], in_features, width, depth, out_features, [0], device="meta")
     cast = cast_ensemble(member, precision)
-    parameters = _parameter_bytes(member)
+    parameters = _parameter_bytes(member) * (2 if momentum else 1)
     copied = 0 if cast is member else _parameter_bytes(cast)
     rows = EVALUATION_BATCH * member.weights[0].element_size()
     return MemberMemory(

@@ -1,31 +1,73 @@
-"""The SGD update of one parameter of an ensemble (Eqs. 22 and 23)."""
+"""The SGD update of one parameter of an ensemble (Eqs. 22 and 23), plain or with momentum."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from torch_models.training.gpu import compiled
 
+if TYPE_CHECKING:
+    from torch_models.networks.ensemble import Ensemble
+
+Direction = Callable[[Tensor, Tensor], Tensor]
+"""What a step follows, of a parameter and its gradient: `gradient_itself`, or its `Momentum`."""
+
+
+def gradient_itself(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The direction of plain SGD."""
+    return gradient
+
+
+class Momentum:
+    """v <- factor v + gradient of every parameter of an ensemble, as in torch.optim.SGD.
+
+    Args:
+        factor: at least 0 and below 1.
+        ensemble: the networks that train.
+        velocity: an ensemble of the same shape whose parameters are v, updated in place.
+    """
+
+    def __init__(self, factor: float, ensemble: Ensemble, velocity: Ensemble) -> None:
+        self._factor = factor
+        self._velocity: dict[Tensor, Tensor] = dict(
+            zip(ensemble.parameters(), velocity.parameters(), strict=True)
+        )
+
+    def __call__(self, parameter: Tensor, gradient: Tensor) -> Tensor:
+        """Update v of this parameter, and return it."""
+        velocity = self._velocity[parameter]
+        return torch.add(gradient, velocity, alpha=self._factor, out=velocity)
+
+
+@torch.no_grad()
+def at_rest(ensemble: Ensemble) -> Ensemble:
+    """The velocity with which an ensemble starts: one of its shape, all of whose numbers are 0."""
+    velocity = ensemble.select(range(ensemble.members))
+    for values in velocity.parameters():
+        values.zero_()
+    return velocity
+
 
 def sgd_step_(
-    parameter: Tensor, gradient: Tensor, learning_rate: float, frozen: Tensor | None
+    parameter: Tensor, direction: Tensor, learning_rate: float, frozen: Tensor | None
 ) -> None:
-    """Subtract ``learning_rate`` times the gradient, in place.
+    """Subtract ``learning_rate`` times the direction, in place.
 
     Args:
         parameter: (members, ...), contiguous.
-        gradient: of the same shape, contiguous.
+        direction: of the same shape, contiguous.
         learning_rate: of all members.
         frozen: (members,), True for members that are not updated, even if their gradients are NaN.
     """
     if frozen is None:
-        parameter.sub_(gradient, alpha=learning_rate)
+        parameter.sub_(direction, alpha=learning_rate)
         return
     step = _kernel(parameter)
-    step(_rows(parameter), _rows(gradient), learning_rate, frozen.unsqueeze(1))
+    step(_rows(parameter), _rows(direction), learning_rate, frozen.unsqueeze(1))
 
 
 def _rows(values: Tensor) -> Tensor:
@@ -43,8 +85,8 @@ def _kernel(parameter: Tensor) -> Callable[..., Tensor]:
 
 
 def _masked_sgd_step_(
-    parameter: Tensor, gradient: Tensor, learning_rate: float, keep: Tensor
+    parameter: Tensor, direction: Tensor, learning_rate: float, keep: Tensor
 ) -> Tensor:
     """One step of rows (members, weights), where ``keep`` (members, 1) is False."""
-    updated = parameter.sub(gradient, alpha=learning_rate)
+    updated = parameter.sub(direction, alpha=learning_rate)
     return torch.where(keep, parameter, updated, out=parameter)

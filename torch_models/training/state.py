@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that resuming takes, except the weights; plain SGD has no optimizer state.
+    """Everything that resuming takes, except the weights and the velocity of momentum.
 
     Attributes:
         step: steps taken.

@@ -47,10 +47,11 @@ class RunningAhead(Training):
     _runs_ahead = True
 
 
+@pytest.mark.parametrize(("learning_rate", "momentum"), [(0.05, 0.0), (0.035, 0.5)])
 def test_captured_steps_that_nobody_watches_train_as_steps_do(
-    monkeypatch: pytest.MonkeyPatch,
+    learning_rate: float, momentum: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Same weights, losses, records and divergences, bit for bit, over four epochs.
+    """Same weights, losses, records and divergences, bit for bit, over five epochs.
 
     What a captured step touches must stay where it is from epoch to epoch, nothing of it may be a
     number of Python's, and members that diverge in mid-epoch must stand still until its end.
@@ -61,7 +62,8 @@ def test_captured_steps_that_nobody_watches_train_as_steps_do(
         # The rate is too large for the unclipped kind, which diverges when steps are captured.
         nets = [NETS["cst"], NETS["st"], NETS["st"]]
         ensemble = DenseEnsemble(nets, 20, 40, 12, 5, seeds=[1, 2, 8])
-        trained = kind(ensemble, small_dataset(215), Schedule(4, 0.05, 10))
+        schedule = Schedule(5, learning_rate, 10, momentum=momentum)
+        trained = kind(ensemble, small_dataset(215), schedule)
         while not trained.finished:
             trained.advance()
         trained.write_back()
@@ -104,8 +106,10 @@ class Uncaptured:
         self.step(batch)
 
 
-@pytest.fixture
-def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
+@pytest.fixture(params=[0.0, 0.9], ids=["plain", "momentum"])
+def on_a_fake_gpu(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Training]:
     """On a CUDA device of torch's making that has no numbers: whoever asks for one is told so."""
     monkeypatch.setattr(training, "CapturedStep", Uncaptured)
     monkeypatch.setattr(training, "check_fit", lambda *_: None)  # it reads labels, before any step
@@ -113,7 +117,8 @@ def on_a_fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Training]:
         monkeypatch.setattr(module, "compiled", lambda function: function)
     ensemble, dataset = small_ensemble(), small_dataset(samples=300)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        yield Training(ensemble.to("cuda:0"), dataset, Schedule(2, 0.1, 8))
+        schedule = Schedule(2, 0.1, 8, momentum=request.param)
+        yield Training(ensemble.to("cuda:0"), dataset, schedule)
 
 
 def test_within_an_epoch_the_host_never_waits_for_the_device(on_a_fake_gpu: Training) -> None:
@@ -168,7 +173,10 @@ def test_a_step_that_waits_for_the_device_is_found_out(
 
 
 @pytest.mark.gpu
-def test_a_captured_step_trains_as_the_step_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_captured_step_trains_as_the_step_itself(
+    momentum: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bit for bit over three epochs, with members that diverge on the way."""
     finished = []
     for capture in (CapturedStep, Uncaptured):
@@ -176,7 +184,8 @@ def test_a_captured_step_trains_as_the_step_itself(monkeypatch: pytest.MonkeyPat
         ensemble = DenseEnsemble(
             [NETS["cst"], NETS["st"], NETS["crelu"]], 20, 40, 12, 5, [1, 2, 3], device="cuda"
         )
-        trained = Training(broken(ensemble, [2], math.inf), small_dataset(300), Schedule(3, 0.2, 8))
+        schedule = Schedule(3, 0.2, 8, momentum=momentum)
+        trained = Training(broken(ensemble, [2], math.inf), small_dataset(300), schedule)
         while not trained.finished:
             trained.advance()
         finished.append(trained)

@@ -288,8 +288,8 @@ def test_a_training_goes_on_from_its_state_as_if_never_stopped(momentum: float) 
     whole.write_back()
     assert whole.training_members == [0, 3]
     other = Training(copy.deepcopy(ensemble), small_dataset(), schedule)
-    if whole.velocity is not None and other.velocity is not None:
-        other.velocity.assign(range(4), whole.velocity)
+    for own, theirs in zip(other.velocity, whole.velocity, strict=True):
+        own.copy_(theirs)
     other.resume(whole.state())
     for each in (whole, other):
         while not each.finished:

@@ -136,11 +136,9 @@ def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
 
 def _moving(training: Training) -> dict[str, Tensor]:
     """The tensors (members, ...) that a step changes, by their names in a checkpoint."""
-    found: dict[str, Tensor] = dict(training.ensemble.named_parameters())
-    if training.velocity is not None:
-        of_each = training.velocity.named_parameters()
-        found |= {VELOCITY + name: values for name, values in of_each}
-    return found
+    parameters: dict[str, Tensor] = dict(training.ensemble.named_parameters())
+    velocity = zip(parameters, training.velocity, strict=False)  # none without momentum
+    return parameters | {VELOCITY + name: values for name, values in velocity}
 
 
 def _load(moving: Mapping[str, Tensor], paths: Sequence[Path]) -> Tensor:

@@ -23,7 +23,6 @@ from torch_models.training.epochs import EpochStatistics, epoch_statistics
 from torch_models.training.gpu import CapturedStep
 from torch_models.training.inputs import check_fit, inputs_and_labels
 from torch_models.training.schedule import Schedule
-from torch_models.training.sgd import at_rest
 from torch_models.training.state import TrainingState
 from torch_models.training.training_members import TrainingMembers
 
@@ -108,8 +107,8 @@ class Training:
 
     Attributes:
         ensemble: changed in place; up to date after `write_back`.
-        velocity: an ensemble whose parameters are v of `Schedule`, up to date after `write_back`;
-            None without momentum.
+        velocity: v of `Schedule` for each of the ensemble's parameters, up to date after
+            `write_back`; empty without momentum.
         schedule: epochs, learning rate, batch size, seed, precision and momentum.
         step: number of steps taken.
         epochs: the statistics of every epoch.
@@ -125,7 +124,8 @@ class Training:
         self.step = 0
         self.epochs: list[EpochStatistics] = []
         self.divergences: list[Divergence | None] = [None] * ensemble.members
-        self.velocity = at_rest(ensemble) if schedule.momentum else None
+        moving = ensemble.parameters() if schedule.momentum else ()
+        self.velocity = [torch.zeros_like(parameter) for parameter in moving]
         self._members = TrainingMembers(ensemble, self.velocity)
         self._x, self._y = inputs_and_labels(ensemble, dataset, dataset.train_x, dataset.train_y)
         self._gradient_norms: list[Tensor] = []  # of (members, depth + 1)

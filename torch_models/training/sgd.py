@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from torch_models.training.gpu import compiled
-
-if TYPE_CHECKING:
-    from torch_models.networks.ensemble import Ensemble
 
 Direction = Callable[[Tensor, Tensor], Tensor]
 """What a step follows, of a parameter and its gradient: `gradient_itself`, or its `Momentum`."""
@@ -23,33 +19,24 @@ def gradient_itself(parameter: Tensor, gradient: Tensor) -> Tensor:
 
 
 class Momentum:
-    """v <- factor v + gradient of every parameter of an ensemble, as in torch.optim.SGD.
+    """v <- factor v + gradient, of every parameter of an ensemble, as in torch.optim.SGD.
 
     Args:
         factor: at least 0 and below 1.
-        ensemble: the networks that train.
-        velocity: an ensemble of the same shape whose parameters are v, updated in place.
+        parameters: those that train.
+        velocity: v of each, of its shape, updated in place.
     """
 
-    def __init__(self, factor: float, ensemble: Ensemble, velocity: Ensemble) -> None:
+    def __init__(
+        self, factor: float, parameters: Iterable[Tensor], velocity: Iterable[Tensor]
+    ) -> None:
         self._factor = factor
-        self._velocity: dict[Tensor, Tensor] = dict(
-            zip(ensemble.parameters(), velocity.parameters(), strict=True)
-        )
+        self._velocity = dict(zip(parameters, velocity, strict=True))
 
     def __call__(self, parameter: Tensor, gradient: Tensor) -> Tensor:
         """Update v of this parameter, and return it."""
         velocity = self._velocity[parameter]
         return torch.add(gradient, velocity, alpha=self._factor, out=velocity)
-
-
-@torch.no_grad()
-def at_rest(ensemble: Ensemble) -> Ensemble:
-    """The velocity with which an ensemble starts: one of its shape, all of whose numbers are 0."""
-    velocity = ensemble.select(range(ensemble.members))
-    for values in velocity.parameters():
-        values.zero_()
-    return velocity
 
 
 def sgd_step_(

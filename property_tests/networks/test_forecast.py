@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hyp
+from scipy.special import expit
 
 import sparsity_theory as st
 from property_tests.support.strategies import ACTIVATIONS
+from sparsity_theory._types import Array
 from sparsity_theory.finite_width.failure import failure_probability, failure_standard_error
 from sparsity_theory.finite_width.learnability import learnability
 from sparsity_theory.published.ranking import (
@@ -273,6 +275,24 @@ def test_a_forecast_is_made_of_probabilities_and_depends_on_its_seed_alone(
     assert first.sparsity_mean.shape == first.sparsity_std.shape == (depth,)
     assert np.all((first.sparsity_mean >= 0) & (first.sparsity_mean <= 1))
     assert "\n" not in first.verdict
+
+
+def test_an_activation_that_overflows_where_networks_explode_is_refused() -> None:
+    """Its derivative is inf / inf = NaN there, and no probability below one half."""
+
+    def sigmoid(x: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return 1.0 / (1.0 + np.exp(-x))
+
+    def slope(x: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (1.0 + np.exp(-x) * (1.0 + x)) / (1.0 + np.exp(-x)) ** 2
+
+    careless = st.Activation(lambda x: x * sigmoid(x), slope)
+    careful = st.Activation(lambda x: x * expit(x), lambda x: expit(x) * (1.0 + x * expit(-x)))
+    with pytest.raises(ValueError, match=r"^activation must .* phi' = NaN at -\d+.* expit"):
+        st.forecast(st.edge_of_chaos(careless))
+    assert st.forecast(st.edge_of_chaos(careful)).outcome == "explodes"
 
 
 def test_wide_networks_are_forecast_to_keep_their_sparsity_and_variance() -> None:

@@ -31,6 +31,7 @@ import numpy as np
 from .. import _validation as check
 from .._types import Array, FloatLike
 from ..numerics.division import ratio_or_zero
+from .drawn_units import values_and_slopes
 from .variance_law import LARGEST_VARIANCE, Chain, first_variances
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _draw_block(
         variance[layer], largest[layer] = q.mean(axis=1), q.max(axis=1)
         correlation[layer] = _mean_correlation(sigma, q)
         h = rng.standard_normal((networks, width, q.shape[1])) @ _roots(sigma)
-        x, slope = phi(h), phi.derivative(h)
+        x, slope = values_and_slopes(phi, h)
         sparsity[layer] = np.mean(x == 0.0, axis=(1, 2))
         slopes[layer] = net.sigma_w2 * np.mean(slope * slope, axis=1).reshape(networks, *shape)
         products = x.swapaxes(1, 2) @ x / width

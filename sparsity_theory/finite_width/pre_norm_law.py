@@ -26,6 +26,7 @@ from .. import _validation as check
 from .._types import Array, FloatLike
 from ..mean_field.pre_norm import PreNorm
 from .convolution_law import in_blocks
+from .drawn_units import values_and_slopes
 from .stream_law import (
     StreamChain,
     networks_at_once,
@@ -89,7 +90,7 @@ def _draw_block(
     h = np.sqrt(q0) * rng.standard_normal((networks, width))
     for layer in range(depth):
         u = np.sqrt(inner) * rng.standard_normal((networks, hidden))
-        x, slope = phi(u), phi.derivative(u)
+        x, slope = values_and_slopes(phi, u)
         centered, size = _centered(net, h), np.mean(h * h, axis=1)
         square = np.mean(centered * centered, axis=1)
         through = net.alpha**2 * inner * outer * np.mean(slope * slope, axis=1)

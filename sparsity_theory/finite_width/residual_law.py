@@ -20,6 +20,7 @@ import numpy as np
 from .._types import Array, FloatLike
 from ..mean_field.residual import Residual
 from .convolution_law import in_blocks
+from .drawn_units import values_and_slopes
 from .stream_law import (
     StreamChain,
     networks_at_once,
@@ -72,7 +73,7 @@ def _draw_block(
     drawn, passes = np.zeros((4, depth, networks)), []
     h = np.sqrt(q0) * rng.standard_normal((networks, width))
     for layer in range(depth):
-        x, slope = phi(h), phi.derivative(h)
+        x, slope = values_and_slopes(phi, h)
         gain = net.skip**2 + net.alpha**2 * weights * np.mean(slope * slope, axis=1)
         drawn[:3, layer] = np.mean(h * h, axis=1), gain, np.mean(x == 0.0, axis=1)
         if layer < depth - 1:

@@ -29,6 +29,7 @@ from .._types import Array, FloatLike, Parameter
 from .._values import Summary
 from ..mean_field.maps import check_net
 from ..numerics.division import ratio_or_zero
+from .drawn_units import values_and_slopes
 
 if TYPE_CHECKING:
     from ..activations.expectations import GaussianExpectations
@@ -224,7 +225,7 @@ class _Networks:
         the first network, then those of the second, and so on.
         """
         phi = self.activation.take(np.repeat(self.index, number), self.batch)
-        x, slope = phi(h), phi.derivative(h)
+        x, slope = values_and_slopes(phi, h)
         squared, weight = x * x, slope * slope
         weighted_h = weight * h
         terms = (squared, x != 0.0, weight, weight * squared, weighted_h * x, weighted_h * h)

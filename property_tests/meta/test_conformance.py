@@ -16,6 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as hyp
 from scipy.integrate import quad
+from scipy.special import expit
 from torch import Tensor, nn
 
 import sparsity_theory as st
@@ -321,6 +322,15 @@ def test_a_bug_is_caught_and_its_worst_point_named(
 ) -> None:
     with pytest.raises(AssertionError, match=f"^{bug.__name__} does not conform to .*{named}"):
         assert_conforms(bug, activation, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_smooth_function_of_torch_conforms_within_the_digits_that_it_loses(dtype: str) -> None:
+    """Its derivative cancels, and its last bit depends on the stride: torch vectorizes columns."""
+    silu = st.Activation(lambda x: x * expit(x), lambda x: expit(x) * (1 + x * expit(-x)))
+    with pytest.raises(AssertionError, match=r"^SiLU\(\) does not conform to .* off by .* ulps"):
+        assert_conforms(nn.SiLU(), silu, dtype=dtype)
+    assert_conforms(nn.SiLU(), silu, dtype=dtype, ulps=1000)
 
 
 @pytest.mark.parametrize("kink", [TAU, TAU + M])

@@ -50,7 +50,8 @@ def assert_conforms(
 
     It is evaluated at all kinks and the numbers up to four ulps from them, signed zeros,
     infinities, NaN, the largest and the smallest numbers of the type, and random numbers of either
-    sign on the kinks' scale; also on arrays that are empty, 0-d, two-dimensional or not contiguous.
+    sign on the kinks' scale; also on arrays that are empty, 0-d, two-dimensional or not contiguous,
+    where the same values are expected, within the tolerance.
     The result must have the shape and type of the argument, which must not be changed.
 
     A value may be off by ``ulps`` ulps of the largest number that it is computed from: of phi(x),
@@ -149,14 +150,15 @@ class _Check:
     def special_values(self) -> None:
         """The values at infinities, and NaN at NaN."""
         x = np.array([np.inf, -np.inf, np.nan, 1.0])
-        found, expected = self._run(x), self.activation(x)
+        with np.errstate(invalid="ignore"):  # infinity times 0, in smooth functions
+            found, expected = self._run(x), self.activation(x)
         self._compare("phi", found[:2], expected[:2], self.allowance.of_values(x[:2]), x[:2])
         if not np.isnan(found[2]):
             value = float(found[2])
             self._fail(f"phi(nan) is {value!r} and should be nan: NaN must not be swallowed")
 
     def shapes(self) -> None:
-        """Whatever the shape and the strides, the same values in the same shape and type."""
+        """Whatever the shape and the strides, the same values but for rounding, shape and type."""
         every = self.points()
         every = every[~self.format.is_subnormal(every)]
         x = every[np.linspace(0, every.size - 1, 24).astype(int)]
@@ -240,7 +242,8 @@ class _Check:
     def _same(self, what: str, x: Array, expected: Array, given: Any = None) -> None:
         given = self.library.array(x, self.format.name) if given is None else given
         found = self._run_on(given, x, what)
-        wrong = np.argwhere(found != expected)
+        allowed = self.allowance.of_values(x.ravel()).reshape(x.shape)  # libraries vectorize
+        wrong = np.argwhere(~self._close(found, expected, allowed))
         if wrong.size:
             at = tuple(wrong[0].tolist())
             self._fail(

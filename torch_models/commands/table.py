@@ -79,7 +79,11 @@ def found_records(folders: list[Path] | None) -> Found:
     Where no folder was named and the usual one is not there, there are no records yet.
     """
     if not folders and not RECORDS.is_dir():
-        typer.echo(f"there is no folder {RECORDS}; train-table makes records there", err=True)
+        typer.echo(
+            f"there is no folder {RECORDS}: train-table makes records there; the project's own are "
+            "shown by --records results/records in a clone",
+            err=True,
+        )
         return Found([], [])
     found = find_records(folders or [RECORDS])
     for reason in found.left_out:

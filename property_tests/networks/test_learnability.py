@@ -426,5 +426,5 @@ def test_as_many_recorded_runs_fail_as_the_failure_probabilities_add_up_to(
         for probabilities in (told, [float(failure_probability(chain)) for chain in chains])
     )
     assert abs(seen_in_longest - expected) < 0.6 * abs(seen_in_longest - without_time)
-    record_property("note", f"{sum(runs)} runs of {len(runs)} rows, {seen} of which failed")
+    record_property("note", f"{sum(runs)} runs of {len(runs)} rows; {seen} runs failed")
     record_property("reduced", "width 100, depth 40 and 20, 10 and 8 epochs")

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from property_tests.support.images import write_mnist
+from property_tests.support.runs import write_run
 from property_tests.support.sweeps import dataset_of, small_runs
 from tools.on_gpu import parts, processes
 from torch_models.experiments import limited
@@ -315,7 +316,7 @@ def test_rows_without_a_record_are_trained_and_of_each_table_the_sparsest_first(
     groups = list(parts.unrecorded(tmp_path))
     runs = [run for group in groups for run in group]
     assert len(set(runs)) == len(runs) == 33 + 24 + 8
-    assert [group[0].table for group in groups[:3]] == list(parts.TABLES)
+    assert list(dict.fromkeys(group[0].table for group in groups)) == list(parts.TABLES)
     assert {len({run.experiment for run in group}) for group in groups} == {1}
     first, *_ = groups
     assert [run.design.sparsity for run in first if not run.design.clipped] == [
@@ -325,6 +326,17 @@ def test_rows_without_a_record_are_trained_and_of_each_table_the_sparsest_first(
     (tmp_path / f"{first[0].name}.json").touch()
     left = [run for group in parts.unrecorded(tmp_path) for run in group]
     assert set(runs) - set(left) == {first[0]}
+
+
+def test_rows_of_which_a_network_of_that_size_is_recorded_are_trained_last(tmp_path: Path) -> None:
+    """However few epochs it had; one that is narrower does not count."""
+    first, *_ = parts.unrecorded(tmp_path)
+    briefly, narrow = first[:2]
+    write_run(tmp_path, briefly.design, 0.5, budget="custom", width=300, depth=100, epochs=3)
+    write_run(tmp_path, narrow.design, 0.5)
+    groups = list(parts.unrecorded(tmp_path))
+    assert groups[0][0] == narrow
+    assert list(groups[-1]) == [briefly]
 
 
 # -------------------------------------------------------------------------------- all of it

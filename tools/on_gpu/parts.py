@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparsity_theory._extras import missing
 from torch_models.records.files import ensure_writable, write_record
+from torch_models.records.results import find_records
 from torch_models.records.runs import Run, find_budget, rows_named, runs_of
 
 if TYPE_CHECKING:
@@ -250,12 +251,14 @@ def train_tables(setting: Setting, add: Add) -> None:
             return
 
 
-def unrecorded(folder: Path, **changes: Any) -> Iterator[list[Run]]:
+def unrecorded(folder: Path, **changes: Any) -> Iterator[Sequence[Run]]:
     """The first network of every row that has no record at the paper's budget, in order of worth.
 
-    In groups of a table that train together: `TOGETHER` of each table, then all others.
+    In groups of a table that train together, `TOGETHER` at most. Rows of which no network of the
+    paper's width and depth is recorded, however briefly trained, come first.
     """
-    later = []
+    trained = {row_and_size(record.run) for record in find_records([folder]).records}
+    first, later = [], []
     for table in TABLES:
         budget = find_budget("full", table, "dnn", **changes)
         rows = [row.design for row in rows_named(table, "dnn", ())]
@@ -264,10 +267,19 @@ def unrecorded(folder: Path, **changes: Any) -> Iterator[list[Run]]:
             for run in runs_of(table, budget, sorted(rows, key=worth), seeds=(0,))
             if not (folder / f"{run.name}.json").exists()
         ]
-        groups = [runs[at : at + TOGETHER] for at in range(0, len(runs), TOGETHER)]
-        yield from groups[:1]
-        later += groups[1:]
-    yield from later
+        first += in_groups([run for run in runs if row_and_size(run) not in trained])
+        later += in_groups([run for run in runs if row_and_size(run) in trained])
+    yield from first + later
+
+
+def in_groups(runs: Sequence[Run]) -> list[Sequence[Run]]:
+    """Split into those that train together."""
+    return [runs[at : at + TOGETHER] for at in range(0, len(runs), TOGETHER)]
+
+
+def row_and_size(run: Run) -> tuple[int | None, Design, int, int]:
+    """What is trained, but for how long."""
+    return run.table, run.design, run.experiment.width, run.experiment.depth
 
 
 def worth(design: Design) -> tuple[bool, float]:

@@ -47,6 +47,7 @@ from torch_models.reports.canvas import stamp_of
 from torch_models.reports.card import tables as card_tables
 from torch_models.reports.drawing import save_small
 from torch_models.reports.forecast_figure import Outcome, forecast_picture
+from torch_models.reports.other_settings import other_settings
 from torch_models.reports.page import anchors
 from torch_models.reports.panels import Picture
 from torch_models.reports.paper_figures.catalogue import NUMBERS, picture_of
@@ -115,9 +116,9 @@ PEERS_MEASURED_ON = {
 SPARSE_INFERENCE_MEASURED_ON = "amd-epyc-1-thread"
 
 
-def committed_records() -> list[RunRecord]:
-    """The records of runs in ``results``."""
-    found = find_records([RESULTS / "records"])
+def runs_in(folder: str) -> list[RunRecord]:
+    """The records of runs in a folder of ``results``."""
+    found = find_records([RESULTS / folder])
     if found.left_out:
         raise SystemExit(f"error: {found.left_out[0]}")
     return found.records
@@ -139,7 +140,8 @@ def pages(
     wanted[MISPRINTS] = page(MISPRINTS, {"misprints": misprints()})
     wanted[TRAINED_TABLES] = page(TRAINED_TABLES, {"table": part_of_table_2(records)})
     sizes = {f"table {number}": at_papers_size(records, number) for number in (2, 5)}
-    wanted[RESULTS_PAGE] = page(RESULTS_PAGE, sizes)
+    search = other_settings(runs_in("search"))
+    wanted[RESULTS_PAGE] = page(RESULTS_PAGE, {**sizes, "other settings": search})
     wanted[BENCHMARKS] = page(BENCHMARKS, {"maps": maps(), "peers": peers()})
     wanted[PRECISION] = page(
         PRECISION, {"table": precision(read_record(RESULTS / "precision.json"))}
@@ -434,7 +436,7 @@ def main() -> int:
     parser.add_argument("--ledger", type=Path, help="a whole run's ledger, as JSON")
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     chosen = parser.parse_args()
-    records = committed_records()
+    records = runs_in("records")
     figures = paper_figures(records)
     wanted = pages(records, figures, chosen.ledger)
     pictures = figures | our_figures(records)

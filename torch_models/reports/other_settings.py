@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparsity_theory.finite_width.failure import PAPER_TIME
-from sparsity_theory.published.tables import Scores, published_rows
+from sparsity_theory.published.tables import Scores
 from torch_models.records.run_record import RunRecord
+from torch_models.records.runs import rows_named
 from torch_models.reports.numbers import mean_and_deviation
 
 COLUMNS = ("row", "depth", "batch", "momentum", "rate", "time", "accuracy", "paper", "reached at",
@@ -36,8 +37,7 @@ def reached_at(record: RunRecord, accuracy: float) -> float | None:
 def paper_scores(record: RunRecord) -> Scores:
     """What the paper has for the row of a dense network."""
     assert record.run.table is not None
-    rows = published_rows(record.run.table)
-    (row,) = [row for row in rows if row.design == record.run.design]
+    (row,) = rows_named(record.run.table, "dnn", (record.run.design.slug,))
     return row.dnn
 
 

@@ -94,6 +94,7 @@ def test_the_forecast_for_a_larger_fixed_point_differs_in_the_size_of_steps_alon
         assert getattr(there, unchanged) == pytest.approx(getattr(here, unchanged), rel=1e-9)
     larger = step_size(q_star, design) / step_size(1.0, design)
     assert larger == pytest.approx(q_star, rel=1e-9)
-    assert here.largest_step and there.largest_step
+    assert here.largest_step
+    assert there.largest_step
     share_of_weights = (here.largest_step / there.largest_step - 1) / (q_star - 1)
     assert 0.8 < share_of_weights <= 1

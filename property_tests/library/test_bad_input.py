@@ -116,6 +116,8 @@ def test_maps_that_have_no_limit_at_variance_zero_say_so() -> None:
     refuses("q", lambda: raised.variance_slope(0.0), 0.0)
     step = st.Activation(lambda x: np.where(x > 0, 1.0, 0.0), np.zeros_like, [0.0])
     refuses("q", lambda: st.MeanField(step, 1.0).variance_map(0.0), 0.0)
+    refuses("q", lambda: st.MeanField(step, 1.0).variance_slope(0.0), 0.0)
+    assert st.MeanField(step, 1.0).chi([0.0, 1.0]).tolist() == [math.inf, math.inf]
     for name in ("correlation_map", "correlation_slope", "correlation_gap"):
         refuses("q", partial(getattr(NET, name), 0.5, 0.0), 0.0)
 
@@ -297,7 +299,6 @@ def test_sizes_that_no_array_has_are_refused(number: Any) -> None:
 def test_functions_of_an_unknown_q_star_ask_for_the_argument_that_they_take() -> None:
     net = st.MeanField(NET.activation, 1.0)
     for name, call in (
-        ("q0", lambda: st.forecast(net)),
         ("q0", lambda: st.draw_layers(net)),
         ("q0", lambda: st.small_noise(net)),
         ("q", lambda: net.correlation_map(0.5)),
@@ -305,8 +306,9 @@ def test_functions_of_an_unknown_q_star_ask_for_the_argument_that_they_take() ->
     ):
         with pytest.raises(ValueError, match=f"q_star is not known.*, or give {name}$"):
             call()
-    with pytest.raises(ValueError, match="q_star is not known; make the network with edge_of_chao"):
-        st.jacobian_moments(net, 3)
+    for call in (lambda: st.jacobian_moments(net, 3), lambda: st.forecast(net, q0=1.0)):
+        with pytest.raises(ValueError, match=r"q_star is not known; make the .* edge_of_chaos$"):
+            call()
 
 
 def test_an_infinite_clip_is_refused() -> None:

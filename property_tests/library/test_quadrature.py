@@ -224,6 +224,15 @@ def test_what_cannot_be_integrated_to_the_promise_is_refused() -> None:
         st.MeanField(wave, 1.0).variance_slope(1.0)
 
 
+def test_a_function_that_gives_one_number_for_all_points_is_constant() -> None:
+    """V = sigma_w^2 c^2 + sigma_b^2, of any variance, and no slope."""
+    phi = st.Activation(lambda x: 3.0, lambda x: 0.0)  # type: ignore[arg-type, return-value]
+    assert phi(np.zeros((2, 5))).shape == phi.derivative(np.zeros((2, 5))).shape == (2, 5)
+    net = st.MeanField(phi, 2.0, 0.5)
+    assert net.variance_map([0.1, 1.0, 40.0]) == pytest.approx([18.5] * 3, rel=1e-12)
+    assert net.variance_slope(1.0) == pytest.approx(0.0, abs=1e-12)
+
+
 def hardshrink(kinks: tuple[float, ...] = (-1.0, 1.0)) -> st.Activation:
     return st.Activation(
         lambda x: np.where(np.abs(x) > 1, x, 0.0),

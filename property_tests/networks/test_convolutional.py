@@ -308,6 +308,20 @@ def test_a_convolutional_ensemble_that_makes_no_sense_is_refused(
         make(NETS["crelu"])
 
 
+def test_kernels_wider_than_the_image_s_surroundings_are_refused() -> None:
+    ensemble = ConvolutionalEnsemble([NETS["crelu"]], 1, 2, 1, [0], half_width=2, dimensions=2)
+    with pytest.raises(
+        ValueError, match=r"x must have at least 2 positions in each dimension, got"
+    ):
+        ensemble(torch.zeros(1, 1, 5, 1))
+    assert ensemble(torch.zeros(1, 1, 5, 2)).shape == (1, 1, 10)
+
+
+def test_a_spectrum_is_of_one_input() -> None:
+    with pytest.raises(ValueError, match="x must be a batch of one input, got 2"):
+        jacobian_spectrum(ring(NETS["crelu"], 3, 2, 1), torch.zeros(2, 4, 5))
+
+
 def test_an_image_of_the_wrong_shape_is_refused() -> None:
     ensemble = ring(NETS["crelu"], 3, 1, 1)
     for shape in ((2, 3, 5), (4, 5), (1, 1, 1, 4, 5)):

@@ -233,6 +233,7 @@ def test_a_shallow_network_needs_no_clip_and_some_risks_are_out_of_reach() -> No
         ({"kind": None}, "kind must be one of crelu, cst, got None"),
         ({"risk": 0.0}, "risk must be strictly between 0 and 1, got 0.0"),
         ({"sparsity": 1.0}, "s must be strictly between 0 and 1, got 1.0"),
+        ({"sparsity": 0.4}, "sparsity 0.4 is out of reach: ClippedReLU"),
         ({"width": 0}, "width must be an integer of at least 1, got 0"),
         ({"q_star": -1.0}, "q_star must be positive and finite, got -1.0"),
     ],

@@ -76,6 +76,8 @@ def test_what_would_not_work_is_said_with_the_reason_and_what_may() -> None:
         ({"kind": "crelu"}, "kind must be 'relu' or 'st', got 'crelu'"),
         ({"risk": 1.0}, "risk must be strictly between 0 and 1, got 1.0"),
         ({"sparsity": 1.5}, "s must be strictly between 0 and 1, got 1.5"),
+        ({"sparsity": 0.4}, "sparsity 0.4 is out of reach: ShiftedReLU"),
+        ({"sparsity": 0.4, "architecture": "residual"}, "sparsity 0.4 is out of reach: Shifted"),
         ({"depth": 0}, "depth must be an integer of at least 1, got 0"),
         ({"width": 0}, "width must be an integer of at least 1, got 0"),
     ],

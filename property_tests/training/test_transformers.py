@@ -191,6 +191,13 @@ def test_models_that_cannot_be_are_refused(change: dict[str, Any], message: str)
         LanguageModel(**{**given, **change})
 
 
+def test_rows_longer_than_the_context_are_refused() -> None:
+    model = LanguageModel(st.Transformer(pre_norm()), 5, 16, 1, 2, 4)
+    assert model(torch.zeros(2, 4, dtype=torch.long)).shape == (2, 4, 5)
+    with pytest.raises(ValueError, match="tokens must be at most 4 in a row, got 5"):
+        model(torch.zeros(2, 5, dtype=torch.long))
+
+
 # ------------------------------------------------------------------ training
 
 

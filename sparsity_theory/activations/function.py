@@ -92,11 +92,11 @@ class Activation(Value):
 
     def __call__(self, x: FloatLike) -> Array:
         """phi(x), elementwise."""
-        return scalar_or_array(np.asarray(self._function(check.real("x", x)), dtype=np.float64))
+        return _elementwise(self._function, x)
 
     def derivative(self, x: FloatLike) -> Array:
         """phi'(x), elementwise."""
-        return scalar_or_array(np.asarray(self._derivative(check.real("x", x)), dtype=np.float64))
+        return _elementwise(self._derivative, x)
 
     def scales(self) -> tuple[float, float]:
         """The sizes of the smallest and the largest kink except zero, and 0.01 and 100."""
@@ -337,6 +337,15 @@ class Activation(Value):
             yield
         except QuadratureError as error:
             raise ValueError(f"{self!r} has no expectations at q = {_range(q)}: {error}") from error
+
+
+def _elementwise(function: Callable[[Array], Array], x: FloatLike) -> Array:
+    """The function's values at x in the shape of x, also if it gives one number for all."""
+    points = check.real("x", x)
+    values = np.asarray(function(points), dtype=np.float64)
+    if values.shape != points.shape:
+        values = np.broadcast_to(values, points.shape)
+    return scalar_or_array(values)
 
 
 def _range(q: FloatLike) -> str:

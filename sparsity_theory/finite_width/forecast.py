@@ -179,6 +179,7 @@ def forecast(
             raise ValueError(f"kernel and positions go with no residual network, got {net!r}")
         return _of_stream(net, width, depth, networks, seed, q0, training_time)
     check_net(net)
+    net.require_q_star()
     if kernel is not None or positions is not None:
         chain: Chain = draw_positions(net, kernel, positions, width, depth, networks, seed, q0)
         return _summary(chain, _basin_end(net), training_time)

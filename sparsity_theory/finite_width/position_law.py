@@ -90,7 +90,7 @@ def draw_many_positions(
             are arrays.
     """
     start = first_variance(net, width, depth, networks, q0)
-    rho = check.single("rho0", check.nonnegative("rho0", check.correlation("rho0", rho0)))
+    rho = check.single("rho0", check.share("rho0", rho0))
     ramp = Ramp.of(net.activation)
     if ramp is None:
         raise ValueError(f"activation must be one of the paper's four, got {net.activation!r}")

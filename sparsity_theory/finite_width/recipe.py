@@ -28,7 +28,7 @@ from ..activations.thresholded import (
     ShiftedReLU,
     SoftThreshold,
 )
-from ..mean_field.edge_of_chaos import edge_of_chaos
+from ..mean_field.edge_of_chaos import edge_of_chaos, edge_of_chaos_of_sparsity
 from ..mean_field.maps import MeanField
 from ..mean_field.pre_norm import PreNorm
 from ..mean_field.residual import Residual
@@ -195,12 +195,12 @@ def _fine(found: Forecast, sparsity: float, risk: float) -> bool:
 
 
 def _plain(phi: GaussianExpectations, depth: int) -> MeanField:
-    return edge_of_chaos(phi)
+    return edge_of_chaos_of_sparsity(phi, float(phi.sparsity(1.0)))
 
 
 def _residual(phi: GaussianExpectations, depth: int) -> Residual:
     alpha2 = 1.0 / max(depth, 2)  # one layer has no block, and skip must stay positive
-    return Residual(edge_of_chaos(phi), math.sqrt(alpha2), math.sqrt(1.0 - alpha2))
+    return Residual(_plain(phi, depth), math.sqrt(alpha2), math.sqrt(1.0 - alpha2))
 
 
 def _pre_norm(phi: GaussianExpectations, depth: int) -> PreNorm:

@@ -21,9 +21,10 @@ def covariance_map(net: MeanField, covariance: FloatLike, half_width: int) -> Ar
 
     Args:
         net: activation, sigma_w^2 and sigma_b^2; weights are N(0, sigma_w2 / ((2 k + 1) C_in)).
-        covariance: between the n positions of one layer, shape (n, n): symmetric and positive
-            semidefinite to the rounding of its type, in float64 2e-13 of the variances; the
-            positions may differ in variance.
+        covariance: between the n positions of one layer, shape (n, n): symmetric, with variances
+            above zero and correlations in [-1, 1], to the rounding of its type, in float64 2e-13
+            of the variances. The positions may differ in variance; whether the matrix is positive
+            semidefinite is not checked.
         half_width: k, for kernels 2 k + 1 wide; positions are counted modulo n.
 
     Returns:

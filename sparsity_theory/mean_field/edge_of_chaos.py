@@ -55,6 +55,16 @@ def edge_of_chaos(activation: GaussianExpectations, q_star: FloatLike = 1.0) -> 
     )
 
 
+def edge_of_chaos_of_sparsity(
+    activation: GaussianExpectations, sparsity: float, q_star: FloatLike = 1.0
+) -> MeanField:
+    """`edge_of_chaos` of an activation that was made for a sparsity, which its errors name."""
+    try:
+        return edge_of_chaos(activation, q_star)
+    except ValueError as error:
+        raise ValueError(f"sparsity {sparsity:g} is out of reach: {error}") from error
+
+
 def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike) -> MeanField:
     """The point of the edge of chaos with a given sigma_b^2: the curves of Fig. 8.
 

@@ -132,8 +132,8 @@ class MeanField(Value):
         of the sum of their sizes.
 
         Raises:
-            ValueError: for q negative or not finite, or q = 0 and phi(0) not 0: then V' may have
-                no limit there.
+            ValueError: for q negative or not finite, or q = 0 and phi(0) not 0 or a phi that jumps
+                there: then V' may have no limit.
         """
         q = check.nonnegative("q", q)
         self._check_shapes(q=q)
@@ -157,14 +157,14 @@ class MeanField(Value):
         """sigma_w^2 E phi'(sqrt(q) z)^2 for q >= 0: chi_1 = R'(1) at q = q* (Eqs. 11, 15, 16, 19).
 
         The factor by which mean squared gradients grow from a layer to the one before (Eq. 24). At
-        q = 0 it is the limit, sigma_w^2 (phi'(0-)^2 + phi'(0+)^2) / 2.
+        q = 0 it is the limit, sigma_w^2 (phi'(0-)^2 + phi'(0+)^2) / 2; inf if phi jumps.
         """
         q = check.nonnegative("q", q)
         self._check_shapes(q=q)
         return self.sigma_w2 * _from_zero_on(
             q,
             lambda positive: self.activation.mean_derivative_power(positive, 2),
-            self._squared_slopes_at_zero,
+            self._squared_derivative_at_zero,
         )
 
     def correlation_map(self, rho: FloatLike, q: FloatLike | None = None) -> Array:
@@ -223,26 +223,36 @@ class MeanField(Value):
         """
         return iterated(self.variance_map, q0, depth)
 
-    def _square_at_zero(self) -> Array:
-        """phi(0)^2, the limit of E phi^2."""
+    def _value_at_zero(self) -> Array:
+        """phi(0), where phi does not jump."""
         below, here, above = (self.activation(x) for x in (-_TINY, 0.0, _TINY))
         scale = np.maximum(np.abs(below), np.abs(above))
         if np.any(np.maximum(np.abs(below - here), np.abs(above - here)) > 1e-6 * scale + 1e-100):
             raise ValueError(
                 f"q must be positive for {self.activation!r}, which jumps at 0, got 0.0"
             )
-        return here * here
+        return here
+
+    def _square_at_zero(self) -> Array:
+        """phi(0)^2, the limit of E phi^2."""
+        value = self._value_at_zero()
+        return value * value
 
     def _square_slope_at_zero(self) -> Array:
         """The limit of the derivative of E phi^2 where phi(0) = 0."""
-        if np.any(self.activation(0.0) != 0.0):
+        if np.any(self._value_at_zero() != 0.0):
             raise ValueError(
                 f"q must be positive for V' of {self.activation!r}, since phi(0) is not 0, got 0.0"
             )
         return self._squared_slopes_at_zero()
 
+    def _squared_derivative_at_zero(self) -> Array:
+        """The limit of E phi'^2, which is infinite at all variances if phi jumps."""
+        anywhere = self.activation.mean_derivative_power(np.ones(()), 2)
+        return np.where(np.isinf(anywhere), np.inf, self._squared_slopes_at_zero())
+
     def _squared_slopes_at_zero(self) -> Array:
-        """The limit of E phi'^2: at variance 0 half of the inputs are below 0."""
+        """The mean of phi'^2 on both sides of 0: at variance 0 half of the inputs are below."""
         below, above = self.activation.derivative(-_TINY), self.activation.derivative(_TINY)
         return np.asarray(0.5 * (below * below + above * above))
 

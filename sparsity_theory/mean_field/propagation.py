@@ -77,7 +77,7 @@ def correlation_fixed_point(net: MeanField, q: FloatLike | None = None) -> Array
 def depth_scales(net: MeanField, q: FloatLike | None = None) -> tuple[Array, Array]:
     """The depth scales over which variance and correlation approach their fixed points, per e-fold.
 
-    xi_q = -1 / log V'(q*) and xi_c = -1 / log R'(rho*): infinite where the slope is 1, as xi_c is
+    xi_q = -1 / log |V'(q*)| and xi_c = -1 / log R'(rho*): infinite where the slope is 1, as xi_c is
     on the edge of chaos.
 
     Args:

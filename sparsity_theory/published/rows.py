@@ -16,7 +16,7 @@ from ..activations.thresholded import (
     ShiftedReLU,
     SoftThreshold,
 )
-from ..mean_field.edge_of_chaos import edge_of_chaos
+from ..mean_field.edge_of_chaos import edge_of_chaos_of_sparsity
 from ..mean_field.maps import MeanField
 
 Phi = ShiftedReLU | SoftThreshold | ClippedReLU | ClippedSoftThreshold
@@ -107,11 +107,7 @@ class Design:
         Raises:
             ValueError: if there is none for this sparsity, or q_star is not positive and finite.
         """
-        phi = self.activation(q_star)
-        try:
-            return edge_of_chaos(phi, q_star=q_star)
-        except ValueError as error:
-            raise ValueError(f"sparsity {self.sparsity:g} is out of reach: {error}") from error
+        return edge_of_chaos_of_sparsity(self.activation(q_star), self.sparsity, q_star)
 
     def input_variance(self, q_star: float = 1.0) -> float:
         """q^0: q* where q* is stable, three quarters of it for the unclipped kinds with tau > 0."""

@@ -34,7 +34,8 @@ def load_dataset(name: str, data_dir: Path | str | None = None, seed: int = 0) -
         seed: of the split into training and validation.
 
     Returns:
-        Images of mean 0 and variance q^0 = |x|^2 / N_0 = 1; ensembles scale their inputs.
+        Images of mean 0 and variance q^0 = |x|^2 / N_0 = 1. For another q* give an ensemble
+        ``input_scales=[q_star**0.5]``, one number a member.
 
     Raises:
         DataError: for a folder or file that cannot be used.

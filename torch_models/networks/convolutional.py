@@ -129,6 +129,11 @@ class ConvolutionalEnsemble(Ensemble):
                 f"{self.dimensions} dimensions of positions, or members as dimension 0, "
                 f"got {tuple(x.shape)}"
             )
+        if min(x.shape[-self.dimensions :]) < self.half_width:
+            raise ValueError(
+                f"x must have at least {self.half_width} positions in each dimension, "
+                f"got {tuple(x.shape)}"
+            )
         return self.input_scales * x
 
     def propagate(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

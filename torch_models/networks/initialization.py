@@ -170,7 +170,7 @@ def edge_of_chaos_(
         module: any module whose parameters all belong to Linear, Conv, ConvTranspose and
             normalization layers. A parametrized weight is set through its parametrization where
             that gives the weights drawn, as ``parametrizations.weight_norm`` does.
-        net: the initialization, for example ``sparsity_theory.mean_field.edge_of_chaos(phi)``.
+        net: the initialization, for example ``sparsity_theory.edge_of_chaos(phi)``.
         generator: where the numbers come from; torch's global generator by default.
         first: the layer that sees the input, or its dotted path; by default the one that was
             registered first.

@@ -85,9 +85,14 @@ def jacobian_spectrum(ensemble: Ensemble, x: Tensor | NDArray[np.floating]) -> A
 
     Returns:
         The squares of J's singular values, ascending, in shape (members, units).
+
+    Raises:
+        ValueError: for a batch of several inputs.
     """
     layers = ensemble.propagate(ensemble.as_tensor(x))
     _, activations = next(layers)
+    if activations.shape[1] != 1:
+        raise ValueError(f"x must be a batch of one input, got {activations.shape[1]}")
     like = activations[0, 0]
     tangents = torch.eye(like.numel()).to(like).view(1, -1, *like.shape)
     tangents = tangents.expand(ensemble.members, *tangents.shape[1:])

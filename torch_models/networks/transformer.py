@@ -132,7 +132,14 @@ class LanguageModel(nn.Module):
         draw_(self.readout.weight, 1 / self.readout.in_features, generator)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """The stream before the first block, (batch, tokens, width)."""
+        """The stream before the first block, (batch, tokens, width).
+
+        Raises:
+            ValueError: for more tokens in a row than ``context``.
+        """
+        context = self.positions.num_embeddings
+        if tokens.shape[-1] > context:
+            raise ValueError(f"tokens must be at most {context} in a row, got {tokens.shape[-1]}")
         places = torch.arange(tokens.shape[-1], device=tokens.device)
         embedded: Tensor = self.tokens(tokens) + self.positions(places)
         return embedded

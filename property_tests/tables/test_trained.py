@@ -123,8 +123,7 @@ def size(record: RunRecord) -> str:
     run = record.run.experiment
     of_papers_width = f" in batches of {run.batch_size} and steps of {run.learning_rate:g}"
     steps = of_papers_width if run.width == PAPER_WIDTH else ""
-    epochs = "1 epoch" if run.epochs == 1 else f"{run.epochs} epochs"
-    return f"width {run.width}, depth {run.depth}, {epochs}{steps}"
+    return f"width {run.width}, depth {run.depth}, {run.epochs_in_words}{steps}"
 
 
 def what_became_of(row: RowSummary) -> str:

@@ -48,8 +48,8 @@ def train_table(
         str | None,
         typer.Option(
             help="full (the paper's), paper-size and larger-steps (its networks, in fewer epochs), "
-            "short (hours on a laptop) or smoke (minutes; on digits, of a cnn on CIFAR-10). Options "
-            "below change it.",
+            "short (hours on a laptop) or smoke (minutes; on digits, of a cnn on CIFAR-10). "
+            "Options below change it.",
             show_default="the shortest there is",
         ),
     ] = None,

@@ -100,11 +100,16 @@ class Experiment:
         return {"dnn": None, "cnn": (side, side), "cnn-1d": (side * side,)}[self.network]
 
     @property
+    def epochs_in_words(self) -> str:
+        """How many there are: "1 epoch", "200 epochs"."""
+        return "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+
+    @property
     def trained_as(self) -> str:
         """Size and training in words, as far as the paper states them of its own networks."""
         what = "width" if self.network == "dnn" else "channels"
         return (
-            f"{what} {self.width}, depth {self.depth}, {self.epochs} epochs, "
+            f"{what} {self.width}, depth {self.depth}, {self.epochs_in_words}, "
             f"learning rate {self.learning_rate:g}"
         )
 

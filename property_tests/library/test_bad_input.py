@@ -306,7 +306,11 @@ def test_functions_of_an_unknown_q_star_ask_for_the_argument_that_they_take() ->
     ):
         with pytest.raises(ValueError, match=f"q_star is not known.*, or give {name}$"):
             call()
-    for refused in (lambda: st.jacobian_moments(net, 3), lambda: st.forecast(net, q0=1.0)):
+    for refused in (
+        lambda: st.jacobian_moments(net, 3),
+        lambda: st.forecast(net),
+        lambda: st.forecast(net, q0=1.0),
+    ):
         with pytest.raises(ValueError, match=r"q_star is not known; make the .* edge_of_chaos$"):
             refused()
 

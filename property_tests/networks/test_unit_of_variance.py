@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 import sparsity_theory as st
 from property_tests.support.controls import shifted, weights_times
 from property_tests.support.networks import ACTIVATIONS, NETS, every_kind, sphere
+from sparsity_theory.activations.thresholded import CLIPPED_KINDS
 from sparsity_theory.published.rows import Design
 from torch_models.networks.dense import DenseEnsemble
 
@@ -22,7 +23,7 @@ MEMBERS, FEATURES, CLASSES = 3, 20, 5
 def stretched(kind: str) -> st.MeanField:
     """The network of a kind whose pre-activations are `STRETCH` times as large, unit by unit."""
     phi, net = ACTIVATIONS[kind], NETS[kind]
-    kinks = [STRETCH * float(phi.tau), *([STRETCH * float(phi.m)] if kind[0] == "c" else [])]
+    kinks = [STRETCH * float(phi.tau), *([STRETCH * float(phi.m)] if kind in CLIPPED_KINDS else [])]
     return st.MeanField(type(phi)(*kinks), net.sigma_w2, STRETCH**2 * net.sigma_b2)
 
 
@@ -70,11 +71,10 @@ def forecast_at(q_star: float, design: Design) -> st.Forecast:
     return st.forecast(design.net(q_star), width=100, depth=40, networks=200)
 
 
-def step_size(q_star: float, design: Design) -> float:
+def step_size(forecast: st.Forecast) -> float:
     """By how much more a step teaches: 10 to the power of the learnability."""
-    learnability = forecast_at(q_star, design).learnability
-    assert learnability is not None
-    return float(10**learnability)
+    assert forecast.learnability is not None
+    return float(10**forecast.learnability)
 
 
 @pytest.mark.claim("Networks: unit of q*")
@@ -92,7 +92,7 @@ def test_the_forecast_for_a_larger_fixed_point_differs_in_the_size_of_steps_alon
     here, there = forecast_at(1.0, design), forecast_at(q_star, design)
     for unchanged in ("exploding_share", "dead_share", "left_basin", "failure_probability"):
         assert getattr(there, unchanged) == pytest.approx(getattr(here, unchanged), rel=1e-9)
-    larger = step_size(q_star, design) / step_size(1.0, design)
+    larger = step_size(there) / step_size(here)
     assert larger == pytest.approx(q_star, rel=1e-9)
     assert here.largest_step
     assert there.largest_step

@@ -4,7 +4,8 @@ If every theory here is right, the suite fails by chance with a probability of a
 ``SUITE_ALARM``, however many checks it makes. For that each check of a random number has an equal
 share of it (Bonferroni's correction, which needs no independence), and the suite counts its checks:
 more than ``CHECKS`` of them fail the run (`conftest`). Seeds are fixed, so a test passes always or
-never; the probability is that of a seed being unlucky.
+never; the probability is that of a seed being unlucky. Draws that rest on a matrix's root, as those
+of `draw_convolutions`, differ from one LAPACK to another, and what they refute needs room to spare.
 
 A wrong theory must be found `atypical` or `implausible`, by the same bounds.
 """

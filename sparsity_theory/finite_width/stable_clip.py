@@ -24,7 +24,7 @@ from ..activations.thresholded import (
     ClippedSoftThreshold,
     clipped_kind,
 )
-from ..mean_field.edge_of_chaos import edge_of_chaos_of_sparsity
+from ..mean_field.edge_of_chaos import edge_of_chaos, edge_of_chaos_of_sparsity
 from .failure import PAPER_TIME, dead_share, failure_probability, failure_standard_error
 from .layer_law import draw_layers
 from .learnability import learnability
@@ -135,7 +135,7 @@ def largest_stable_clip(
         for logit in (largest(1.0), largest(-1.0))
     )
     phi = activation(found)
-    net = edge_of_chaos_of_sparsity(phi, sparsity, q_star)
+    net = edge_of_chaos(phi, q_star)
     return StableClip(
         m=float(phi.m),
         m_range=(low, high),

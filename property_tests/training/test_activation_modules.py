@@ -193,6 +193,8 @@ def test_copies_pickles_and_saved_states_are_exact(kind: str) -> None:
 @pytest.mark.parametrize(
     ("module", "phi"),
     [
+        (ShiftedReLU(), st.ShiftedReLU()),
+        (SoftThreshold(), st.SoftThreshold()),
         (ShiftedReLU.for_sparsity(0.7, q_star=2.0), st.ShiftedReLU.for_sparsity(0.7, 2.0)),
         (SoftThreshold.for_sparsity(0.7, q_star=2.0), st.SoftThreshold.for_sparsity(0.7, 2.0)),
         (ClippedReLU.for_sparsity(0.7, slope=0.5), st.ClippedReLU.for_sparsity(0.7, slope=0.5)),
@@ -202,7 +204,7 @@ def test_copies_pickles_and_saved_states_are_exact(kind: str) -> None:
         ),
     ],
 )
-def test_a_module_designed_for_a_sparsity_is_the_theory_s(
+def test_a_module_of_the_same_arguments_is_the_theory_s(
     module: SparseActivation, phi: Any
 ) -> None:
     assert type(module).__name__ == type(phi).__name__

@@ -211,9 +211,9 @@ class SparseActivation(nn.Module):
 
 
 class ShiftedReLU(SparseActivation):
-    """ReLU_tau(x) = max(0, x - tau)  (Eq. 7)."""
+    """ReLU_tau(x) = max(0, x - tau)  (Eq. 7). tau = 0 is the ReLU."""
 
-    def __init__(self, tau: ArrayLike) -> None:
+    def __init__(self, tau: ArrayLike = 0.0) -> None:
         super().__init__(tau)
 
     @classmethod
@@ -228,9 +228,9 @@ class ShiftedReLU(SparseActivation):
 
 
 class SoftThreshold(SparseActivation):
-    """ST_tau(x) = sign(x) max(0, |x| - tau), tau >= 0  (Eq. 8)."""
+    """ST_tau(x) = sign(x) max(0, |x| - tau), tau >= 0  (Eq. 8). tau = 0 is the identity."""
 
-    def __init__(self, tau: ArrayLike) -> None:
+    def __init__(self, tau: ArrayLike = 0.0) -> None:
         super().__init__(tau, odd=True)
 
     @classmethod

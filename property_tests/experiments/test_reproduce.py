@@ -27,7 +27,7 @@ from torch_models.records.outcomes import kept_within, outcome_of
 from torch_models.records.prediction import judge, predict
 from torch_models.records.row_report import RowReport
 from torch_models.records.run_record import read_run_record
-from torch_models.records.runs import Run, runs_of, three_rows_budget
+from torch_models.records.runs import Run, budget_in_words, runs_of, three_rows_budget
 from torch_models.reports.row_figure import cobweb, save_figure
 
 SMALL = three_rows_budget("digits", width=40, depth=3, epochs=2, batch_size=64)
@@ -77,6 +77,13 @@ def test_every_setting_that_decides_the_outcome_is_in_the_name() -> None:
 def test_a_budget_that_was_changed_is_custom_and_one_that_was_not_keeps_its_name() -> None:
     assert three_rows_budget("digits", width=300, depth=None).name == "three-rows"
     assert three_rows_budget("digits", width=301).name == "custom"
+
+
+def test_three_rows_that_were_trained_for_other_epochs_are_called_by_their_budget() -> None:
+    for changes, said in (({"epochs": 2}, "three-rows for 2 epochs"), ({"width": 9}, "custom")):
+        for data in ("digits", "mnist"):
+            changed = three_rows_budget(data, **changes)
+            assert budget_in_words(None, changed.name, changed.experiment) == said
 
 
 # --- records ------------------------------------------------------------------------------------

@@ -209,6 +209,30 @@ def test_two_custom_runs_are_merged_if_they_are_of_one_experiment(tmp_path: Path
     assert [sum(len(row.records) for row in each.rows) for each in summaries] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": 3}, "short for 3 epochs"),
+        ({"epochs": 25}, "short for 25 epochs"),
+        ({"width": 300, "depth": 100, "batch_size": 25, "learning_rate": 1e-4, "epochs": 9},
+         "paper-size for 9 epochs"),
+        ({"epochs": 3, "batch_size": 32}, "custom"),
+        ({"epochs": 3, "momentum": 0.5}, "custom"),
+    ],
+)  # fmt: skip
+def test_a_custom_budget_that_is_another_for_more_or_fewer_epochs_is_called_that(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    write_run(tmp_path, CRELU, 0.9, budget="custom", **changes)
+    text, markdown = (
+        invoke("table", 2, "--records", tmp_path, "--format", style).stdout
+        for style in ("text", "markdown")
+    )
+    assert f"Table 2, dnn: budget {said}, which is not the paper's" in text
+    assert f"| {CRELU.label} | {said} | 1 |" in markdown
+    assert {row["budget"] for row in rows_as_json(2, "--records", tmp_path)} == {"custom"}
+
+
 def test_the_largest_networks_come_first_and_of_these_the_longest_trained(tmp_path: Path) -> None:
     """Whatever their budget is called, since a row is judged by the first that it has."""
     sizes = [("short", 100, 40, 10), ("full", 300, 100, 200), ("custom", 300, 100, 137)]

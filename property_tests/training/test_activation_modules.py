@@ -204,9 +204,7 @@ def test_copies_pickles_and_saved_states_are_exact(kind: str) -> None:
         ),
     ],
 )
-def test_a_module_of_the_same_arguments_is_the_theory_s(
-    module: SparseActivation, phi: Any
-) -> None:
+def test_a_module_of_the_same_arguments_is_the_theory_s(module: SparseActivation, phi: Any) -> None:
     assert type(module).__name__ == type(phi).__name__
     np.testing.assert_array_equal(module(torch.from_numpy(edges(phi))).numpy(), phi(edges(phi)))
 

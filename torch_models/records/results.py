@@ -14,7 +14,15 @@ from sparsity_theory.published.rows import Design
 from sparsity_theory.published.tables import PublishedRow, Scores
 from torch_models.records.outcomes import CHANCE, FAILED, LEARNED, OUTCOMES
 from torch_models.records.run_record import RunRecord, read_run_record
-from torch_models.records.runs import CUSTOM, NETWORKS, Experiment, Run, budget_names, rows_named
+from torch_models.records.runs import (
+    CUSTOM,
+    NETWORKS,
+    Experiment,
+    Run,
+    budget_in_words,
+    budget_names,
+    rows_named,
+)
 
 BUDGETS = (*budget_names(), CUSTOM)
 """What the runs of a table can have been trained on; ``"custom"`` is a budget that was changed."""
@@ -135,6 +143,13 @@ class TableSummary:
     budget: str | None
     group: RecordGroup | None
     rows: tuple[RowSummary, ...]
+
+    @property
+    def budget_in_words(self) -> str | None:
+        """Also of which budget a custom one is a part; see `runs.budget_in_words`."""
+        if self.group is None:
+            return self.budget
+        return budget_in_words(self.table, self.group.budget, self.group.experiment)
 
 
 def find_records(folders: Iterable[Path]) -> Found:

@@ -184,20 +184,14 @@ def find_budget(name: str | None, table: int, network: str, **changes: Any) -> B
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
     if name is not None and name not in budget_names():
         raise ValueError(f"budget must be one of {', '.join(budget_names())}, got {name!r}")
-    (published, *_) = rows_named(table, network, ())
-    entries = {
-        entry["name"]: entry
-        for entry in _entries()
-        if entry["network"] == network and table in entry["tables"]
-    }
-    name = name or list(entries)[-1]
-    if name not in entries:
+    budgets = _budgets(table, network)
+    name = name or list(budgets)[-1]
+    if name not in budgets:
         raise ValueError(
-            f"budget of {network!r} in Table {table} must be one of {', '.join(entries)}, "
+            f"budget of {network!r} in Table {table} must be one of {', '.join(budgets)}, "
             f"got {name!r}"
         )
-    depth = published.depth if network == "dnn" else published.cnn_depth
-    return _budget({"depth": depth, **entries[name]}, changes)
+    return _changed(budgets[name], changes)
 
 
 def three_rows_budget(data: str = "digits", **changes: Any) -> Budget:
@@ -208,10 +202,27 @@ def three_rows_budget(data: str = "digits", **changes: Any) -> Budget:
     Raises:
         ValueError: for a data set that it does not have, or a change that is out of range.
     """
-    entries = {entry["data"]: entry for entry in _entries() if entry["name"] == THREE_ROWS}
-    if data not in entries:
-        raise ValueError(f"data must be one of {', '.join(entries)}, got {data!r}")
-    return _budget(entries[data], changes)
+    budgets = {each.experiment.data: each for each in _three_rows_budgets()}
+    if data not in budgets:
+        raise ValueError(f"data must be one of {', '.join(budgets)}, got {data!r}")
+    return _changed(budgets[data], changes)
+
+
+def budget_in_words(table: int | None, name: str, experiment: Experiment) -> str:
+    """The budget's name; for a custom one that is another for fewer or more epochs, also whose.
+
+    ``full for 137 epochs``, say, among the budgets of a table, or of rows outside of one.
+    """
+    if name != CUSTOM:
+        return name
+    if table is None:
+        known = _three_rows_budgets()
+    else:
+        known = list(_budgets(table, experiment.network).values())
+    for budget in known:
+        if replace(budget.experiment, epochs=experiment.epochs) == experiment:
+            return f"{budget.name} for {experiment.epochs_in_words}"
+    return CUSTOM
 
 
 def runs_of(
@@ -246,12 +257,31 @@ def rows_named(table: int, network: str, slugs: Sequence[str]) -> tuple[Publishe
     return tuple(known[slug.casefold()] for slug in slugs) or rows
 
 
-def _budget(entry: dict[str, Any], changes: dict[str, Any]) -> Budget:
-    settings = {key: value for key, value in entry.items() if key not in ("name", "tables")}
-    seeds = settings.pop("seeds")
-    experiment = Experiment(**settings)
-    changed = replace(experiment, **{k: v for k, v in changes.items() if v is not None})
-    return Budget(entry["name"] if changed == experiment else CUSTOM, changed, seeds)
+def _budgets(table: int, network: str) -> dict[str, Budget]:
+    """The budgets of a table for one kind of network, by name."""
+    (published, *_) = rows_named(table, network, ())
+    depth = published.depth if network == "dnn" else published.cnn_depth
+    return {
+        entry["name"]: _budget({"depth": depth, **entry})
+        for entry in _entries()
+        if entry["network"] == network and table in entry["tables"]
+    }
+
+
+def _three_rows_budgets() -> list[Budget]:
+    """Those of rows outside of a table, one a data set."""
+    return [_budget(entry) for entry in _entries() if entry["name"] == THREE_ROWS]
+
+
+def _budget(entry: dict[str, Any]) -> Budget:
+    settings = {key: entry[key] for key in entry if key not in ("name", "tables", "seeds")}
+    return Budget(entry["name"], Experiment(**settings), entry["seeds"])
+
+
+def _changed(budget: Budget, changes: dict[str, Any]) -> Budget:
+    made = {name: value for name, value in changes.items() if value is not None}
+    experiment = replace(budget.experiment, **made)
+    return budget if experiment == budget.experiment else Budget(CUSTOM, experiment, budget.seeds)
 
 
 @cache

@@ -15,7 +15,7 @@ from torch_models.records.prediction import PREDICTIONS, RULE
 from torch_models.records.results import TableSummary
 from torch_models.records.row_report import RowReport
 from torch_models.records.run_record import RunRecord
-from torch_models.records.runs import Budget, find_budget
+from torch_models.records.runs import Budget, budget_in_words, find_budget
 from torch_models.records.settings import Setting
 from torch_models.reports.before_training import COLUMNS, before_training
 from torch_models.reports.canvas import new_figure
@@ -102,9 +102,10 @@ class Part:
         experiment, table = self.setting.group.experiment, self.setting.table
         where = "Single rows" if table is None else f"Table {table}"
         wide = "width" if experiment.network == "dnn" else "channels"
+        budget = budget_in_words(table, self.setting.group.budget, experiment)
         return (
             f"{where}, {NETWORK_NAMES[experiment.network]}, {wide} {experiment.width}, "
-            f"depth {experiment.depth}, budget {self.setting.group.budget}"
+            f"depth {experiment.depth}, budget {budget}"
         )
 
     @property

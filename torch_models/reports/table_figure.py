@@ -46,9 +46,8 @@ def _panels(summary: TableSummary, rows: Sequence[RowSummary]) -> tuple[Panel, .
     assert summary.group is not None
     names = tuple(row.published.design.label for row in rows)
     experiment = summary.group.experiment
-    title = (
-        f"{summary.network}, {summary.budget}: width {experiment.width}, depth {experiment.depth}"
-    )
+    size = f"width {experiment.width}, depth {experiment.depth}"
+    title = f"{summary.network}, {summary.budget_in_words}: {size}"
     return tuple(
         Panel(
             title,

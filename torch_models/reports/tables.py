@@ -112,7 +112,7 @@ def header(summary: TableSummary) -> list[str]:
         return [f"{title}: no records{asked}", theirs]
     whose = "" if group.budget == "full" else ", which is not the paper's"
     lines = [
-        f"{title}: budget {group.budget}{whose}",
+        f"{title}: budget {summary.budget_in_words}{whose}",
         f"Ours: {group.description}, {group.images_described}.",
         theirs,
     ]
@@ -123,7 +123,7 @@ def header(summary: TableSummary) -> list[str]:
 
 def _cells(summary: TableSummary, row: RowSummary) -> tuple[str, ...]:
     ours, paper, runs = row.ours, row.paper, len(row.records)
-    budget = summary.budget or "-"
+    budget = summary.budget_in_words or "-"
     return (
         row.published.design.label,
         budget,

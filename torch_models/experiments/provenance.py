@@ -50,7 +50,8 @@ def commit() -> str | None:
     try:
         _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
         head = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
+        code = [f":/{package}" for package in ("sparsity_theory", "torch_models")]
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code)
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{head}+" if changed else head

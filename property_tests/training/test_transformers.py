@@ -109,18 +109,42 @@ def test_a_sequential_behind_a_normalization_is_an_mlp_and_a_readout_is_none() -
     assert torch.equal(readout.weight, kept)
 
 
+def mlp(device: str = "cpu") -> nn.Sequential:
+    """With the activation of `pre_norm`."""
+    phi = SparseActivation.from_theory(pre_norm().activation)
+    return nn.Sequential(nn.Linear(8, 32, device=device), phi, nn.Linear(32, 8, device=device))
+
+
+def tied(first: nn.Sequential) -> nn.Sequential:
+    """Two MLPs with one weight."""
+    second = mlp()
+    second[2].weight = first[2].weight
+    return nn.Sequential(first, second)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_what_would_not_be_the_initialization_is_refused_by_name_and_unchanged() -> None:
     net = pre_norm()
+    normed, orthogonal = mlp(), mlp()
+    nn.utils.weight_norm(normed[0])
+    nn.utils.parametrizations.orthogonal(orthogonal[0])
     for model, message in (
         (encoder(nn.GELU()), r"between layers.0.linear1 and layers.0.linear2 is not the activ"),
         (encoder(F.relu), r"between layers.0.linear1 and layers.0.linear2 is not the activ"),
         (encoder(ShiftedReLU(0.0), norm_first=False), r"layers.0 .* must normalize first"),
+        (tied(mlp()), "0.2.weight and 1.2.weight are one tensor"),
+        (nn.Sequential(mlp(), normed), r"1.0 \(Linear\) computes its weight"),
+        (orthogonal, r"0 \(Linear\) has a parametrization of its weight that cannot"),
         (nn.Linear(3, 3), "module must have a Sequential of Linear, activation and Linear"),
     ):
         before = [parameter.clone() for parameter in model.parameters()]
         with pytest.raises(ValueError, match=message):
             pre_norm_(model, net)
         assert all(map(torch.equal, before, model.parameters()))
+    with pytest.raises(ValueError, match=r"0 \(Linear\) is on the device meta"):
+        pre_norm_(mlp("meta"), net)
+    with pytest.raises(ValueError, match=r"generator must be a torch\.Generator, got 0"):
+        pre_norm_(mlp(), net, 0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="net must be a single PreNorm, got MeanField"):
         pre_norm_(encoder(nn.ReLU()), st.edge_of_chaos(st.ShiftedReLU(0.0)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"module must call one of \(SparseActivation\), got Lin"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -190,10 +190,7 @@ def edge_of_chaos_(
             ``net`` not a single initialization; for an argument of the wrong type. ``module`` is
             unchanged then.
     """
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"module must be a torch.nn.Module, got {module!r}")
-    if generator is not None and not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
+    check_arguments(module, generator)
     if bias not in ("required", "ignored"):
         raise ValueError(f'bias must be "required" or "ignored", got {bias!r}')
     layers = weight_layers(module)
@@ -206,22 +203,48 @@ def edge_of_chaos_(
                 f"{each} has no bias, but sigma_b^2 = {law.bias_variance:.6g}: give it one "
                 '(bias=True), or pass bias="ignored" and leave the edge of chaos'
             )
+    return draw_layers_(module, layers, laws, generator)
+
+
+def check_arguments(module: nn.Module, generator: torch.Generator | None) -> None:
+    """Check what is initialized, and where the numbers come from.
+
+    Raises:
+        ValueError: for an argument of another type.
+    """
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"module must be a torch.nn.Module, got {module!r}")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
+
+
+def draw_layers_(
+    module: nn.Module,
+    layers: Sequence[WeightLayer],
+    laws: Sequence[GaussianLaw],
+    generator: torch.Generator | None,
+) -> Initialization:
+    """Draw these layers of a module, each from its law, in their order.
+
+    Raises:
+        ValueError: for a parametrization that cannot represent what is drawn; nothing is drawn
+            then.
+    """
+    for each, law in zip(layers, laws, strict=True):
         _require_settable(each, law)
     for each, law in zip(layers, laws, strict=True):
         _draw_layer_(each.layer, law, generator)
-    return Initialization(
-        tuple(
-            InitializedLayer(
-                each.path,
-                kind_of(each.layer),
-                each.fan_in,
-                law.weight_variance,
-                None if each.layer.bias is None else law.bias_variance,
-            )
-            for each, law in zip(layers, laws, strict=True)
-        ),
-        tuple(normalizations(module)),
+    initialized = (
+        InitializedLayer(
+            each.path,
+            kind_of(each.layer),
+            each.fan_in,
+            law.weight_variance,
+            None if each.layer.bias is None else law.bias_variance,
+        )
+        for each, law in zip(layers, laws, strict=True)
     )
+    return Initialization(tuple(initialized), tuple(normalizations(module)))
 
 
 def _index_of_first(

@@ -12,8 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from sparsity_theory import PreNorm
-from torch_models.networks.initialization import Initialization, InitializedLayer, draw_
-from torch_models.networks.weight_layers import NORMALIZATIONS, normalizations, require_values
+from torch_models.networks.initialization import (
+    GaussianLaw,
+    Initialization,
+    check_arguments,
+    draw_layers_,
+)
+from torch_models.networks.weight_layers import (
+    NORMALIZATIONS,
+    require_no_shared_parameters,
+    require_values,
+    weight_layer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,31 +91,30 @@ def pre_norm_(
 
     Raises:
         ValueError: if ``net`` is no single `PreNorm`; for an activation that is not ``net``'s, or a
-            module without MLPs. ``module`` is unchanged then.
+            module without MLPs; for layers that cannot be drawn or are tied, as in
+            `edge_of_chaos_`. ``module`` is unchanged then.
     """
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"module must be a torch.nn.Module, got {module!r}")
+    check_arguments(module, generator)
     if not isinstance(net, PreNorm) or np.ndim(net.increment):
         raise ValueError(f"net must be a single PreNorm, got {net!r}")
     found = mlps(module)
+    layers = [
+        weight_layer(path, layer)
+        for mlp in found
+        for path, layer in zip(mlp.paths, (mlp.inner, mlp.outer), strict=True)
+    ]
+    require_no_shared_parameters(module, layers)
     for mlp in found:
         name = f"the activation between {mlp.paths[0]} and {mlp.paths[1]}"
         phi = mlp.activation
         on_cpu = copy.deepcopy(phi).cpu().eval() if isinstance(phi, nn.Module) else phi
         require_values(name, on_cpu, net.activation, float(net.sigma_w2))
     inner, outer = float(net.sigma_w2), float(net.alpha) ** 2 * float(net.sigma_v2)
-    report = []
-    for mlp in found:
-        for path, layer, variance in zip(
-            mlp.paths, (mlp.inner, mlp.outer), (inner, outer), strict=True
-        ):
-            per_weight = variance / layer.in_features
-            draw_(layer.weight, per_weight, generator)
-            if layer.bias is not None:
-                draw_(layer.bias, 0.0, generator)
-            bias = None if layer.bias is None else 0.0
-            report.append(InitializedLayer(path, "Linear", layer.in_features, per_weight, bias))
-    return Initialization(tuple(report), tuple(normalizations(module)))
+    laws = [
+        GaussianLaw(variance / each.fan_in, 0.0)
+        for each, variance in zip(layers, (inner, outer) * len(found), strict=True)
+    ]
+    return draw_layers_(module, layers, laws, generator)
 
 
 def _mlp_of(path: str, part: nn.Module) -> Iterator[Mlp]:

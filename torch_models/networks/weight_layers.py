@@ -81,15 +81,44 @@ def weight_layers(module: nn.Module) -> list[WeightLayer]:
     layers = []
     for path, part in _parts(module):
         if isinstance(part, WEIGHT_LAYERS) and not _is_quantized(part):
-            _require_drawable(path, part)
-            layers.append(WeightLayer(path, part, _fan_in(path, part)))
+            layers.append(weight_layer(path, part))
         elif not isinstance(part, NORMALIZATIONS):
             _require_no_parameters(path, part)
     if not layers:
         kinds = ", ".join(kind.__name__ for kind in WEIGHT_LAYERS)
         raise ValueError(f"module must contain a layer ({kinds}), got {type(module).__name__}")
-    _require_no_shared_parameters(module, layers)
+    require_no_shared_parameters(module, layers)
     return layers
+
+
+def weight_layer(path: str, layer: Layer) -> WeightLayer:
+    """A layer at its path, with its fan-in.
+
+    Raises:
+        ValueError: if it cannot be drawn: if it is lazy, on the device "meta", without entries or
+            not real, if its weight is no parameter, or if outputs differ in their fan-in.
+    """
+    _require_drawable(path, layer)
+    return WeightLayer(path, layer, _fan_in(path, layer))
+
+
+def require_no_shared_parameters(module: nn.Module, layers: list[WeightLayer]) -> None:
+    """Refuse a parameter of a weight layer that has a second name, or shares memory with another.
+
+    Raises:
+        ValueError: naming both.
+    """
+    drawn = {id(parameter) for each in layers for parameter in each.layer.parameters()}
+    names = defaultdict(list)
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if not is_lazy(parameter) and not parameter.is_meta and parameter.numel() > 0:
+            names[parameter.device, parameter.data_ptr()].append((name, id(parameter) in drawn))
+    for group in names.values():
+        if len(group) > 1 and any(is_drawn for _, is_drawn in group):
+            raise ValueError(
+                f"{' and '.join(name for name, _ in group)} are one tensor: tied weights are not "
+                "independent, and cannot have two laws. Untie them"
+            )
 
 
 def normalizations(module: nn.Module) -> list[str]:
@@ -218,21 +247,6 @@ def _terms_of_one_output(path: str, layer: nn.modules.conv._ConvTransposeNd, axi
             f"dilation {layer.dilation}"
         )
     return kernel // stride
-
-
-def _require_no_shared_parameters(module: nn.Module, layers: list[WeightLayer]) -> None:
-    """No parameter of a weight layer may have a second name, or share memory with another."""
-    drawn = {id(parameter) for each in layers for parameter in each.layer.parameters()}
-    names = defaultdict(list)
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        if not is_lazy(parameter) and not parameter.is_meta and parameter.numel() > 0:
-            names[parameter.device, parameter.data_ptr()].append((name, id(parameter) in drawn))
-    for group in names.values():
-        if len(group) > 1 and any(is_drawn for _, is_drawn in group):
-            raise ValueError(
-                f"{' and '.join(name for name, _ in group)} are one tensor: tied weights are not "
-                "independent, and cannot have two laws. Untie them"
-            )
 
 
 def _is_activation(part: nn.Module) -> bool:

@@ -138,6 +138,13 @@ def test_the_edge_is_found_for_any_bias(phi: st.PiecewiseLinear) -> None:
 
 
 @pytest.mark.claim("Fig. 8")
+def test_the_edge_is_found_for_a_small_bias_where_biases_begin_below_zero() -> None:
+    """Functions that are not 0 at 0 have no edge at small variances; q* is there to 1e-13."""
+    net = st.edge_of_chaos_for_bias(st.ClippedReLU(-0.3, 1.0), [1e-8, 1e-4])
+    assert np.allclose(net.sigma_b2, [1e-8, 1e-4], rtol=0, atol=1e-13)
+
+
+@pytest.mark.claim("Fig. 8")
 def test_along_the_edge_weights_fall_and_biases_grow_with_the_fixed_point() -> None:
     """For the unclipped kinds sigma_w^2 falls towards 2 and 1, its values at tau = 0."""
     q_star = np.geomspace(0.1, 1e8, 60)
@@ -151,6 +158,9 @@ def test_along_the_edge_weights_fall_and_biases_grow_with_the_fixed_point() -> N
 def test_a_bias_that_the_edge_never_has_is_refused() -> None:
     with pytest.raises(ValueError, match=r"sigma_b2 is at most 0 .*got 0\.1"):
         st.edge_of_chaos_for_bias(st.ShiftedReLU(0.0), 0.1)
+    for kind in (st.ShiftedReLU(1.0), st.SoftThreshold(1.0), st.ClippedReLU(1, 1)):
+        with pytest.raises(ValueError, match=r"sigma_b2 is at least 0\.000\d* .*got 1e-06"):
+            st.edge_of_chaos_for_bias(kind, [1.0, 1e-6])
     with pytest.raises(ValueError, match="scalar parameters"):
         st.edge_of_chaos_for_bias(st.ShiftedReLU([1.0, 2.0]), 0.1)
     with pytest.raises(ValueError, match="q_star is not known"):

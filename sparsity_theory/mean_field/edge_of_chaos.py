@@ -80,7 +80,8 @@ def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike
 
     Raises:
         ValueError: if the activation's parameters are arrays, phi jumps, sigma_b2 is not positive
-            and finite, or the edge of chaos nowhere has that sigma_b^2.
+            and finite, or the edge of chaos nowhere has that sigma_b^2 where E phi'^2 is in the
+            range of doubles and q* is not far below the scales of phi.
     """
     check_activation(activation)
     wanted = check.positive("sigma_b2", sigma_b2)
@@ -93,16 +94,21 @@ def edge_of_chaos_for_bias(activation: GaussianExpectations, sigma_b2: FloatLike
     reached = biases >= wanted.reshape(-1, 1)
     if not np.all(reached[:, -1]):
         raise ValueError(
-            f"sigma_b2 is at most {biases.max():.6g} on the edge of chaos of {activation!r}, "
+            f"sigma_b2 is at most {np.nanmax(biases):.6g} on the edge of chaos of {activation!r}, "
             f"got {wanted.max():.6g}"
         )
-    first = np.argmax(reached, axis=1)
-    log_low, log_high = np.log(grid[np.maximum(first - 1, 0)]), np.log(grid[first])
+    first, begin = np.argmax(reached, axis=1), int(np.argmax(np.isfinite(biases)))
+    if np.any(first == begin):
+        raise ValueError(
+            f"sigma_b2 is at least {biases[begin]:.6g} on the edge of chaos of {activation!r}, "
+            f"from q_star = {grid[begin]:.6g} on, got {wanted.min():.6g}"
+        )
+    log_low, log_high = np.log(grid[first - 1]), np.log(grid[first])
 
     def excess(log_q: Array) -> tuple[Array, Array]:
         step = 1e-6
         here, ahead = (_edge_bias(activation, np.exp(x)) for x in (log_q, log_q + step))
-        return np.log(here / wanted.ravel()), np.log(ahead / here) / step
+        return here / wanted.ravel() - 1.0, (ahead - here) / (wanted.ravel() * step)
 
     log_q = bracketed_newton(excess, log_low, log_high, 0.5 * (log_low + log_high))
     return edge_of_chaos(activation, np.exp(log_q).reshape(wanted.shape))
@@ -117,5 +123,7 @@ def _refuse_infinite(activation: GaussianExpectations, mean_squared_derivative: 
 
 
 def _edge_bias(activation: GaussianExpectations, q: Array) -> Array:
-    """sigma_b^2 on the edge of chaos at q* = q."""
-    return activation.edge_deficit(q) / activation.mean_derivative_power(q, 2)
+    """sigma_b^2 on the edge of chaos at q* = q; NaN where phi' vanishes to double precision."""
+    slopes = activation.mean_derivative_power(q, 2)
+    vanishing = slopes < _TINY
+    return np.where(vanishing, np.nan, activation.edge_deficit(q) / np.where(vanishing, 1, slopes))

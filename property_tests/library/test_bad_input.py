@@ -322,6 +322,7 @@ def test_an_infinite_clip_is_refused() -> None:
 
 
 TWO, THREE = [0.5, 0.6], [0.5, 0.6, 0.7]
+THREE_BLOCKS = st.PreNorm(st.ShiftedReLU(1.0), alpha=THREE)
 THREE_NETWORKS = st.edge_of_chaos(st.ClippedReLU.for_sparsity([0.7, 0.8, 0.85], slope=0.7))
 
 
@@ -351,6 +352,23 @@ THREE_NETWORKS = st.edge_of_chaos(st.ClippedReLU.for_sparsity([0.7, 0.8, 0.85], 
         (lambda: THREE_NETWORKS.correlation_map(TWO), "rho, q and the network's parameters"),
         (lambda: THREE_NETWORKS.correlation_slope(TWO), "rho, q and the network's parameters"),
         (lambda: THREE_NETWORKS.correlation_gap(0.1, TWO), "gap, q and the network's parameters"),
+        (
+            lambda: st.PreNorm(st.ShiftedReLU(1.0), TWO, THREE),
+            "alpha, sigma_w2, sigma_v2 and the activation's parameters",
+        ),
+        (
+            lambda: st.PreNorm(st.ShiftedReLU(TWO), THREE),
+            "alpha, sigma_w2, sigma_v2 and the activation's parameters",
+        ),
+        (lambda: st.Residual(NET, TWO, THREE), "alpha, skip and the network's parameters"),
+        (lambda: st.Residual(THREE_NETWORKS, TWO), "alpha, skip and the network's parameters"),
+        (lambda: st.Residual(NET, THREE).variance_map(TWO), "q and the network's parameters"),
+        (lambda: st.Residual(THREE_NETWORKS, 1.0).chi(TWO), "q and the network's parameters"),
+        (lambda: THREE_BLOCKS.chi(TWO), "q and the network's parameters"),
+        (lambda: THREE_BLOCKS.correlation_map(TWO, 1.0), "rho, q and the network's parameters"),
+        (lambda: THREE_BLOCKS.correlation_slope(TWO, 1.0), "rho, q and the network's parameters"),
+        (lambda: THREE_BLOCKS.correlation_gap(TWO, 1.0), "gap, q and the network's parameters"),
+        (lambda: THREE_BLOCKS.trajectory(3, TWO), "q and the network's parameters"),
     ],
 )
 def test_shapes_that_do_not_broadcast_are_one_error_that_names_whose_they_are(

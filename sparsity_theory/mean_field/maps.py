@@ -18,7 +18,19 @@ _ROUNDING = 64 * np.finfo(float).eps
 _TINY = np.finfo(float).tiny
 
 
-class MeanField(Value):
+class Maps(Value):
+    """A network in the mean-field limit; arguments of its methods broadcast with its parameters."""
+
+    _shape: tuple[int, ...]  # of the parameters together
+
+    def _check_shapes(self, **given: Array) -> None:
+        """Check that arguments of a method broadcast with the parameters."""
+        shapes = {name: value.shape for name, value in given.items()}
+        if any(shapes.values()):
+            check.together({**shapes, "the network's parameters": self._shape})
+
+
+class MeanField(Maps):
     """An activation with the variances of weights and biases, and the maps that they define.
 
     Every argument may be an array, and broadcasts with the others, with the activation's own
@@ -91,12 +103,6 @@ class MeanField(Value):
         shapes = np.shape(self.sigma_w2), np.shape(self.sigma_b2), shape_of(self.activation)
         return np.broadcast_shapes(*shapes)
 
-    def _check_shapes(self, **given: Array) -> None:
-        """Check that arguments of a method broadcast with the parameters."""
-        shapes = {name: value.shape for name, value in given.items()}
-        if any(shapes.values()):
-            check.together({**shapes, "the network's parameters": self._shape})
-
     def _at_fixed_point(self, q: FloatLike | None) -> Array:
         """``q``, or ``q_star`` where it is not given."""
         return self.require_q_star("q") if q is None else check.positive("q", q)
@@ -147,6 +153,9 @@ class MeanField(Value):
         Its relative condition number |q V''' / V''| is unbounded where V'' changes sign, as it
         does for the clipped kinds: near there it is exact to a few ulps of
         sigma_w^2 E[(|z|^3 + 3 |z|) phi phi'] / (2 q^(3/2)).
+
+        Raises:
+            ValueError: for q not positive and finite.
         """
         q = check.positive("q", q)
         self._check_shapes(q=q)
@@ -158,6 +167,9 @@ class MeanField(Value):
 
         The factor by which mean squared gradients grow from a layer to the one before (Eq. 24). At
         q = 0 it is the limit, sigma_w^2 (phi'(0-)^2 + phi'(0+)^2) / 2; inf if phi jumps.
+
+        Raises:
+            ValueError: for q negative or not finite.
         """
         q = check.nonnegative("q", q)
         self._check_shapes(q=q)
@@ -206,6 +218,9 @@ class MeanField(Value):
 
         For kinked activations this is chi_1 gap minus a term in gap^(3/2). The variance q is
         taken as the fixed point that R(1) = 1 asks for: ``q_star`` where not given.
+
+        Raises:
+            ValueError: for a gap outside [0, 2], and as in `correlation_map` for q.
         """
         gap, q = check.gap("gap", gap), self._at_fixed_point(q)
         self._check_shapes(gap=gap, q=q)

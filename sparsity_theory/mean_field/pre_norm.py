@@ -28,7 +28,8 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike, Parameter, plain
-from ..activations.expectations import GaussianExpectations, check_activation
+from ..activations.expectations import GaussianExpectations, check_activation, shape_of
+from ..numerics.elementary import once
 from .stream import Stream
 
 Norm = Literal["rms", "layer"]
@@ -50,7 +51,8 @@ class PreNorm(Stream):
 
     Raises:
         ValueError: if alpha, sigma_w2 or sigma_v2 is not positive and finite, norm is another, or
-            activation lacks a method of `GaussianExpectations`.
+            activation lacks a method of `GaussianExpectations`; if the shapes of these and of the
+            activation's parameters do not broadcast.
     """
 
     alpha: Parameter
@@ -73,6 +75,9 @@ class PreNorm(Stream):
             name: plain(check.parameter(check.positive(name, value)))
             for name, value in given.items()
         }
+        shapes = {name: np.shape(value) for name, value in numbers.items()}
+        if any(shapes.values()):
+            check.together({**shapes, "the activation's parameters": shape_of(activation)})
         if norm not in NORMS:
             raise ValueError(f"norm must be 'rms' or 'layer', got {check.shown(norm)}")
         self._keep(_activation=activation, norm=norm, **numbers)
@@ -90,6 +95,11 @@ class PreNorm(Stream):
     def activation(self) -> GaussianExpectations:
         """phi."""
         return self._activation
+
+    @once
+    def _shape(self) -> tuple[int, ...]:
+        shapes = (np.shape(value) for value in (self.alpha, self.sigma_w2, self.sigma_v2))
+        return np.broadcast_shapes(*shapes, shape_of(self.activation))
 
     @property
     def increment(self) -> Array:

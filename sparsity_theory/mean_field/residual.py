@@ -28,6 +28,7 @@ import numpy as np
 from .. import _validation as check
 from .._types import Array, FloatLike, Parameter, plain
 from ..activations.expectations import GaussianExpectations
+from ..numerics.elementary import once
 from .maps import MeanField, check_net
 from .stream import Stream
 
@@ -43,7 +44,7 @@ class Residual(Stream):
 
     Raises:
         ValueError: if net is no `MeanField`, alpha is not positive and finite, or skip is not in
-            [0, 1].
+            [0, 1]; if their shapes and that of net's parameters do not broadcast.
     """
 
     net: MeanField
@@ -54,6 +55,9 @@ class Residual(Stream):
         check_net(net)
         factor = check.parameter(check.positive("alpha", alpha))
         kept = check.parameter(check.share("skip", skip))
+        shapes = {"alpha": factor.shape, "skip": kept.shape}
+        if any(shapes.values()):
+            check.together({**shapes, "the network's parameters": net._shape})
         self._keep(net=net, alpha=plain(factor), skip=plain(kept))
 
     def _parameters(self) -> dict[str, Any]:
@@ -63,6 +67,10 @@ class Residual(Stream):
     def activation(self) -> GaussianExpectations:
         """phi."""
         return self.net.activation
+
+    @once
+    def _shape(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(np.shape(self.alpha), np.shape(self.skip), self.net._shape)
 
     def sparsity(self, q: FloatLike) -> Array:
         """The expected share of zeros of phi(h) at variance q > 0 (Eqs. 12, 56)."""

@@ -17,13 +17,12 @@ import numpy as np
 
 from .. import _validation as check
 from .._types import Array, FloatLike
-from .._values import Value
 from ..activations.expectations import GaussianExpectations
-from .maps import iterated, known
+from .maps import Maps, iterated, known
 
 
-class Stream(Value):
-    """The maps of a residual network, from what its blocks add; arguments broadcast."""
+class Stream(Maps):
+    """The maps of a residual network, from what its blocks add."""
 
     @property
     def activation(self) -> GaussianExpectations:
@@ -67,9 +66,11 @@ class Stream(Value):
         """The stream's variance behind a block, from that before it, q >= 0; inf beyond doubles.
 
         Raises:
-            ValueError: for q negative or not finite.
+            ValueError: for q negative or not finite, or of a shape that does not broadcast with the
+                parameters, as in all methods.
         """
         q = check.nonnegative("q", q)
+        self._check_shapes(q=q)
         with np.errstate(over="ignore"):
             return np.asarray(self._keep_factor * q + self._increment(q))[()]
 
@@ -80,6 +81,7 @@ class Stream(Value):
             ValueError: for q not positive and finite.
         """
         q = check.positive("q", q)
+        self._check_shapes(q=q)
         with np.errstate(over="ignore"):
             return np.asarray(self._keep_factor + self._block_chi(q))[()]
 
@@ -93,6 +95,7 @@ class Stream(Value):
             ValueError: for rho outside [-1, 1], or q not positive and finite.
         """
         rho, q = check.correlation("rho", rho), check.positive("q", q)
+        self._check_shapes(rho=rho, q=q)
         with np.errstate(over="ignore", invalid="ignore"):
             product = self._keep_factor * q * rho + self._increment_product(rho, q)
             mapped = product / self.variance_map(q)
@@ -101,6 +104,7 @@ class Stream(Value):
     def correlation_slope(self, rho: FloatLike, q: FloatLike) -> Array:
         """The derivative of `correlation_map` by rho; arguments and errors are the same."""
         rho, q = check.correlation("rho", rho), check.positive("q", q)
+        self._check_shapes(rho=rho, q=q)
         with np.errstate(over="ignore", invalid="ignore"):
             rise = self._keep_factor * q + self._increment_slope(rho, q)
             slope = rise / self.variance_map(q)
@@ -113,6 +117,7 @@ class Stream(Value):
             ValueError: for a gap outside [0, 2], or q not positive and finite.
         """
         gap, q = check.gap("gap", gap), check.positive("q", q)
+        self._check_shapes(gap=gap, q=q)
         with np.errstate(over="ignore", invalid="ignore"):
             apart = self._keep_factor * q * gap + self._increment_gap(gap, q)
             mapped = apart / self.variance_map(q)

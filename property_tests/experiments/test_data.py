@@ -190,6 +190,16 @@ def test_a_pickle_that_could_run_code_is_refused(tmp_path: Path) -> None:
         load_dataset("cifar10", tmp_path)
 
 
+def test_a_label_of_the_python_version_that_no_byte_holds_is_refused(tmp_path: Path) -> None:
+    """A byte would make 256 the class 0."""
+    for batch in BATCHES:
+        content = pickle.loads(python_batch(batch))
+        content[b"labels"][0] += 256
+        (tmp_path / batch.removesuffix(".bin")).write_bytes(pickle.dumps(content))
+    with pytest.raises(DataError, match=r"has labels from \d to 2\d\d, which are no classes"):
+        load_dataset("cifar10", tmp_path)
+
+
 def test_a_cut_archive_and_an_empty_folder_are_one_clear_error(tmp_path: Path) -> None:
     whole = write_cifar10_archive(tmp_path / "whole.tar.gz", python=False).read_bytes()
     cut = tmp_path / "cifar-10-binary.tar.gz"

@@ -21,7 +21,7 @@ from torch_models.data import LOADERS
 from torch_models.records.files import read_record, to_plain, write_record
 from torch_models.records.results import find_records, largest_of_each_row, summarize
 from torch_models.records.run_record import RunRecord, read_run_record
-from torch_models.records.runs import DATA_SETS
+from torch_models.records.runs import DATA_SETS, Experiment, find_budget
 
 ROOT = Path(__file__).parents[2]
 CRELU = Design("crelu", 0.85, 0.7)
@@ -200,6 +200,25 @@ def test_runs_that_differ_in_more_than_their_seed_are_never_merged(
     text = invoke("table", 2, "--records", tmp_path).stdout
     assert text.count("Ours: ") == 2
     assert "0.500" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": 0}, "train must be at least 1, got 0"),
+        ({"test": -5}, "test must be at least 1, got -5"),
+        ({"coarsen": 0}, "coarsen must be at least 1, got 0"),
+        ({"coarsen": 29}, "coarsen must be at most 28, the side of mnist's images, got 29"),
+        ({"epochs": 1.5}, r"epochs must be a whole number, got 1\.5"),
+        ({"batch_size": "64"}, "batch size must be a whole number, got '64'"),
+        ({"width": None}, "width must be a whole number, got None"),
+    ],
+)
+def test_an_experiment_that_there_cannot_be_is_refused_by_name(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Experiment(**{**find_budget("short", 2, "dnn").experiment.to_json(), **change})
 
 
 def test_two_custom_runs_are_merged_if_they_are_of_one_experiment(tmp_path: Path) -> None:

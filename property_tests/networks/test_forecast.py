@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,16 @@ def test_the_forecast_ranks_the_convolutional_networks_and_all_98_outcomes_toget
 def test_outcomes_that_the_paper_does_not_report_are_refused(asked: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         published_outcomes(*asked)
+
+
+@pytest.mark.parametrize(("table", "network"), [(4, "cnn"), (2, "transformer")])
+def test_a_forecast_of_networks_that_the_paper_does_not_have_is_refused(
+    table: int, network: str
+) -> None:
+    row = published_rows(table)[0]
+    for call in (partial(forecast_of, row, 10, 0), row.depth_of, row.scores_of, row.failed_as):
+        with pytest.raises(ValueError, match=f"in Table {table}, got '{network}'"):
+            call(network)
 
 
 @pytest.mark.parametrize("factor", [0.1, 4.0])

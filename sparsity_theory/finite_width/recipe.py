@@ -3,7 +3,7 @@
 Each architecture has the design that the theory knows for it:
 
 - plain and convolutional: the edge of chaos, unclipped if the forecast lets it, or else with the
-  largest clip that is stable;
+  largest clip that is stable in a dense network of that width and depth;
 - residual: unclipped, alpha^2 = 1 / depth and skip^2 = 1 - alpha^2, which keeps q* and s;
 - pre-norm and transformer: unclipped, and so scaled that a block adds alpha^2 to the stream.
 
@@ -154,6 +154,9 @@ def recipe(
         raise ValueError(f"architecture must be one of {names}, got {check.shown(architecture)}")
     if kind not in UNCLIPPED:
         raise ValueError(f"kind must be 'relu' or 'st', got {check.shown(kind)}")
+    sparsity = check.single("sparsity", check.fraction("sparsity", sparsity))
+    if kind == "relu" and sparsity < 0.5:
+        raise ValueError(f"sparsity must be at least 0.5 for 'relu' (tau >= 0), got {sparsity}")
     risk = check.single("risk", check.fraction("risk", risk))
     depth = check.size("depth", depth)
     phi = UNCLIPPED[kind].for_sparsity(sparsity)

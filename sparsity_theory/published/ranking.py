@@ -61,7 +61,11 @@ def published_outcomes(
 def forecast_of(
     published: PublishedRow, networks: int = 1000, seed: int = 0, network: str = "dnn"
 ) -> Forecast:
-    """The forecast of a published row, its networks starting at the paper's input variance."""
+    """The forecast of a published row, its networks starting at the paper's input variance.
+
+    Raises:
+        ValueError: if the paper has no such networks in this row.
+    """
     design, q_star = published.design, published.q_star
     return forecast(
         design.net(q_star),

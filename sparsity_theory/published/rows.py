@@ -116,7 +116,7 @@ class Design:
 
 
 DEFAULT_DESIGNS = (Design("crelu", 0.85, 0.7), Design("cst", 0.85, 0.9), Design("st", 0.8))
-"""Three rows of Table 2: one that trains and stays sparse, two that fail."""
+"""Rows of Tables 2 and 4: one that trains and stays sparse, two that fail."""
 
 
 def chosen_designs(

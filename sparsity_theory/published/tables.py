@@ -70,23 +70,32 @@ class PublishedRow:
 
     def has(self, network: str) -> bool:
         """Whether the paper reports an outcome of this network, ``"dnn"`` or ``"cnn"``."""
-        return network == "dnn" or self.cnn is not None
+        return network == "dnn" or (network == "cnn" and self.cnn is not None)
 
     def depth_of(self, network: str) -> int:
-        """Hidden layers of the dense or the convolutional networks."""
-        if network == "dnn" or self.cnn_depth is None:
-            return self.depth
-        return self.cnn_depth
+        """Hidden layers of the dense or the convolutional networks.
+
+        Raises:
+            ValueError: if the paper has no such networks in this row.
+        """
+        self._require(network)
+        return self.depth if network == "dnn" or self.cnn_depth is None else self.cnn_depth
 
     def scores_of(self, network: str) -> Scores:
-        """Test scores of the dense or the convolutional networks."""
+        """Test scores of the dense or the convolutional networks; errors as of `depth_of`."""
+        self._require(network)
         return self.dnn if network == "dnn" or self.cnn is None else self.cnn
 
     def failed_as(self, network: str) -> bool:
-        """Whether the dense or the convolutional networks failed to train."""
-        if network == "dnn" or self.cnn is None:
+        """Whether the dense or the convolutional networks failed; errors as of `depth_of`."""
+        if network == "dnn":
             return self.failed
-        return self.cnn.accuracy_mean < CNN_FAILED_BELOW
+        return self.scores_of(network).accuracy_mean < CNN_FAILED_BELOW
+
+    def _require(self, network: str) -> None:
+        if not self.has(network):
+            known = "'dnn'" if self.cnn is None else "'dnn' or 'cnn'"
+            raise ValueError(f"network must be {known} in Table {self.table}, got {network!r}")
 
 
 @cache

@@ -12,7 +12,7 @@ from torch_models.commands.errors import FAILED, fail, require
 from torch_models.commands.options import folded
 from torch_models.commands.outputs import write_to
 from torch_models.commands.table import RECORDS, found_records
-from torch_models.records.results import BUDGETS, TableSummary
+from torch_models.records.results import TABLE_BUDGETS, TableSummary
 from torch_models.reports.canvas import FORMATS, check_format
 from torch_models.reports.drawing import save_picture
 from torch_models.reports.paper_figures.catalogue import FROM_RECORDS, NUMBERS, picture_of
@@ -28,7 +28,7 @@ def figure(
     budget: Annotated[
         str | None,
         typer.Option(
-            help=f"Of the networks of Figs. 5 and 14: {', '.join(BUDGETS)}.",
+            help=f"Of the networks of Figs. 5 and 14: {', '.join(TABLE_BUDGETS)}.",
             show_default="the largest networks that have records",
         ),
     ] = None,

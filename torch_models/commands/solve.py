@@ -17,7 +17,6 @@ from torch_models.commands.printing import print_table, table
 from torch_models.reports.numbers import number
 
 KINDS = ", ".join(st.ACTIVATIONS)
-CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
 TABLE_VARIANCES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0)
 TABLE_CORRELATIONS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
@@ -61,7 +60,7 @@ def solution_of(
         "sparsity": sparsity,
         "q_star": q_star,
         "tau": float(phi.tau),
-        "m": float(phi.m) if isinstance(phi, CLIPPED) else None,
+        "m": float(phi.m) if isinstance(phi, st.ClippedReLU | st.ClippedSoftThreshold) else None,
         "sigma_w2": float(net.sigma_w2),
         "sigma_b2": float(net.sigma_b2),
         "variance_slope": float(net.variance_slope(q_star)),

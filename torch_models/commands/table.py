@@ -13,7 +13,7 @@ from torch_models.commands.options import folded
 from torch_models.commands.outputs import write_to
 from torch_models.commands.pictures import Plot, check_plot, draw_to
 from torch_models.records.files import write_text
-from torch_models.records.results import BUDGETS, Found, find_records, summarize
+from torch_models.records.results import TABLE_BUDGETS, Found, find_records, summarize
 from torch_models.records.runs import NETWORKS
 from torch_models.reports.drawing import save_picture
 from torch_models.reports.table_figure import table_picture
@@ -38,7 +38,7 @@ def table(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help=f"{', '.join(BUDGETS)}.", show_default="each that has records"),
+        typer.Option(help=f"{', '.join(TABLE_BUDGETS)}.", show_default="each that has records"),
     ] = None,
     records: RecordFolders = None,
     as_format: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "text",

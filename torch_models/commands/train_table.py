@@ -30,7 +30,7 @@ from torch_models.records.runs import Budget, Run, find_budget, rows_named, runs
 if TYPE_CHECKING:
     from torch_models.experiments.sweep import SweepSummary
 
-BUDGETS = "the budget's"
+OF_BUDGET = "the budget's"
 
 
 def train_table(
@@ -53,16 +53,16 @@ def train_table(
             show_default="the shortest there is",
         ),
     ] = None,
-    width: Annotated[int | None, changed("Units or channels in a layer.", BUDGETS)] = None,
-    depth: Annotated[int | None, changed("Hidden layers.", BUDGETS)] = None,
-    seeds: Annotated[int | None, changed("Networks in a row.", BUDGETS)] = None,
-    epochs: Annotated[int | None, changed("Passes over the training set.", BUDGETS)] = None,
+    width: Annotated[int | None, changed("Units or channels in a layer.", OF_BUDGET)] = None,
+    depth: Annotated[int | None, changed("Hidden layers.", OF_BUDGET)] = None,
+    seeds: Annotated[int | None, changed("Networks in a row.", OF_BUDGET)] = None,
+    epochs: Annotated[int | None, changed("Passes over the training set.", OF_BUDGET)] = None,
     learning_rate: Annotated[
-        float | None, changed("Step size of gradient descent.", BUDGETS)
+        float | None, changed("Step size of gradient descent.", OF_BUDGET)
     ] = None,
-    batch_size: Annotated[int | None, changed("Images in a step.", BUDGETS)] = None,
+    batch_size: Annotated[int | None, changed("Images in a step.", OF_BUDGET)] = None,
     momentum: Annotated[float | None, changed("Of gradient descent.", "none")] = None,
-    data: Annotated[str | None, changed("digits, mnist or cifar10.", BUDGETS)] = None,
+    data: Annotated[str | None, changed("digits, mnist or cifar10.", OF_BUDGET)] = None,
     data_dir: DataDir = None,
     output: Output = Path("runs"),
     threads: Threads = None,

@@ -55,4 +55,8 @@ def records_of_python_version(stored: bytes, path: Path) -> bytes:
             f"{path} is no batch of CIFAR-10's Python version: pixels of shape {pixels.shape}, "
             f"labels of shape {labels.shape}"
         )
+    if not np.array_equal(labels, labels.astype(np.uint8)):
+        raise DataError(
+            f"{path} has labels from {labels.min()} to {labels.max()}, which are no classes"
+        )
     return np.column_stack([labels.astype(np.uint8), pixels]).tobytes()

@@ -100,9 +100,9 @@ def ensemble_size(asked: int | None, experiment: Experiment, dataset: Dataset, d
 
 def images_of(dataset: Dataset, experiment: Experiment) -> Dataset:
     """What an experiment uses of its data set: fewer images, coarser ones, or all as they are."""
-    if experiment.train is not None or experiment.test is not None:
-        sizes = (len(dataset.train_y), len(dataset.test_y))
-        dataset = subset(dataset, experiment.train or sizes[0], experiment.test or sizes[1])
+    train, test = experiment.train, experiment.test
+    if train is not None or test is not None:
+        dataset = subset(dataset, train or len(dataset.train_y), test or len(dataset.test_y))
     return dataset if experiment.coarsen == 1 else coarsen(dataset, experiment.coarsen)
 
 

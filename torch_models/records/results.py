@@ -24,7 +24,7 @@ from torch_models.records.runs import (
     rows_named,
 )
 
-BUDGETS = (*budget_names(), CUSTOM)
+TABLE_BUDGETS = (*budget_names(), CUSTOM)
 """What the runs of a table can have been trained on; ``"custom"`` is a budget that was changed."""
 
 
@@ -123,7 +123,7 @@ class RowSummary:
 
         Also if some trained and some failed, both here and in the paper.
         """
-        network = self.records[0].run.experiment.network
+        network = "dnn" if self.records[0].run.experiment.network == "dnn" else "cnn"
         split = self.outcomes["trained"] > 0 and self.failures > 0
         both_split = network == "dnn" and split and self.published.split
         return both_split or self.failed == self.published.failed_as(network)
@@ -195,15 +195,15 @@ def summarize(
         records: of any tables.
         table: 2, 4 or 5.
         network: one of ``NETWORKS``; None is every one that has records.
-        budget: one of `BUDGETS`; None is every one that has records.
+        budget: one of `TABLE_BUDGETS`; None is every one that has records.
 
     Raises:
         ValueError: for a table, network or budget that there is not.
     """
     if network is not None and network not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
-    if budget is not None and budget not in BUDGETS:
-        raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, got {budget!r}")
+    if budget is not None and budget not in TABLE_BUDGETS:
+        raise ValueError(f"budget must be one of {', '.join(TABLE_BUDGETS)}, got {budget!r}")
     rows_named(table, network or "dnn", ())  # raises where there are none
     groups: dict[RecordGroup, list[RunRecord]] = {}
     for record in records:
@@ -283,7 +283,7 @@ def _place(group: RecordGroup) -> tuple[Any, ...]:
         -experiment.width,
         -experiment.depth,
         -experiment.epochs * group.trained_on,
-        BUDGETS.index(group.budget),
+        TABLE_BUDGETS.index(group.budget),
         str(experiment),
         group.images,
     )

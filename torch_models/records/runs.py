@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ SIDES = {"digits": 8, "mnist": 28, "cifar10": 32}
 
 DATA_SETS = tuple(SIDES)
 """Names of `torch_models.data.LOADERS`."""
+
+LEAST = {
+    "width": 1, "depth": 2, "epochs": 1, "batch_size": 1, "train": 1, "test": 1, "coarsen": 1,
+}  # fmt: skip
+"""The smallest value of whole numbers of an experiment."""
 
 CUSTOM = "custom"
 """The budget of runs whose experiment differs from that of every budget there is."""
@@ -67,10 +73,19 @@ class Experiment:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
-        for name, least in (("width", 1), ("depth", 2), ("epochs", 1), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                shown = name.replace("_", " ")
-                raise ValueError(f"{shown} must be at least {least}, got {getattr(self, name)}")
+        for name, least in LEAST.items():
+            value, shown = getattr(self, name), name.replace("_", " ")
+            if value is None and name in ("train", "test"):
+                continue
+            if not isinstance(value, Integral):
+                raise ValueError(f"{shown} must be a whole number, got {value!r}")
+            if value < least:
+                raise ValueError(f"{shown} must be at least {least}, got {value}")
+        if self.coarsen > SIDES[self.data]:
+            raise ValueError(
+                f"coarsen must be at most {SIDES[self.data]}, the side of {self.data}'s images, "
+                f"got {self.coarsen}"
+            )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(
                 f"learning rate must be positive and finite, got {self.learning_rate!r}"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from torch_models.networks.ensemble import Ensemble
+
 if TYPE_CHECKING:
     from torch_models.data import Dataset
-    from torch_models.networks.ensemble import Ensemble
 
 
 def inputs_and_labels(
@@ -24,7 +25,14 @@ def inputs_and_labels(
 
 
 def check_fit(ensemble: Ensemble, dataset: Dataset) -> None:
-    """Raise ``ValueError`` unless every training image has a label that the ensemble can output."""
+    """Check that every training image has a label that the ensemble can output.
+
+    Raises:
+        ValueError: if not.
+        TypeError: for networks that are no `Ensemble`, such as residual ones.
+    """
+    if not isinstance(ensemble, Ensemble):
+        raise TypeError(f"ensemble must be dense or convolutional, got {type(ensemble).__name__}")
     if dataset.classes > ensemble.out_features:
         raise ValueError(
             f"dataset {dataset.name!r} has {dataset.classes} classes, the ensemble "

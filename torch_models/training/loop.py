@@ -78,6 +78,7 @@ def train(
 
     Raises:
         ValueError: for an argument out of range, or a data set that does not fit the ensemble.
+        TypeError: for an ensemble that is neither dense nor convolutional.
     """
     schedule = Schedule(epochs, learning_rate, batch_size, seed, precision, momentum)
     training = Training(ensemble, dataset, schedule)

@@ -70,11 +70,11 @@ JUDGES = {
     "mean_field": (
         *("theory/test_variance_map", "theory/test_edge_of_chaos", "theory/test_fixed_points"),
         *("theory/test_propagation", "theory/test_correlation_map", "theory/test_jacobian"),
-        "library/test_bad_input",
+        *("theory/test_jacobian_density", "theory/test_residual", "library/test_bad_input"),
     ),
     "finite_width": (
-        *("networks/test_finite_width", "networks/test_forecast"),
-        "networks/test_convolutional_law",
+        *("networks/test_finite_width", "networks/test_forecast", "networks/test_learnability"),
+        *("networks/test_convolutional_law", "networks/test_residual", "networks/test_recipe"),
     ),
 }
 

@@ -313,7 +313,7 @@ def test_runs_that_have_time_are_those_asked_for_and_those_without_have_no_recor
 def test_rows_without_a_record_are_trained_and_of_each_table_the_sparsest_first(
     tmp_path: Path,
 ) -> None:
-    groups = list(parts.unrecorded(tmp_path))
+    groups = list(parts.unrecorded([tmp_path]))
     runs = [run for group in groups for run in group]
     assert len(set(runs)) == len(runs) == 33 + 24 + 8
     assert list(dict.fromkeys(group[0].table for group in groups)) == list(parts.TABLES)
@@ -323,18 +323,21 @@ def test_rows_without_a_record_are_trained_and_of_each_table_the_sparsest_first(
         0.7, 0.7, 0.6, 0.6, 0.5, 0.5
     ]  # fmt: skip
     assert {run.design.sparsity for run in first if run.design.clipped} == {0.85}
-    (tmp_path / f"{first[0].name}.json").touch()
-    left = [run for group in parts.unrecorded(tmp_path) for run in group]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f"{first[0].name}.json").touch()
+    folders = [tmp_path / "none", tmp_path, elsewhere]
+    left = [run for group in parts.unrecorded(folders) for run in group]
     assert set(runs) - set(left) == {first[0]}
 
 
 def test_rows_of_which_a_network_of_that_size_is_recorded_are_trained_last(tmp_path: Path) -> None:
     """However few epochs it had; one that is narrower does not count."""
-    first, *_ = parts.unrecorded(tmp_path)
+    first, *_ = parts.unrecorded([tmp_path])
     briefly, narrow = first[:2]
     write_run(tmp_path, briefly.design, 0.5, budget="custom", width=300, depth=100, epochs=3)
     write_run(tmp_path, narrow.design, 0.5)
-    groups = list(parts.unrecorded(tmp_path))
+    groups = list(parts.unrecorded([tmp_path]))
     assert groups[0][0] == narrow
     assert list(groups[-1]) == [briefly]
 

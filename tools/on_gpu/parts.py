@@ -240,7 +240,8 @@ def train_tables(setting: Setting, add: Add) -> None:
         changes = {"width": 20, "depth": 4, "epochs": 2, "batch_size": 32}
         dataset = subset(dataset, min(200, len(dataset.train_y)), min(50, len(dataset.test_y)))
     reserve = min(25.0, 0.1 * setting.seconds_left())
-    for group, runs in enumerate(unrecorded(ROOT / "results" / "records", **changes)):
+    folders = [ROOT / "results" / "records", setting.output / "results" / "records"]
+    for group, runs in enumerate(unrecorded(folders, **changes)):
         tell = partial(add_epoch, add, {"table": runs[0].table, "group": group}, time.monotonic())
         deadline = setting.deadline - reserve
         records, training = train_until(deadline, runs, dataset, setting.device, tell)
@@ -251,13 +252,14 @@ def train_tables(setting: Setting, add: Add) -> None:
             return
 
 
-def unrecorded(folder: Path, **changes: Any) -> Iterator[Sequence[Run]]:
+def unrecorded(folders: Sequence[Path], **changes: Any) -> Iterator[Sequence[Run]]:
     """The first network of every row that has no record at the paper's budget, in order of worth.
 
     In groups of a table that train together, `TOGETHER` at most. Rows of which no network of the
     paper's width and depth is recorded, however briefly trained, come first.
     """
-    trained = {row_and_size(record.run) for record in find_records([folder]).records}
+    there = [folder for folder in folders if folder.is_dir()]
+    trained = {row_and_size(record.run) for record in find_records(there).records}
     first, later = [], []
     for table in TABLES:
         budget = find_budget("full", table, "dnn", **changes)
@@ -265,7 +267,7 @@ def unrecorded(folder: Path, **changes: Any) -> Iterator[Sequence[Run]]:
         runs = [
             run
             for run in runs_of(table, budget, sorted(rows, key=worth), seeds=(0,))
-            if not (folder / f"{run.name}.json").exists()
+            if not any((folder / f"{run.name}.json").exists() for folder in there)
         ]
         first += in_groups([run for run in runs if row_and_size(run) not in trained])
         later += in_groups([run for run in runs if row_and_size(run) in trained])

@@ -4,6 +4,8 @@ Equations are numbered as in "Deep Neural Network Initialization with Sparsity I
 Activations" (Price, Ball, Lam, Jones and Tanner, ICLR 2024). Where each one is:
 
 ======================  ===========================================================================
+Eq. 1                   `torch_models.networks.dense`; its training step, Eqs. 20-23, in
+                        `torch_models.training.dense`
 Eqs. 2, 4, 5            `mean_field.convolution`: the covariance map of a convolutional network
 Eqs. 3, 6, 11, 13-19    `mean_field.maps`: V, V', V'', chi, R and R'; R's integrals in
                         `numerics.bivariate`
@@ -15,7 +17,7 @@ Eqs. 25-31, Table 3     `mean_field.jacobian`: the spectrum of the input-output 
 Eqs. 32-55              `activations.piecewise_linear`: closed forms, for any number of pieces
 Eqs. 33-36              `numerics.gaussian`: partial moments of the normal distribution
 Eqs. 57, 58             `activations.design`: tau for a sparsity, m for a slope
-Eqs. 59-63, Fig. 8      `mean_field.edge_of_chaos`: sigma_w^2 and sigma_b^2
+Eqs. 59-62, Fig. 8      `mean_field.edge_of_chaos`: sigma_w^2 and sigma_b^2
 Sec. 3.1, Fig. 4        `mean_field.fixed_points`, `mean_field.bifurcation`
 App. A, Figs. 12, 13    `mean_field.propagation`: phases, rho*, depth scales
 Sec. 3.1 at finite      `finite_width`: `variance_law`, `layer_law`, `forecast`, `stable_clip`

@@ -144,7 +144,7 @@ def test_the_logarithm_of_a_products_of_gains_has_the_variance_of_eq_30_over_the
     ensemble = ensemble_of(design, width, depth, networks)
     logarithms = torch.zeros(networks, dtype=torch.float64)
     with torch.no_grad():
-        for h in ensemble.layers(sphere(FEATURES, 1.0).float()):
+        for h, _ in ensemble.propagate(sphere(FEATURES, 1.0).float()):
             on_ramp = (h > phi.tau) & (h < phi.tau + phi.m)
             logarithms += (net.sigma_w2 * on_ramp.double().mean((1, 2))).log()
     variance = float(logarithms.var())

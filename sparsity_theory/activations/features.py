@@ -8,7 +8,6 @@ seen between neighbouring doubles is a jump.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 
 from .._types import Array
 from ..numerics.quadrature import FARTHEST, NODES, WEIGHTS
+from .derivative import Elementwise
 from .jumps import Jumps
-
-Elementwise = Callable[[Array], Array]
 
 # A panel is seen if the integral of phi' gives the rise to this part of the size of both.
 _SEEN = 1e-9

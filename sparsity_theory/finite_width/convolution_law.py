@@ -31,7 +31,7 @@ import numpy as np
 from .. import _validation as check
 from .._types import Array, FloatLike
 from ..numerics.division import ratio_or_zero
-from .drawn_units import values_and_slopes
+from .drawn_units import in_blocks, values_and_slopes
 from .variance_law import LARGEST_VARIANCE, Chain, first_variances
 
 if TYPE_CHECKING:
@@ -118,15 +118,6 @@ def grid(positions: Positions) -> tuple[int, ...]:
             f"positions must be a number or a pair of numbers, got {check.shown(positions)}"
         )
     return tuple(check.count("positions", size) for size in sizes)
-
-
-def in_blocks(
-    networks: int, size: int, seed: int | np.random.Generator
-) -> list[tuple[int, np.random.Generator]]:
-    """So many networks in blocks of ``size``, the last of the rest, each with its generator."""
-    numbers = [min(size, networks - begun) for begun in range(0, networks, size)]
-    rngs = check.generator(seed).spawn(len(numbers))
-    return list(zip(numbers, rngs, strict=True))
 
 
 def odd_kernel(kernel: int) -> int:

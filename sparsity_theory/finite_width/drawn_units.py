@@ -1,4 +1,4 @@
-"""phi and phi' at drawn pre-activations, which explode where a network does."""
+"""Units that are drawn: phi and phi' of their pre-activations, and networks block by block."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import _validation as check
 from .._types import Array
 
 if TYPE_CHECKING:
@@ -28,3 +29,12 @@ def values_and_slopes(phi: GaussianExpectations, h: Array) -> tuple[Array, Array
                 "example 1 / (1 + exp(-x)) as scipy.special.expit(x)"
             )
     return values, slopes
+
+
+def in_blocks(
+    networks: int, size: int, seed: int | np.random.Generator
+) -> list[tuple[int, np.random.Generator]]:
+    """So many networks in blocks of ``size``, the last of the rest, each with its generator."""
+    numbers = [min(size, networks - begun) for begun in range(0, networks, size)]
+    rngs = check.generator(seed).spawn(len(numbers))
+    return list(zip(numbers, rngs, strict=True))

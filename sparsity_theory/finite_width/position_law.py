@@ -43,9 +43,9 @@ from .convolution_law import (
     draw_convolutions,
     first_variance,
     grid,
-    in_blocks,
     odd_kernel,
 )
+from .drawn_units import in_blocks
 from .layer_law import Ramp
 from .variance_law import LARGEST_VARIANCE
 

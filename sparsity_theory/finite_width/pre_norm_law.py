@@ -25,8 +25,7 @@ import numpy as np
 from .. import _validation as check
 from .._types import Array, FloatLike
 from ..mean_field.pre_norm import PreNorm
-from .convolution_law import in_blocks
-from .drawn_units import values_and_slopes
+from .drawn_units import in_blocks, values_and_slopes
 from .stream_law import (
     StreamChain,
     networks_at_once,

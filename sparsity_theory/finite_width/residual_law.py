@@ -19,8 +19,7 @@ import numpy as np
 
 from .._types import Array, FloatLike
 from ..mean_field.residual import Residual
-from .convolution_law import in_blocks
-from .drawn_units import values_and_slopes
+from .drawn_units import in_blocks, values_and_slopes
 from .stream_law import (
     StreamChain,
     networks_at_once,

@@ -10,7 +10,8 @@ from .._types import Array
 def gauss_legendre(n: int) -> tuple[Array, Array, Array]:
     """Nodes x, 1 - x and weights of the rule with n nodes on [0, 1], each of shape (n,).
 
-    Newton's method on the Legendre polynomial in extended precision, rounded once. Nodes ascend.
+    Newton's method on the Legendre polynomial in extended precision, rounded once; to 2e-14 where
+    ``np.longdouble`` is no longer than a double, as on Windows and ARM. Nodes ascend.
     """
     x = np.cos(np.pi * (np.arange(n, dtype=np.longdouble) + 0.75) / (n + 0.5))
     for _ in range(6):

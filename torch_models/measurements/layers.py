@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 
 import sparsity_theory as st
+from sparsity_theory._types import Array
 from sparsity_theory.published.rows import Design
-from torch_models.records.layers import Floats, Layers
+from torch_models.records.layers import Layers
 
 FEATURES = 100
 """Inputs of the networks: two random vectors, of the row's input variance."""
@@ -56,14 +57,14 @@ def observed_layers(
     }
 
 
-def _pair_of_inputs(variance: float, correlation: float) -> Floats:
+def _pair_of_inputs(variance: float, correlation: float) -> Array:
     gaussian = np.random.default_rng(0).standard_normal((FEATURES, 2))
     u, v = np.linalg.qr(gaussian).Q.T
     other = correlation * u + np.sqrt(1 - correlation**2) * v
     return np.asarray(np.sqrt(FEATURES * variance) * np.stack([u, other]))
 
 
-def _correlations(net: st.MeanField, variance: Floats, start: float) -> Floats:
+def _correlations(net: st.MeanField, variance: Array, start: float) -> Array:
     """Of two inputs of equal variance, by layer: the correlation map at each layer's variance."""
     correlations = [start]
     for q, following in itertools.pairwise(variance):
@@ -72,10 +73,10 @@ def _correlations(net: st.MeanField, variance: Floats, start: float) -> Floats:
     return np.array(correlations)
 
 
-def _backward_products(chi: Floats) -> Floats:
+def _backward_products(chi: Array) -> Array:
     """chi(q^l) ... chi(q^{L-1}) for every l (Eq. 24)."""
     return np.append(np.cumprod(chi[-2::-1])[::-1], 1.0)
 
 
-def _quantiles(drawn: Floats) -> Floats:
+def _quantiles(drawn: Array) -> Array:
     return np.asarray(np.quantile(drawn, (0.05, 0.95), axis=-1, method="inverted_cdf"))

@@ -111,14 +111,6 @@ class DenseEnsemble(Ensemble):
         """Logits (members, batch, out_features) of the last activations (members, batch, width)."""
         return torch.baddbmm(self.biases[-1], x, self.weights[-1].mT)
 
-    def layers(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the pre-activations h^1..h^L (members, batch, width); takes ``x`` as ``propagate``.
-
-        A generator: without gradients, no layer outlives the caller's reference to it.
-        """
-        for h, _ in self.propagate(x):
-            yield h
-
     def on_meta(self, nets: Sequence[MeanField], seeds: Sequence[int]) -> DenseEnsemble:
         """An ensemble of the same shape and dtype with these members, on the device "meta"."""
         return DenseEnsemble(

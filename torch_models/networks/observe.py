@@ -36,12 +36,11 @@ class LayerStatistics:
     """Per member and layer, all (members, depth).
 
     ``variance`` is q^l, the mean of (h^l)^2 over samples and units; ``sparsity`` the share of exact
-    zeros of phi(h^l); ``gradient_rms`` the root mean square of the gradient by h^l, if measured.
+    zeros of phi(h^l).
     """
 
     variance: Array
     sparsity: Array
-    gradient_rms: Array | None = None
 
 
 @torch.no_grad()

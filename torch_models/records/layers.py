@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-
+from sparsity_theory._types import Array
 
 TITLES = {
     "variance": "variance q^l",
@@ -28,6 +24,6 @@ class Layers:
         law: the 5% and 95% quantiles at the networks' width, (2, depth), where the law is known.
     """
 
-    limit: Floats
-    seen: Floats
-    law: Floats | None = None
+    limit: Array
+    seen: Array
+    law: Array | None = None

@@ -15,8 +15,6 @@ from sparsity_theory.published.tables import CNN_KERNEL
 from torch_models.records.outcomes import FAILED
 from torch_models.records.runs import Experiment
 
-CLIPPED = (st.ClippedReLU, st.ClippedSoftThreshold)
-
 PREDICTIONS = {
     "trains": "networks train and stay sparse",
     "explodes": "gradients explode, or the sparsity is lost",
@@ -108,7 +106,7 @@ def predict(row: Design, experiment: Experiment, images: int) -> Prediction:
     )
     return Prediction(
         tau=float(phi.tau),
-        m=float(phi.m) if isinstance(phi, CLIPPED) else None,
+        m=float(phi.m) if isinstance(phi, st.ClippedReLU | st.ClippedSoftThreshold) else None,
         sigma_w2=float(net.sigma_w2),
         sigma_b2=float(net.sigma_b2),
         slope=float(net.variance_slope(1.0)),
@@ -164,7 +162,7 @@ def judge(outcome: str, failure_probability: float, results: list[str]) -> Verdi
 def _fixed_points(net: st.MeanField) -> tuple[st.FixedPoint, ...] | None:
     try:
         return st.fixed_points(net)
-    except ValueError:  # V is the identity
+    except st.FixedPointContinuumError:  # V is the identity
         return None
 
 
@@ -174,7 +172,7 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 
 def _describe(results: list[str]) -> str:
-    """Count the ends: ``2 of 3 diverged, 1 of 3 lost sparsity``."""
+    """Count the ends: ``2 of 3 diverged, 1 of 3 sparsity lost``."""
     count = len(results)
     kinds = dict.fromkeys(results)
     return ", ".join(f"{results.count(kind)} of {count} {kind}" for kind in kinds)

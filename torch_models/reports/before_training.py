@@ -23,7 +23,7 @@ def before_training(report: RowReport) -> list[tuple[str, ...]]:
         (
             "sparsity",
             number(float(prediction.sparsity.mean())),
-            number(float(prediction.sparsity_mean.mean())),
+            f"mean {number(float(prediction.sparsity_mean.mean()))}",
             _figures([sum(each.sparsity) / len(each.sparsity) for each in before]),
         ),
         (

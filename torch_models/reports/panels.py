@@ -12,11 +12,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from sparsity_theory._types import Array
 from torch_models.reports.palette import BLACK, GREY
-
-Floats = NDArray[np.float64]
 
 STAMP_DIGITS = 4
 """Significant digits that go into a stamp: rounding differs between machines, far behind them."""
@@ -30,8 +29,8 @@ BELOW = "below"
 class Plotted:
     """What is drawn at (x, y), both (n,); without a label it has no place in the legend."""
 
-    x: Floats
-    y: Floats
+    x: Array
+    y: Array
     label: str = ""
     colour: str = BLACK
 
@@ -65,9 +64,9 @@ class Points(Plotted):
 class Band:
     """What lies between two curves over x, all (n,)."""
 
-    x: Floats
-    low: Floats
-    high: Floats
+    x: Array
+    low: Array
+    high: Array
     label: str = ""
     colour: str = GREY
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import sparsity_theory as st
+from sparsity_theory._types import Array
 from sparsity_theory.published.rows import Design
 from torch_models.reports.palette import BLACK, GREEN, ORANGE, PURPLE, SKY, VERMILION
-from torch_models.reports.panels import Axis, Curve, Floats, Panel, Picture, Points
+from torch_models.reports.panels import Axis, Curve, Panel, Picture, Points
 
 SPARSITIES = {
     0.5: (BLACK, "-"),
@@ -87,7 +88,7 @@ def threshold(kind: str, s: float) -> float:
     return float(Design(kind, s, CHOSEN[0]).activation().tau)
 
 
-def at_q_star(kind: str, tau: float, clips: Floats) -> tuple[Floats, Floats]:
+def at_q_star(kind: str, tau: float, clips: Array) -> tuple[Array, Array]:
     """V'(q*) and V''(q*) on the edge of chaos for every clip, at q* = 1."""
     net = st.edge_of_chaos(st.ACTIVATIONS[kind](tau, clips))  # type: ignore[call-arg]
     return net.variance_slope(1.0), net.variance_curvature(1.0)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sparsity_theory._types import Array
 from sparsity_theory.published.rows import Design
 from torch_models.records.results import TableSummary
 from torch_models.records.run_record import RunRecord
 from torch_models.reports.palette import shades
-from torch_models.reports.panels import Axis, Curve, Floats, Panel, Picture, in_one_row
+from torch_models.reports.panels import Axis, Curve, Panel, Picture, in_one_row
 from torch_models.reports.paper_figures.recorded import Recorded, of_papers_size, runs_of_each
 
 FAILED_ROWS = (Design("crelu", 0.85, 0.9), Design("cst", 0.85, 0.9))
@@ -79,7 +80,7 @@ def slowest_explosion(summaries: Sequence[TableSummary]) -> Recorded | None:
     return max(candidates, key=lambda each: len(each.runs[0].gradient_norms), default=None)
 
 
-def norms_by_step(record: RunRecord) -> Floats:
+def norms_by_step(record: RunRecord) -> Array:
     """Norms, (steps, layers); NaN where a logarithmic axis has no place for them."""
     norms = np.array(record.gradient_norms[:STEPS])
     return np.where((norms > 0) & np.isfinite(norms), norms, np.nan)
@@ -92,7 +93,7 @@ def how_it_failed(record: RunRecord) -> str:
     return f"{record.outcome_in_detail} at step {record.divergence.step}"
 
 
-def whole_decades(norms: Floats) -> tuple[float, float]:
+def whole_decades(norms: Array) -> tuple[float, float]:
     """The powers of ten that the norms lie between."""
     known = norms[~np.isnan(norms)]
     low, high = (known.min(), known.max()) if known.size else (1.0, 10.0)

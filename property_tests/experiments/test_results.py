@@ -80,6 +80,19 @@ def test_what_is_no_record_of_a_run_is_named_and_does_no_harm(some: Path) -> Non
         "data.json": ({**good, "experiment": {**good["experiment"], "data": "fruit"}}, "'fruit'"),
         "lists.json": ({**good, "seed": [1]}, "unhashable"),
         "budget.json": ({**good, "budget": "long"}, "got 'long'"),
+        "named.json": ({**good, "name": "foo"}, "got 'foo'"),
+        "edited.json": (
+            {**good, "experiment": {**good["experiment"], "width": 21}},
+            "name must be that",
+        ),
+        "true.json": ({**good, "seed": True}, "seed must be an integer, got True"),
+        "many.json": ({**good, "data": {**good["data"], "train": "many"}}, "must be whole"),
+        "layers.json": (
+            {**good, "test": {**good["test"], "layer_sparsity": [0.5]}},
+            "of 40 layers",
+        ),
+        "origin.json": ({**good, "provenance": None}, "provenance must be an object, got None"),
+        "deep.json": ("[" * 100_000, "not a valid record"),
     }
     (some / "deeper").mkdir()
     for name, (content, _) in bad.items():

@@ -32,11 +32,18 @@ from property_tests.support.sweeps import (
     swept,
     uninterrupted,
 )
+from torch_models.data import Dataset
 from torch_models.experiments.build import build, check_device, training_of
-from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, save_checkpoint
+from torch_models.experiments.checkpoints import (
+    checkpoint_path,
+    find_checkpoint,
+    resume,
+    save_checkpoint,
+)
 from torch_models.experiments.sweep import LOCKS, SweepSummary, keep, lock_path, record_path, sweep
 from torch_models.experiments.trainer import train_runs
 from torch_models.experiments.weights import load_network, weights_path
+from torch_models.records.run_record import images_described
 from torch_models.records.runs import Run
 from torch_models.training.loop import Training
 
@@ -185,6 +192,40 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(tmp_path: Path, damage: Any
     assert only_records_are_left(tmp_path)
 
 
+def other_images(dataset: Dataset) -> Dataset:
+    """As many, of other content."""
+    return replace(dataset, checksums={"pixels": "md5:0", "labels": "md5:0"})
+
+
+def test_what_was_trained_on_other_images_is_left_alone_and_named(tmp_path: Path) -> None:
+    """A record would be taken for one of these images, and a checkpoint would end in both."""
+    finished, begun = small_runs(seeds=1)
+    swept([finished], tmp_path)
+    checkpoint_at([begun], tmp_path, 2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    runs, digits = [finished, begun], dataset_of(begun.experiment)
+    other = images_described(other_images(digits).description())
+    summary = swept(runs, tmp_path, images=other)
+    assert (summary.trained, summary.finished) == ([], [])
+    for reason, name in zip(summary.blocked, (finished.name, begun.name), strict=True):
+        assert name in reason
+        assert "is of training on other images" in reason
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    summary = swept(runs, tmp_path, images=images_described(digits.description()))
+    assert (summary.trained, summary.finished, summary.blocked) == ([begun], [finished], [])
+    assert ends(tmp_path) == uninterrupted(*runs)
+
+
+def test_a_training_does_not_resume_from_one_on_other_images(tmp_path: Path) -> None:
+    (run, _) = small_runs(seeds=1)
+    checkpoint_at([run], tmp_path, 2)
+    checkpoint = find_checkpoint(tmp_path, run.name)
+    assert checkpoint is not None
+    training = training_of([run], other_images(dataset_of(run.experiment)))
+    with pytest.raises(ValueError, match=f"{run.name}.* is of training on other images"):
+        resume(training, [checkpoint])
+
+
 def test_a_checkpoint_of_another_shape_is_not_used(tmp_path: Path) -> None:
     run, wide = small_runs(seeds=1)[0], small_runs(seeds=1, width=21)[0]
     checkpoint_at([wide], tmp_path, 2)
@@ -253,6 +294,21 @@ def test_an_unreadable_or_foreign_record_is_named_and_left_alone(
     (reason,) = summary.blocked
     assert str(path) in reason
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["train-table", "reproduce"])
+def test_a_command_that_left_a_run_alone_ends_with_an_error(name: str, tmp_path: Path) -> None:
+    """A script would take the other runs for all that was asked for."""
+    sizes = ["--width", "20", "--depth", "4", "--epochs", "1", "--seeds", "1", "--threads", "1"]
+    row = ["--activation", "crelu"] if name == "reproduce" else ["2", "--row", "crelu-0.6-0.5"]
+    arguments = [name, *row, *sizes, "--output", str(tmp_path)]
+    assert command(*arguments).exit_code == 0
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(path.read_text()[:100])
+    done = command(*arguments)
+    assert done.exit_code == 1
+    assert "1 left alone" in done.output
+    assert f"{path} is not a valid record" in done.output
 
 
 def test_the_checkpoint_of_a_finished_run_is_removed(tmp_path: Path) -> None:

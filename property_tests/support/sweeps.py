@@ -80,11 +80,12 @@ def swept(
     checkpoint_seconds: float = 60.0,
     again: bool = False,
     progress: Seen | None = None,
+    images: tuple[str, ...] | None = None,
 ) -> SweepSummary:
     """Sweep in this process."""
     progress = progress or Seen()
     train = one_by_one(dataset_of, progress, "cpu", folder, checkpoint_seconds)
-    return sweep(runs, folder, train, progress, members, again)
+    return sweep(runs, folder, train, progress, members, again, images)
 
 
 def ends(folder: Path) -> dict[str, dict[str, Any]]:

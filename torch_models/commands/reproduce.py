@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparsity_theory.published.rows import Design, chosen_designs
-from torch_models.commands.errors import fail, require
+from torch_models.commands.errors import FAILED, fail, require
 from torch_models.commands.options import (
     Again,
     Cluster,
@@ -151,6 +151,8 @@ def reproduce(
         console.print(f"a page of all this: sparsity-theory report {output}", soft_wrap=True)
     if plot is not None and finished:
         _draw_all(finished, plot)
+    if train.blocked:
+        raise typer.Exit(FAILED)
 
 
 def _reproduce(

@@ -143,12 +143,14 @@ class Sweeper:
         console: where progress is shown.
         client: of the cluster, if there is one.
         runs: all runs asked for so far.
+        blocked: why some of them were left alone.
     """
 
     resources: Resources
     console: Console
     client: Client | None
     runs: list[Run] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
     _dataset_of: Callable[[Experiment], Dataset] | None = None
 
     def dataset(self, experiment: Experiment) -> Dataset:
@@ -187,6 +189,7 @@ class Sweeper:
 
         from torch_models.experiments.build import ensemble_size
         from torch_models.experiments.sweep import sweep
+        from torch_models.records.run_record import images_described
 
         self.runs += runs
         resources, experiment = self.resources, runs[0].experiment
@@ -195,9 +198,17 @@ class Sweeper:
         here = "cpu" if self.client else resources.device  # a cluster's devices are not known here
         members = ensemble_size(resources.together, experiment, dataset, here)
         with SweepProgress(self.console, len(runs)) as progress:
-            return sweep(
-                runs, resources.output, self._trainer(progress), progress, members, resources.again
+            summary = sweep(
+                runs,
+                resources.output,
+                self._trainer(progress),
+                progress,
+                members,
+                resources.again,
+                images_described(dataset.description()),
             )
+        self.blocked += summary.blocked
+        return summary
 
     def _trainer(self, progress: SweepProgress) -> Trainer:
         """What does the work: this process or a cluster."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from torch_models.commands.errors import fail, require
+from torch_models.commands.errors import FAILED, fail, require
 from torch_models.commands.options import (
     Again,
     Cluster,
@@ -129,6 +129,8 @@ def train_table(
             done.append(_record(found, runs, summary, output))
     if as_json:
         typer.echo(json.dumps(done, indent=1))
+    if train.blocked:
+        raise typer.Exit(FAILED)
 
 
 def _record(budget: Budget, runs: list[Run], summary: SweepSummary, output: Path) -> dict[str, Any]:

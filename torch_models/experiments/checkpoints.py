@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from torch_models.records.files import clear_temporaries, replacing, to_plain
+from torch_models.records.run_record import images_described
 from torch_models.records.unfinished import CHECKPOINT
 from torch_models.training.epochs import EpochStatistics
 from torch_models.training.loop import Training
@@ -39,10 +40,14 @@ DIGEST = "sha256"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that was found whole: the step at which its network stands."""
+    """A file that was found whole: the step at which its network stands, and on what images.
+
+    ``images`` is empty in files of versions that did not write it.
+    """
 
     path: Path
     step: int
+    images: tuple[str, ...]
 
 
 def checkpoint_path(folder: Path, name: str) -> Path:
@@ -58,6 +63,7 @@ def save_checkpoint(folder: Path, name: str, training: Training, member: int) ->
     } | {ORDER: state.order}
     history = {
         "name": name,
+        "images": images_described(training.dataset.description()),
         "step": state.step,
         "loss": state.loss[member],
         "epochs": [
@@ -92,14 +98,17 @@ def find_checkpoint(folder: Path, name: str) -> Checkpoint | None:
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
     history = json.loads(text)
-    return Checkpoint(path, history["step"]) if history["name"] == name else None
+    if history["name"] != name:
+        return None
+    return Checkpoint(path, history["step"], tuple(history.get("images", ())))
 
 
 def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
     """Bring a fresh training to where the checkpoints of its members stand, all at one step.
 
     Raises:
-        ValueError: if they stand at different steps, or are of another number than the members.
+        ValueError: if they stand at different steps, are of another number than the members, or of
+            training on other images.
     """
     steps = sorted({checkpoint.step for checkpoint in checkpoints})
     if len(checkpoints) != training.ensemble.members or len(steps) != 1:
@@ -107,6 +116,10 @@ def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
             f"checkpoints must be one for each of {training.ensemble.members} members, at one "
             f"step, got {len(checkpoints)} at {steps}"
         )
+    images = images_described(training.dataset.description())
+    for checkpoint in checkpoints:
+        if checkpoint.images not in ((), images):
+            raise ValueError(f"{checkpoint.path} is of training on other images")
     order = _load(_moving(training), [checkpoint.path for checkpoint in checkpoints])
     histories = [json.loads(_metadata(checkpoint.path)[HISTORY]) for checkpoint in checkpoints]
     epochs = [

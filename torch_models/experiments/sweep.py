@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from torch_models.experiments.checkpoints import checkpoint_path, find_checkpoint, forget_checkpoint
 from torch_models.experiments.progress import Progress
 from torch_models.experiments.trainer import Trainer
-from torch_models.records.files import clear_temporaries, read_record, write_record
-from torch_models.records.run_record import RunRecord
+from torch_models.records.files import clear_temporaries, write_record
+from torch_models.records.run_record import RunRecord, read_run_record
 from torch_models.records.runs import Run
 
 LOCKS = ".locks"
@@ -49,6 +49,7 @@ def sweep(
     progress: Progress,
     members: int,
     again: bool = False,
+    images: tuple[str, ...] | None = None,
 ) -> SweepSummary:
     """Train the runs that have no record in ``folder`` yet, ``members`` networks at a time.
 
@@ -59,6 +60,8 @@ def sweep(
         progress: called for every record.
         members: networks that train together at most.
         again: whether runs with a record are repeated; it is replaced when they are finished.
+        images: of all runs, as `images_described` has them: records and checkpoints of others are
+            left alone. Where not given, they are not compared.
 
     Raises:
         ValueError: if ``members`` is below 1.
@@ -66,7 +69,7 @@ def sweep(
     if members < 1:
         raise ValueError(f"members must be at least 1, got {members}")
     (folder / LOCKS).mkdir(parents=True, exist_ok=True)
-    with _Claims(runs, folder, again) as claims:
+    with _Claims(runs, folder, again, images) as claims:
         for record in train(claims.groups(members)):
             keep(folder, record)
             claims.release(record.run)
@@ -91,8 +94,8 @@ def lock_path(folder: Path, run: Run) -> Path:
     return folder / LOCKS / f"{run.name}.lock"
 
 
-def is_finished(folder: Path, run: Run) -> bool:
-    """Whether the run has a record.
+def is_finished(folder: Path, run: Run, images: tuple[str, ...] | None = None) -> bool:
+    """Whether the run has a record, of these images if any are given.
 
     Raises:
         ValueError: if the file in its place cannot be read, or is that of something else.
@@ -100,17 +103,21 @@ def is_finished(folder: Path, run: Run) -> bool:
     path = record_path(folder, run)
     if not path.exists():
         return False
-    name = read_record(path).get("name")
-    if name != run.name:
-        raise ValueError(f"{path} is the record of something else: its name is {name!r}")
+    found = read_run_record(path)
+    if found.run != run:
+        raise ValueError(f"{path} is the record of something else, {found.run.name}")
+    if images not in (None, found.images):
+        raise ValueError(f"{path} is of training on other images, {found.data['source']}")
     return True
 
 
 class _Claims:
     """The runs that wait, those that this process has locked, and what became of the others."""
 
-    def __init__(self, runs: Sequence[Run], folder: Path, again: bool) -> None:
-        self.folder, self.again = folder, again
+    def __init__(
+        self, runs: Sequence[Run], folder: Path, again: bool, images: tuple[str, ...] | None
+    ) -> None:
+        self.folder, self.again, self.images = folder, again, images
         self.waiting = list(runs)
         self.locks: dict[Run, FileLock] = {}
         self.summary = SweepSummary()
@@ -145,6 +152,11 @@ class _Claims:
                 continue
             clear_temporaries(self.folder, run.name)
             checkpoint = find_checkpoint(self.folder, run.name)
+            if checkpoint and self.images and checkpoint.images not in ((), self.images):
+                self.summary.blocked.append(f"{checkpoint.path} is of training on other images")
+                self.waiting.remove(run)
+                self.release(run)
+                continue
             place = (run.experiment, checkpoint.step if checkpoint else 0)
             shared = shared or place
             if place == shared:
@@ -177,7 +189,7 @@ class _Claims:
 
     def _is_wanted(self, run: Run) -> bool:
         try:
-            finished = is_finished(self.folder, run)
+            finished = is_finished(self.folder, run, None if self.again else self.images)
         except (OSError, ValueError) as error:
             self.summary.blocked.append(str(error))
             return False

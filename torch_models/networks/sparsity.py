@@ -52,4 +52,6 @@ def measured_sparsity(
     if not zeros:
         kinds = ", ".join(kind.__name__ for kind in activations)
         raise ValueError(f"module must call one of ({kinds}), got {type(module).__name__}")
+    if empty := [path for path, (_, total) in zeros.items() if total == 0]:
+        raise ValueError(f"inputs must hold a sample, got none for {empty[0]}")
     return {path: count / total for path, (count, total) in zeros.items()}

@@ -79,7 +79,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read a record back. Raises ``ValueError`` naming the file if it does not hold one."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a valid record: {error}") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path} is not a valid record: it holds no JSON object")

@@ -133,10 +133,8 @@ class RunRecord:
 
     @cached_property
     def images(self) -> tuple[str, ...]:
-        """What the images are: the content of files, however they were compressed, and how many."""
-        sums = {k: v for k, v in self.data["checksums"].items() if not k.endswith(COMPRESSED)}
-        counts = (f"{part} {self.data[part]}" for part in ("train", "validation", "test"))
-        return (*(f"{name} {value}" for name, value in sorted(sums.items())), *counts)
+        """What the images are: see `images_described`."""
+        return images_described(self.data)
 
     def to_json(self) -> dict[str, Any]:
         """What `torch_models.records.files.write_record` writes, numbers to `DIGITS` digits."""
@@ -173,7 +171,7 @@ class RunRecord:
         try:
             record = cls._from_whole(content)
             hash((record.run, record.images, record.data["source"]))  # TypeError for lists
-            record._check()
+            record._check(content["name"])
         except (KeyError, TypeError, AttributeError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise ValueError(f"is not a whole record of a run ({problem})") from error
@@ -218,19 +216,46 @@ class RunRecord:
             provenance=content["provenance"],
         )
 
-    def _check(self) -> None:
-        """Refuse numbers that would spoil a mean, and a budget, seed or row that is none."""
+    def _check(self, called: str) -> None:
+        """Refuse numbers that would spoil a mean, parts that do not fit, and another's name."""
         run = self.run
+        layers = {len(each.sparsity) for each in self.epochs} | {len(self.final.layer_sparsity)}
+        layers |= {len(self.initialization.variance), len(self.initialization.sparsity)}
+        if layers != {run.experiment.depth}:
+            raise ValueError(
+                f"it must have figures of {run.experiment.depth} layers, got those of "
+                f"{', '.join(map(str, sorted(layers)))}"
+            )
+        counts = [self.data[part] for part in ("train", "validation", "test")]
+        if not all(isinstance(count, int) for count in counts):
+            raise ValueError(f"numbers of images must be whole, got {counts}")
+        if not isinstance(self.provenance, Mapping):
+            raise ValueError(f"provenance must be an object, got {self.provenance!r}")
         for name in ("accuracy", "sparsity"):
             value = getattr(self.final, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"test {name} must be between 0 and 1, got {value!r}")
         if run.budget not in BUDGETS:
             raise ValueError(f"budget must be one of {', '.join(BUDGETS)}, got {run.budget!r}")
-        if not isinstance(run.seed, int):
+        if not isinstance(run.seed, int) or isinstance(run.seed, bool):
             raise ValueError(f"seed must be an integer, got {run.seed!r}")
         if run.table is not None:
             rows_named(run.table, run.experiment.network, (run.design.slug,))
+        if called != run.name:
+            raise ValueError(f"its name must be that of its run, {run.name}, got {called!r}")
+
+
+def images_described(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """What images are: the content of files, however they were compressed, and how many.
+
+    Args:
+        data: as in a `RunRecord`, or a data set's ``description()``.
+    """
+    sums = {
+        name: value for name, value in data["checksums"].items() if not name.endswith(COMPRESSED)
+    }
+    counts = (f"{part} {data[part]}" for part in ("train", "validation", "test"))
+    return (*(f"{name} {value}" for name, value in sorted(sums.items())), *counts)
 
 
 def read_run_record(path: Path) -> RunRecord:

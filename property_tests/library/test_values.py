@@ -288,12 +288,36 @@ def test_kinks_that_are_not_listed_pass(phi: st.PiecewiseLinear, size: float) ->
         (math.tanh, "function must take an array elementwise, got .* raises TypeError"),
         (lambda x: "no", "function must take an array elementwise, got .* raises ValueError"),
         (lambda x: x[:1], "function must give an array of its argument's shape"),
+        (lambda x: None, "function must return numbers, got .*, which returns None"),
         (None, "function must be callable, got None"),
     ],
 )
 def test_what_is_no_function_of_arrays_is_refused(function: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         st.Activation(function, np.ones_like)
+
+
+def test_a_function_that_writes_into_its_argument_is_taken_for_what_it_returns() -> None:
+    """As torch's functions with an underscore do; the caller's array stays as it was."""
+
+    def in_place(x: Any) -> Any:
+        return np.clip(x - 1.0, 0.0, 1.5, out=x)
+
+    def slope(x: Any) -> Any:
+        return np.multiply(x > 1.0, x < 2.5, out=x, dtype=float)
+
+    x = np.linspace(-3.0, 3.0, 7)
+    phi, exact = st.Activation(in_place, slope, [1.0, 2.5]), st.ClippedReLU(1.0, 1.5)
+    np.testing.assert_array_equal(phi(x), exact(x))
+    np.testing.assert_array_equal(x, np.linspace(-3.0, 3.0, 7))
+    assert st.edge_of_chaos(phi).sigma_b2 == pytest.approx(st.edge_of_chaos(exact).sigma_b2)
+
+
+def test_a_function_of_single_numbers_is_made_one_of_arrays_by_vectorize() -> None:
+    phi = st.Activation(np.vectorize(math.tanh), np.vectorize(lambda x: 1 - math.tanh(x) ** 2))
+    exact = st.Activation(np.tanh, slope_of_tanh)
+    assert phi.mean_square(np.array(2.0)) == pytest.approx(exact.mean_square(np.array(2.0)))
+    assert phi(np.zeros((0, 3))).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", st.__all__)

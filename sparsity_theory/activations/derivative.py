@@ -37,8 +37,8 @@ def check_derivative(function: Elementwise, derivative: Elementwise, scale: floa
         scale: by which the points, between -6 and 6, and the steps are multiplied.
 
     Raises:
-        ValueError: if either cannot take an array or gives one of another shape; if the derivative
-            is wrong, naming the point where it is most so.
+        ValueError: if either cannot take an array, or gives nothing or one of another shape; if the
+            derivative is wrong, naming the point where it is most so.
     """
     x = scale * _POINTS
     with np.errstate(all="ignore"):
@@ -65,12 +65,15 @@ def _quotient(function: Elementwise, x: Array, step: float) -> tuple[Array, Arra
 
 def _values(name: str, function: Elementwise, x: Array) -> Array:
     try:
-        values = np.asarray(function(x), dtype=np.float64)
+        given = function(x.copy())  # it may write into its argument
+        values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{name} must take an array elementwise, got {shown(function)}, which raises "
             f"{type(error).__name__}: {error}"
         ) from error
+    if given is None:
+        raise ValueError(f"{name} must return numbers, got {shown(function)}, which returns None")
     if values.shape not in ((), x.shape):
         raise ValueError(
             f"{name} must give an array of its argument's shape, got {shown(function)}, which "

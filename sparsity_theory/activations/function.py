@@ -342,7 +342,9 @@ class Activation(Value):
 def _elementwise(function: Callable[[Array], Array], x: FloatLike) -> Array:
     """The function's values at x in the shape of x, also if it gives one number for all."""
     points = check.real("x", x)
-    values = np.asarray(function(points), dtype=np.float64)
+    if points.size == 0:  # np.vectorize takes none
+        return points
+    values = np.asarray(function(points.copy()), dtype=np.float64)  # it may write into them
     if values.shape != points.shape:
         values = np.broadcast_to(values, points.shape)
     return scalar_or_array(values)

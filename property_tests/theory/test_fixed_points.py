@@ -179,6 +179,15 @@ def test_a_range_of_fixed_points_is_refused_and_named() -> None:
     assert st.fixed_points(st.MeanField(hard_tanh, 0.9)) == ()
 
 
+def test_beside_a_map_that_tends_to_the_identity_fixed_points_are_found() -> None:
+    """ReLU adds sigma_b^2 in every layer; ReLU_tau takes less than q / 2, to which it tends."""
+    assert st.fixed_points(st.MeanField(st.ShiftedReLU(0.0), 2.0, 0.1)) == ()
+    (point,) = st.fixed_points(st.MeanField(st.ShiftedReLU(1.0), 2.0, 0.1))
+    function, q = of_kind("relu", 1.0, None), mp.mpf(point.q)
+    assert 2 * function.mean_square(q) + mp.mpf("0.1") == pytest.approx(q, rel=1e-14)
+    assert point.stable
+
+
 def test_a_root_exactly_on_a_point_of_the_grid_is_found_once() -> None:
     """A zero between two signs is a change; one between equal signs is none."""
 

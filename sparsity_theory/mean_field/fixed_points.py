@@ -92,7 +92,8 @@ def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
 
     A variance at which V touches the identity without crossing it (q* of the unclipped kinds on
     the edge of chaos) is one fixed point, and not stable. q = 0 is not among them: without bias,
-    and with phi(0) = 0, it is a fixed point too, as `MeanField.variance_map` says.
+    and with phi(0) = 0, it is a fixed point too, as `MeanField.variance_map` says. Nor are
+    variances so large that V, which may tend to q plus a constant, is q to rounding from there on.
 
     Raises:
         FixedPointContinuumError: if V(q) = q to rounding over a whole range of variances, as for
@@ -104,8 +105,7 @@ def fixed_points(net: MeanField) -> tuple[FixedPoint, ...]:
         RuntimeWarning: if V cannot be told at large variances, since the activation oscillates:
             fixed points there are not found.
     """
-    grid = _grid(net)
-    _refuse_continuum(net, grid)
+    grid = _below_the_identity(net, _grid(net))
     turning = _turning_points(net, grid)
     touching = [point.q for point in turning if abs(point.excess) <= _TOUCHING * point.q]
     ends = [point.q for point in turning if point.q not in touching]
@@ -148,15 +148,26 @@ def steepest_point(net: MeanField) -> SteepestPoint:
     return SteepestPoint(q, float(net.variance_slope(q)), float(net.variance_map(q)) - q)
 
 
-def _refuse_continuum(net: MeanField, grid: Array) -> None:
+def _below_the_identity(net: MeanField, grid: Array) -> Array:
+    """The grid without large variances from which on V is the identity to rounding.
+
+    V tends to q plus a constant for ReLU with sigma_w^2 = 2 and biases, for example.
+
+    Raises:
+        FixedPointContinuumError: if it is the identity elsewhere, or everywhere.
+    """
     fixed = np.abs(net.variance_map(grid) - grid) <= _TOUCHING * grid
+    apart = np.flatnonzero(~fixed)
+    below = slice(apart[-1] + 1 if apart.size else None)
     # An isolated fixed point is found at one grid point, or at two if it lies between them.
+    grid, fixed = grid[below], fixed[below]
     start = np.flatnonzero(fixed[:-2] & fixed[1:-1] & fixed[2:])
     if start.size:
         raise FixedPointContinuumError(
             f"every variance from {grid[start[0]]:.3g} to {grid[start[-1] + 2]:.3g} is a fixed "
             "point: the variance map is the identity there, to rounding"
         )
+    return grid
 
 
 def _classified(net: MeanField, q: float, touching: bool) -> FixedPoint:

@@ -94,6 +94,14 @@ def test_outcomes_that_the_paper_does_not_report_are_refused(asked: Any, message
         published_outcomes(*asked)
 
 
+def test_of_a_function_that_jumps_there_is_no_forecast() -> None:
+    """FATReLU: E phi'^2 is infinite, and no learnability a number."""
+    fat = st.Activation(lambda x: x * (x > 1), lambda x: np.where(x > 1, 1.0, 0.0), [1.0])
+    for net in (st.MeanField(fat, 1.9, 0.3, q_star=3.5), st.PreNorm(fat, alpha=0.1)):
+        with pytest.raises(ValueError, match=r"jumps, so that .* there is no forecast"):
+            st.forecast(net, 20, 3, 5)
+
+
 @pytest.mark.parametrize(("table", "network"), [(4, "cnn"), (2, "transformer")])
 def test_a_forecast_of_networks_that_the_paper_does_not_have_is_refused(
     table: int, network: str

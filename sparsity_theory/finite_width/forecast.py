@@ -28,6 +28,7 @@ import numpy as np
 from .. import _validation as check
 from .._types import Array, FloatLike
 from .._values import Summary
+from ..activations.expectations import GaussianExpectations
 from ..mean_field.fixed_points import FixedPointContinuumError, fixed_points
 from ..mean_field.maps import MeanField, check_net
 from ..mean_field.pre_norm import PreNorm
@@ -171,15 +172,17 @@ def forecast(
     Raises:
         ValueError: for a width, depth or number of networks below 1, q0 or training_time not
             positive and finite, a network without q_star, or array parameters; kernel or positions
-            without the other, for a residual network, or that `draw_positions` refuses.
+            without the other, for a residual network, or that `draw_positions` refuses; for a phi
+            that jumps, of whose gradients the theory says nothing.
     """
     training_time = check.single("training_time", check.positive("training_time", training_time))
     if isinstance(net, Residual | PreNorm):
+        _refuse_jumps(net.activation, 1.0)
         if kernel is not None or positions is not None:
             raise ValueError(f"kernel and positions go with no residual network, got {net!r}")
         return _of_stream(net, width, depth, networks, seed, q0, training_time)
     check_net(net)
-    net.require_q_star()
+    _refuse_jumps(net.activation, float(np.max(net.require_q_star())))
     if kernel is not None or positions is not None:
         chain: Chain = draw_positions(net, kernel, positions, width, depth, networks, seed, q0)
         return _summary(chain, _basin_end(net), training_time)
@@ -190,6 +193,14 @@ def forecast(
     learning = learnability(net, width, depth)
     step = largest_step(net, chain, width)
     return _summary(chain, _basin_end(net), training_time, learning, step)
+
+
+def _refuse_jumps(phi: GaussianExpectations, q: float) -> None:
+    if np.any(phi.mean_derivative_power(np.asarray(q), 2) == np.inf):
+        raise ValueError(
+            f"{phi!r} jumps, so that E phi'^2 is infinite: of its gradients, and so of training, "
+            "there is no forecast"
+        )
 
 
 def _of_stream(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -50,6 +51,14 @@ def test_a_box_that_cannot_be_bisected_is_left() -> None:
 def test_not_a_number_is_never_a_proof() -> None:
     verdict = certify(lambda x: positive(x.sqrt()), {"x": (-2, -1)}, budget=10)
     assert isinstance(verdict, Undecided)
+
+
+def test_ends_that_no_double_holds_are_rounded_outwards() -> None:
+    """What fails at 2/3 is not proved by the double below it."""
+    two_thirds = arb(2) / 3
+    box: Any = {"x": (0, Fraction(2, 3))}
+    assert not isinstance(certify(lambda x: positive(two_thirds - x), box, budget=300), Proved)
+    assert isinstance(certify(lambda x: positive(arb(0.67) - x), box), Proved)
 
 
 def test_equal_ends_make_a_constant() -> None:

@@ -438,6 +438,26 @@ def straight_through(x: Tensor) -> Any:
     return StraightThrough.apply(x)  # type: ignore[no-untyped-call]
 
 
+class SlopeAlone(StraightThrough):
+    """The slope is right, and what comes from behind is not multiplied by it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: D102
+        ctx.save_for_backward(x)
+        return torch.clamp(x - TAU, 0, M)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: D102
+        (x,) = ctx.saved_tensors
+        slope: Tensor = ((x - TAU > 0) & (x - TAU < M)).to(gradient.dtype)
+        return slope
+
+
+def slope_alone(x: Tensor) -> Any:
+    """Right under a sum, and under nothing else."""
+    return SlopeAlone.apply(x)  # type: ignore[no-untyped-call]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("bug", "activation", "named"),
@@ -447,6 +467,7 @@ def straight_through(x: Tensor) -> Any:
         (even, SOFT, r"phi\(-\d.*e\+\d+\) is \d"),
         (severed, CRELU, r"its gradient raises RuntimeError"),
         (straight_through, CRELU, r"phi'\(-?\d.*\) is 1\.0 and should be 0\.0"),
+        (slope_alone, CRELU, r"phi'\(-?\d.*\) is -?\d.* and should be 1\.0"),
     ],
     ids=lambda x: getattr(x, "__name__", None),
 )

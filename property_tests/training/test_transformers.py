@@ -149,6 +149,8 @@ def test_what_would_not_be_the_initialization_is_refused_by_name_and_unchanged()
         pre_norm_(encoder(nn.ReLU()), st.edge_of_chaos(st.ShiftedReLU(0.0)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"module must call one of \(SparseActivation\), got Lin"):
         measured_sparsity(nn.Linear(3, 3), torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="inputs must hold a sample, got none for 1"):
+        measured_sparsity(mlp(), torch.zeros(0, 8))
 
 
 @torch.no_grad()

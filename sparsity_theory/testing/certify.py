@@ -18,7 +18,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .._extras import needs
 
@@ -159,11 +159,21 @@ def _checked(box: Mapping[str, Interval]) -> Box:
         try:
             low, high = ends
             valid = math.isfinite(low) and math.isfinite(high) and low <= high
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             valid = False
         if not valid:
             raise ValueError(f"box[{name!r}] must be finite (low, high), low <= high, got {ends!r}")
-    return {name: (float(low), float(high)) for name, (low, high) in box.items()}
+    return {
+        name: (_rounded(low, -math.inf), _rounded(high, math.inf))
+        for name, (low, high) in box.items()
+    }
+
+
+def _rounded(end: Any, outwards: float) -> float:
+    """The double at an end of an interval, or the next one outside of it."""
+    nearest = float(end)
+    inside = nearest > end if outwards < 0 else nearest < end
+    return math.nextafter(nearest, outwards) if inside else nearest
 
 
 def _halves(part: Box, whole: Box) -> list[Box]:

@@ -311,7 +311,8 @@ class Activation(Value):
         if not features.searched:
             raise ValueError(
                 f"{self!r} changes too often, or its derivative does not give its changes to a "
-                f"billionth, so that it cannot be told where it jumps at q = {_range(q)}"
+                "billionth, as in single precision or where it is NaN, so that it cannot be told "
+                f"where it jumps at q = {_range(q)}"
             )
         return features.jumps
 

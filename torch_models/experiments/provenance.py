@@ -46,11 +46,12 @@ def commit() -> str | None:
 
     None where this file is not under git, such as in an installed package.
     """
-    folder = Path(__file__).parent
+    file = Path(__file__)
+    folder = file.parents[2]  # of both packages
     try:
-        _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
+        _git(folder, "ls-files", "--error-unmatch", str(file))
         head = _git(folder, "rev-parse", "HEAD")
-        code = [f":/{package}" for package in ("sparsity_theory", "torch_models")]
+        code = ("sparsity_theory", "torch_models")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code)
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -23,6 +23,9 @@ from torch_models.records.runs import Run
 LOCKS = ".locks"
 """Folder of the locks; those of finished runs may be deleted, and need not be."""
 
+OTHER_IMAGES = "is of training on other images: train on these in another folder"
+"""What is wrong with a record or a checkpoint that has the name of a run."""
+
 
 @dataclass
 class SweepSummary:
@@ -107,7 +110,7 @@ def is_finished(folder: Path, run: Run, images: tuple[str, ...] | None = None) -
     if found.run != run:
         raise ValueError(f"{path} is the record of something else, {found.run.name}")
     if images not in (None, found.images):
-        raise ValueError(f"{path} is of training on other images, {found.data['source']}")
+        raise ValueError(f"{path} {OTHER_IMAGES}")
     return True
 
 
@@ -153,7 +156,7 @@ class _Claims:
             clear_temporaries(self.folder, run.name)
             checkpoint = find_checkpoint(self.folder, run.name)
             if checkpoint and self.images and checkpoint.images not in ((), self.images):
-                self.summary.blocked.append(f"{checkpoint.path} is of training on other images")
+                self.summary.blocked.append(f"{checkpoint.path} {OTHER_IMAGES}")
                 self.waiting.remove(run)
                 self.release(run)
                 continue

@@ -4,8 +4,6 @@ Equations are numbered as in "Deep Neural Network Initialization with Sparsity I
 Activations" (Price, Ball, Lam, Jones and Tanner, ICLR 2024). Where each one is:
 
 ======================  ===========================================================================
-Eq. 1                   `torch_models.networks.dense`; its training step, Eqs. 20-23, in
-                        `torch_models.training.dense`
 Eqs. 2, 4, 5            `mean_field.convolution`: the covariance map of a convolutional network
 Eqs. 3, 6, 11, 13-19    `mean_field.maps`: V, V', V'', chi, R and R'; R's integrals in
                         `numerics.bivariate`
@@ -29,6 +27,9 @@ Beyond the paper        `mean_field.residual`, `mean_field.pre_norm`, `mean_fiel
                         `finite_width.pre_norm_law`; whole spectra: `mean_field.jacobian_density`
 Tables 2, 4, 5          `published`: the rows as printed, and the forecast of each
 ======================  ===========================================================================
+
+Eq. 1 is in ``torch_models.networks.dense``, its training step (Eqs. 20-23) in
+``torch_models.training.dense``.
 
 Each folder is a room: the first lines of its ``__init__`` say what it is for and what it may
 import. All rooms may import the files `_types`, `_values` and `_validation`.

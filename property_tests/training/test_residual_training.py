@@ -22,8 +22,10 @@ from torch_models.measurements.residual import (
 )
 from torch_models.networks.losses import cross_entropy
 from torch_models.networks.observe import observe
+from torch_models.networks.residual import ResidualEnsemble
 from torch_models.records.files import read_record
 from torch_models.reports.practice import residual_cell, residual_table
+from torch_models.training import train
 
 SMALL = Budget(width=12, depth=6, steps=8, batch_size=10, seeds=(0, 1), tested=20)
 
@@ -71,6 +73,14 @@ def test_a_member_that_diverges_stays_and_the_others_train_on() -> None:
     for old, new in zip(before, ensemble.parameters(), strict=True):
         assert torch.equal(old[0], new[0])
     assert not torch.equal(before[0][1], ensemble.first[1])
+
+
+def test_train_names_networks_that_it_has_no_step_for() -> None:
+    """These are measured, and trained by autograd in `torch_models.measurements.residual`."""
+    net = st.Residual(st.edge_of_chaos(st.ShiftedReLU(0.5)), 0.5)
+    ensemble = ResidualEnsemble(net, 20, 8, 3, 5, seeds=[0])
+    with pytest.raises(TypeError, match="dense or convolutional, got ResidualEnsemble"):
+        train(ensemble, small_dataset(), epochs=1, learning_rate=0.1, batch_size=8)  # type: ignore[arg-type]
 
 
 def test_divergence_is_recorded_with_its_step() -> None:

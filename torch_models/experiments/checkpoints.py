@@ -49,6 +49,10 @@ class Checkpoint:
     step: int
     images: tuple[str, ...]
 
+    def is_of(self, images: tuple[str, ...]) -> bool:
+        """Whether its network was trained on these images, as far as the file says."""
+        return self.images in ((), images)
+
 
 def checkpoint_path(folder: Path, name: str) -> Path:
     """Where the checkpoint of the run of this name is."""
@@ -118,7 +122,7 @@ def resume(training: Training, checkpoints: Sequence[Checkpoint]) -> None:
         )
     images = images_described(training.dataset.description())
     for checkpoint in checkpoints:
-        if checkpoint.images not in ((), images):
+        if not checkpoint.is_of(images):
             raise ValueError(f"{checkpoint.path} is of training on other images")
     order = _load(_moving(training), [checkpoint.path for checkpoint in checkpoints])
     histories = [json.loads(_metadata(checkpoint.path)[HISTORY]) for checkpoint in checkpoints]

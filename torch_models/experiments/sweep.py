@@ -155,7 +155,7 @@ class _Claims:
                 continue
             clear_temporaries(self.folder, run.name)
             checkpoint = find_checkpoint(self.folder, run.name)
-            if checkpoint and self.images and checkpoint.images not in ((), self.images):
+            if checkpoint and self.images and not checkpoint.is_of(self.images):
                 self.summary.blocked.append(f"{checkpoint.path} {OTHER_IMAGES}")
                 self.waiting.remove(run)
                 self.release(run)

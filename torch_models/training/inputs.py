@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from torch_models.networks.ensemble import Ensemble
-
 if TYPE_CHECKING:
     from torch_models.data import Dataset
+    from torch_models.networks.ensemble import Ensemble
 
 
 def inputs_and_labels(
@@ -25,14 +24,7 @@ def inputs_and_labels(
 
 
 def check_fit(ensemble: Ensemble, dataset: Dataset) -> None:
-    """Check that every training image has a label that the ensemble can output.
-
-    Raises:
-        ValueError: if not.
-        TypeError: for networks that are no `Ensemble`, such as residual ones.
-    """
-    if not isinstance(ensemble, Ensemble):
-        raise TypeError(f"ensemble must be dense or convolutional, got {type(ensemble).__name__}")
+    """Raise ``ValueError`` unless every training image has a label that the ensemble can output."""
     if dataset.classes > ensemble.out_features:
         raise ValueError(
             f"dataset {dataset.name!r} has {dataset.classes} classes, the ensemble "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from torch_models.training.backpropagation import backpropagation
+from torch_models.training.backpropagation import backpropagation, check_architecture
 from torch_models.training.divergence import Divergence, DivergenceMonitor, sparsity_halved
 from torch_models.training.epochs import EpochStatistics, epoch_statistics
 from torch_models.training.gpu import CapturedStep
@@ -117,9 +117,11 @@ class Training:
 
     Raises:
         ValueError: if the data set does not fit the ensemble.
+        TypeError: for an ensemble that is neither dense nor convolutional.
     """
 
     def __init__(self, ensemble: Ensemble, dataset: Dataset, schedule: Schedule) -> None:
+        check_architecture(ensemble)
         check_fit(ensemble, dataset)
         self.ensemble, self.dataset, self.schedule = ensemble, dataset, schedule
         self.step = 0
